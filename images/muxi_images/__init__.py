@@ -1,0 +1,1 @@
+"""Dockerfiles and seccomp profiles: data only, read by `muxi_sandbox.docker`."""

@@ -1,0 +1,1 @@
+"""The built-in MCP servers; each runs inside a sandbox and knows nothing but `kit`."""

@@ -1,0 +1,66 @@
+"""A server's manifest: how it starts, what it may do, how long its sandbox lives. One YAML file, `manifest.yaml`.
+
+    name: code
+    title: Code
+    description: Run Python, Bash and JavaScript.
+    image: build:code
+    command: [python3, -I, -m, muxi_servers.code]
+    profile:
+      workspace: write
+      limits: {memory_mib: 1024}
+
+A manifest only ever asks. What it asks for is narrowed by the operator's settings, and none of its fields reaches the
+engine as an option.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from muxi_sandbox.contract import Limits, WorkspaceAccess
+
+__all__ = ["Manifest", "NetworkProfile", "Profile", "Scope"]
+
+
+class Scope(StrEnum):
+    """Whose sandbox it is."""
+
+    TASK = "task"
+    SHARED = "shared"
+
+
+class NetworkProfile(BaseModel):
+    """Names that the sandbox may connect to; empty means none at all."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow: tuple[str, ...] = ()
+
+
+class Profile(BaseModel):
+    """What a sandbox of this server gets. The default is nothing."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    workspace: WorkspaceAccess = WorkspaceAccess.NONE
+    network: NetworkProfile = Field(default_factory=NetworkProfile)
+    secrets: tuple[str, ...] = ()
+    limits: Limits = Field(default_factory=Limits)
+    scope: Scope = Scope.TASK
+
+
+class Manifest(BaseModel):
+    """One server."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$", description="prefix of its tools' names")
+    title: str = ""
+    description: str = ""
+    image: str = Field(description="`build:NAME` for an image of this project, else a reference that the engine has")
+    command: tuple[str, ...] = Field((), description="empty: the image's own")
+    environment: dict[str, str] = Field(default_factory=dict, description="no secrets")
+    profile: Profile = Field(default_factory=Profile)
+    built_in: bool = Field(default=False, exclude=True, description="set by the catalog, never by a file")

@@ -1,0 +1,95 @@
+"""The runtime's own exceptions. Sandbox failures have their own tree in `muxi_sandbox.errors`.
+
+    MuxiError
+    ├── ConfigError        muxi.yaml, a manifest or a policy file cannot be used; names file, line and field
+    ├── SetupError         a step of `up` failed; names the step and the cure
+    ├── IdentityError      who calls cannot be told: no key, a wrong, revoked or expired one
+    ├── RefusedError       a call that may not be made; carries what refused it and what would allow it
+    │   ├── UnknownToolError
+    │   ├── UnknownTaskError
+    │   ├── InvalidArgumentsError
+    │   └── DeniedError    policy said no, or nobody answered its question
+    ├── ServerError        the server behind a tool failed (not the tool): died, silent, broke the protocol
+    ├── JournalError       an event could not be made durable, or the chain is broken
+    └── NotRunningError    a command needs the running runtime
+
+Messages are for the person who made the mistake: what happened, to which thing, and what to do next.
+"""
+
+from __future__ import annotations
+
+
+class MuxiError(Exception):
+    """Base of everything the runtime raises on purpose.
+
+    Attributes:
+        remedy: what the reader can do about it, as a sentence or a command; may be empty.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "") -> None:
+        super().__init__(message)
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        message = super().__str__()
+        return f"{message} {self.remedy}" if self.remedy else message
+
+
+class ConfigError(MuxiError):
+    """A file of the operator's cannot be used as it is."""
+
+
+class SetupError(MuxiError):
+    """A step of the set-up failed.
+
+    Attributes:
+        step: the step's name as the progress display shows it.
+    """
+
+    def __init__(self, message: str, *, step: str, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.step = step
+
+
+class IdentityError(MuxiError):
+    """The caller gave no usable key."""
+
+
+class RefusedError(MuxiError):
+    """A call that is not made, because of what the caller asked for."""
+
+
+class UnknownToolError(RefusedError):
+    """No such server, or no such tool on it."""
+
+
+class UnknownTaskError(RefusedError):
+    """No task of that name belongs to the caller."""
+
+
+class InvalidArgumentsError(RefusedError):
+    """The arguments do not fit the tool's input schema or the gateway's limits."""
+
+
+class DeniedError(RefusedError):
+    """Policy refused the call.
+
+    Attributes:
+        rule: the id of the rule that decided.
+    """
+
+    def __init__(self, message: str, *, rule: str, remedy: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.rule = rule
+
+
+class ServerError(MuxiError):
+    """The server behind the tool failed; the call may or may not have had effects."""
+
+
+class JournalError(MuxiError):
+    """The journal could not keep its promise."""
+
+
+class NotRunningError(MuxiError):
+    """The runtime does not answer."""

@@ -1,0 +1,72 @@
+"""The seam between the one door and whatever decides.
+
+Above it: `gateway.call`, which asks before each call. Below it: `cedar.CedarPolicy` (production). There is no
+allow-all double: a test that wants one loads a one-line policy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Protocol
+
+from muxi_runtime.identity.principal import Principal
+
+__all__ = ["Decision", "Effect", "Policy", "ToolCall"]
+
+
+class Effect(StrEnum):
+    """What the policy says of a request."""
+
+    ALLOW = "allow"
+    ASK = "ask"
+    DENY = "deny"
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """One request: may `principal` call this tool with these arguments in this task?
+
+    Attributes:
+        server: the server's name in the catalog.
+        tool: the tool's own name, without the server's.
+        annotations: the tool's MCP annotations as they were accepted (`readOnlyHint`, ...): hints of the server's.
+        arguments: the call's arguments, already valid against the input schema.
+        built_in: whether the server is one that this project ships.
+        labels: the task's labels (`private`, `untrusted`).
+    """
+
+    principal: Principal
+    server: str
+    tool: str
+    task: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    annotations: Mapping[str, Any] = field(default_factory=dict)
+    built_in: bool = False
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer, with what a person needs to understand it.
+
+    Attributes:
+        rule: the id of the rule that decided (`@id`), or `default-deny` where none permits.
+        reason: a sentence: why.
+        remedy: a sentence or command: what would change the answer; empty for `allow`.
+        rules: all rules that took part, for `policy explain`.
+    """
+
+    effect: Effect
+    rule: str
+    reason: str
+    remedy: str = ""
+    rules: tuple[str, ...] = ()
+
+
+class Policy(Protocol):
+    """Decides. Pure, fast (well under a millisecond) and without input or output."""
+
+    def decide(self, call: ToolCall) -> Decision:
+        """The decision on one call; an error inside it is a denial (fail closed), never an exception."""

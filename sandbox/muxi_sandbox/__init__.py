@@ -1,0 +1,1 @@
+"""Hardened sandboxes: one container, one MCP server, one task, used once."""

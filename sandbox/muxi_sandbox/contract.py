@@ -1,0 +1,157 @@
+"""The seam between the runtime and whatever runs untrusted programs.
+
+Above it: the gateway, which speaks MCP over a sandbox's frames. Below it: `docker.backend.DockerBackend` (production)
+and `fake.FakeBackend` (in memory, for tests of what is above). Both pass `conformance`.
+
+A backend promises:
+
+- `lease` gives a sandbox in which the spec's program already runs, and that no one else has, had or will have;
+- the sandbox has no network, and nothing of the host but the spec's workspace;
+- leaving the lease kills and removes it, whatever happened, within a bounded time, also under cancellation;
+- every wait is bounded, and every failure is one of `errors`, never a frame;
+- what is left over after a crash is found again by labels and removed by `reap`.
+"""
+
+from __future__ import annotations
+
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["Backend", "BackendHealth", "Check", "Lease", "Limits", "Sandbox", "Spec", "WorkspaceAccess"]
+
+Name = r"^[a-z][a-z0-9-]{0,62}$"
+
+
+class WorkspaceAccess(StrEnum):
+    """How a sandbox sees its task's workspace, at `/workspace`."""
+
+    NONE = "none"
+    READ = "read"
+    WRITE = "write"
+
+
+class Limits(BaseModel):
+    """Hard limits of one sandbox. MiB are 2**20 bytes."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    cpus: float = Field(1.0, gt=0, le=64, description="processors' worth of time")
+    memory_mib: int = Field(512, ge=16, description="memory and swap together, tmpfs included")
+    pids: int = Field(128, ge=4, description="processes and threads")
+    open_files: int = Field(1024, ge=64, description="file descriptors of one process")
+    tmp_mib: int = Field(64, ge=1, description="size of /tmp")
+    shm_mib: int = Field(16, ge=1, description="size of /dev/shm")
+    workspace_mib: int = Field(256, ge=1, description="size of the task's workspace")
+    workspace_inodes: int = Field(20_000, ge=64, description="files and folders in the workspace")
+    frame_mib: int = Field(16, ge=1, description="one line on standard output")
+    output_mib: int = Field(64, ge=1, description="all output since the host last wrote")
+    start_seconds: float = Field(30, gt=0, description="until the container runs")
+    lease_seconds: float = Field(8 * 3600, gt=0, description="the longest that one lease may live")
+
+
+class Spec(BaseModel):
+    """What to run and what it gets. Data only: no field reaches the engine as an option of its own.
+
+    `image` is a reference or id that the engine has; `command` empty means the image's own. `environment` holds no
+    secrets. `seccomp` names a profile of `muxi_images`. `runtime` names an engine runtime, `None` for the default.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    task: str = Field(pattern=Name)
+    server: str = Field(pattern=Name)
+    image: str = Field(min_length=1, max_length=500)
+    command: tuple[str, ...] = ()
+    environment: dict[str, str] = Field(default_factory=dict)
+    workspace: WorkspaceAccess = WorkspaceAccess.NONE
+    limits: Limits = Field(default_factory=Limits)
+    seccomp: str = Field("default", pattern=Name)
+    runtime: str | None = None
+
+
+class Sandbox(Protocol):
+    """One running program, spoken to in frames: lines of UTF-8 without their line feed (the MCP stdio transport)."""
+
+    @property
+    def id(self) -> str:
+        """The engine's id, for the journal and for people."""
+
+    @property
+    def spec(self) -> Spec:
+        """What was asked for."""
+
+    async def send(self, frame: bytes) -> None:
+        """Write one frame to standard input; waits while the program does not read (back-pressure).
+
+        Raises:
+            SandboxError: why it can no longer be written to.
+            ValueError: the frame holds a line feed.
+        """
+
+    async def receive(self) -> bytes:
+        """The next frame from standard output; at most `limits.frame_mib`, empty lines left out.
+
+        Only a few frames are held on the host: a reader that stops reading stops the program.
+
+        Raises:
+            SandboxError: why no frame will ever come again; the same again at each later call.
+        """
+
+    def stderr_tail(self) -> str:
+        """The last 64 KiB of standard error, as text with control characters replaced."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The right of one task to one sandbox, for `spec.limits.lease_seconds` at most."""
+
+    sandbox: Sandbox
+    workspace_is_new: bool
+    """Whether this lease made the task's workspace (so that a lost one can be told)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that a person may want to know about the engine: `doctor` prints these."""
+
+    name: str
+    ok: bool
+    detail: str
+    cure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class BackendHealth:
+    """Whether leases can be given now, and the findings behind it. `ok` is false only for what makes them fail."""
+
+    ok: bool
+    summary: str
+    checks: tuple[Check, ...] = field(default=())
+
+
+class Backend(Protocol):
+    """Gives leases. An async context manager: entering connects, leaving ends what is left of this process's leases."""
+
+    def lease(self, spec: Spec) -> AbstractAsyncContextManager[Lease]:
+        """A sandbox of its own for the block.
+
+        Raises:
+            SandboxError: on entering; see `errors` for which. Nothing is left behind.
+        """
+
+    async def end_task(self, task: str) -> None:
+        """Remove what belongs to the task beyond its leases: the workspace. No error if there is nothing.
+
+        Raises:
+            SandboxError: the engine could not do it; `reap` will.
+        """
+
+    async def reap(self) -> int:
+        """Remove every sandbox and workspace of this installation that no lease of this process holds; how many."""
+
+    async def health(self) -> BackendHealth:
+        """Never raises: what is wrong is in the answer."""
