@@ -1,0 +1,32 @@
+"""Settings of the servers: the `servers:` section of muxi.yaml, one entry a server."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from muxi_sandbox.contract import Limits
+
+__all__ = ["ServerSettings"]
+
+
+class ServerSettings(BaseModel):
+    """What the operator says of one server: switch it, point to a manifest of one's own, set limits.
+
+    `limits` replaces single limits of the manifest's profile: the operator may raise and lower.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    enabled: bool = True
+    manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
+    limits: dict[str, float] = Field(default_factory=dict, description="single limits to replace")
+
+    def apply(self, limits: Limits) -> Limits:
+        """The manifest's limits with the operator's in place.
+
+        Raises:
+            pydantic.ValidationError: a limit that does not exist or is out of range.
+        """
+        return Limits.model_validate({**limits.model_dump(), **self.limits})

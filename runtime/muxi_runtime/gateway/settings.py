@@ -1,0 +1,46 @@
+"""Settings of the one door: the `gateway:` section of muxi.yaml."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["GatewaySettings"]
+
+
+class GatewaySettings(BaseModel):
+    """Where it listens, who may come in, and the limits of one call and of one task."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    host: str = Field("127.0.0.1", description="address to bind; any but loopback requires keys")
+    port: int = Field(7890, ge=0, le=65535, description="0 takes a free one")
+    require_key: Literal["auto", "always"] = Field("auto", description="auto: only when not bound to loopback")
+    allowed_hosts: tuple[str, ...] = Field((), description="Host headers taken beside the bound address: name or name:port")
+    allowed_origins: tuple[str, ...] = Field((), description="Origin headers taken beside loopback's")
+    max_body_bytes: int = Field(4 * 2**20, ge=1024, description="one HTTP request's body")
+    max_json_depth: int = Field(64, ge=4, description="nesting of one message")
+    call_seconds: float = Field(600, gt=0, description="one tool call, a person's answer not counted")
+    question_seconds: float = Field(300, gt=0, description="how long a person may take to answer")
+    handshake_seconds: float = Field(30, gt=0, description="a sandboxed server's first answer")
+    idle_task_seconds: float = Field(1800, gt=0, description="a task without calls ends after this")
+    max_tasks: int = Field(200, ge=1, description="tasks at once, of all principals")
+    max_tasks_per_principal: int = Field(50, ge=1)
+    max_result_bytes: int = Field(8 * 2**20, ge=1024, description="one tool result")
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine can reach the endpoint."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+    @property
+    def keys_required(self) -> bool:
+        """Whether a call without a key is refused."""
+        return self.require_key == "always" or not self.is_loopback
