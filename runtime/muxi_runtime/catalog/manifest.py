@@ -59,7 +59,9 @@ class Manifest(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$", description="prefix of its tools' names")
     title: str = ""
     description: str = ""
-    image: str = Field(description="`build:NAME` for an image of this project, else a reference that the engine has")
+    image: str = Field(
+        description="`build:NAME` for an image of this project, else a reference that the engine has"
+    )
     command: tuple[str, ...] = Field((), description="empty: the image's own")
     environment: dict[str, str] = Field(default_factory=dict, description="no secrets")
     profile: Profile = Field(default_factory=Profile)

@@ -1,0 +1,88 @@
+"""The settings of the whole runtime, and the one place that reads the environment.
+
+One file, `muxi.yaml`, looked for at `--config`, `$MUXI_CONFIG`, then `<home>/muxi.yaml`; with none, the defaults hold.
+The folder of all state is `--home`, `$MUXI_HOME`, or `muxi-runtime` in the user's data folder. Each section is the
+settings model of one part, kept beside that part.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from muxi_runtime.catalog.settings import ServerSettings
+from muxi_runtime.errors import ConfigError
+from muxi_runtime.gateway.settings import GatewaySettings
+from muxi_runtime.yaml_model import load_yaml_model
+
+__all__ = ["FileSettings", "Settings", "default_home", "load_settings"]
+
+
+class FileSettings(BaseModel):
+    """What `muxi.yaml` may hold: one section a part."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    gateway: GatewaySettings = Field(default_factory=GatewaySettings)
+    servers: dict[str, ServerSettings] = Field(default_factory=dict)
+
+
+class Settings(FileSettings):
+    """Everything that the composition root needs.
+
+    Attributes:
+        home: the folder of all state, absolute; it need not exist yet.
+        source: the file that was read, `None` for the defaults.
+    """
+
+    home: Path
+    source: Path | None = None
+
+
+def load_settings(
+    *, config: Path | None = None, home: Path | None = None, environ: Mapping[str, str] | None = None
+) -> Settings:
+    """Find, read and validate the configuration.
+
+    Args:
+        config: the file, as `--config` gives it; it must exist.
+        home: the folder of all state, as `--home` gives it.
+        environ: the environment; `None` is the process's own.
+
+    Raises:
+        ConfigError: the file cannot be used; the message has one line for each thing wrong.
+    """
+    environ = os.environ if environ is None else environ
+    home = (home or default_home(environ)).expanduser().absolute()
+    source = _source(config, home, environ)
+    parts = load_yaml_model(source, FileSettings, environ=environ) if source else FileSettings()
+    return Settings(
+        home=home, source=source, **{name: getattr(parts, name) for name in FileSettings.model_fields}
+    )
+
+
+def default_home(environ: Mapping[str, str]) -> Path:
+    """`$MUXI_HOME`, or `muxi-runtime` in the user's data folder (XDG base directories)."""
+    if environ.get("MUXI_HOME"):
+        return Path(environ["MUXI_HOME"])
+    data = Path(environ.get("XDG_DATA_HOME", ""))
+    # The XDG specification: a relative path there is to be ignored.
+    return (data if data.is_absolute() else Path.home() / ".local" / "share") / "muxi-runtime"
+
+
+def _source(config: Path | None, home: Path, environ: Mapping[str, str]) -> Path | None:
+    """The file to read; one that was named must exist."""
+    named = config or (Path(environ["MUXI_CONFIG"]) if environ.get("MUXI_CONFIG") else None)
+    if named is None:
+        found = home / "muxi.yaml"
+        return found if found.exists() else None
+    named = named.expanduser()
+    if not named.is_file():
+        where = "--config" if config else "MUXI_CONFIG"
+        raise ConfigError(
+            f"{named}: there is no such file ({where} names it).", remedy="Name one that exists."
+        )
+    return named
