@@ -1,8 +1,8 @@
 """The settings of the whole runtime, and the one place that reads the environment.
 
-One file, `muxi.yaml`, looked for at `--config`, `$MUXI_CONFIG`, then `<home>/muxi.yaml`; with none, the defaults hold.
-The folder of all state is `--home`, `$MUXI_HOME`, or `muxi-runtime` in the user's data folder. Each section is the
-settings model of one part, kept beside that part.
+One file, `muxi.yaml`, looked for at `--config`, `$MUXI_CONFIG`, then `<home>/muxi.yaml`; with none, the
+defaults hold. The folder of all state is `--home`, `$MUXI_HOME`, or `muxi-runtime` in the user's data folder.
+Each section is the settings model of one part, kept beside that part.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.gateway.settings import GatewaySettings
-from muxi_runtime.yaml_model import load_yaml_model
+from muxi_runtime.yaml_model import expand_home, load_yaml_model
 
 __all__ = ["FileSettings", "Settings", "default_home", "load_settings"]
 
@@ -56,7 +56,7 @@ def load_settings(
         ConfigError: the file cannot be used; the message has one line for each thing wrong.
     """
     environ = os.environ if environ is None else environ
-    home = (home or default_home(environ)).expanduser().absolute()
+    home = expand_home(home or default_home(environ)).absolute()
     source = _source(config, home, environ)
     parts = load_yaml_model(source, FileSettings, environ=environ) if source else FileSettings()
     return Settings(
@@ -79,7 +79,7 @@ def _source(config: Path | None, home: Path, environ: Mapping[str, str]) -> Path
     if named is None:
         found = home / "muxi.yaml"
         return found if found.exists() else None
-    named = named.expanduser()
+    named = expand_home(named)
     if not named.is_file():
         where = "--config" if config else "MUXI_CONFIG"
         raise ConfigError(

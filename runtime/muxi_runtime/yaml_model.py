@@ -1,8 +1,8 @@
 """A YAML file to a pydantic model: muxi.yaml, manifests, and whatever else the operator writes.
 
-Every message names the file, the line and the field (`muxi.yaml:12: gateway.port: ...`), and all of them come at once.
-Unknown keys are refused by the models (`extra="forbid"`) and answered with the nearest name here. Relative paths in a
-file are relative to the file.
+Every message names the file, the line and the field (`muxi.yaml:12: gateway.port: ...`), and all of them come
+at once. Unknown keys are refused by the models (`extra="forbid"`) and answered with the nearest name here.
+Relative paths in a file are relative to the file.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from pydantic import BaseModel, ValidationError
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.yaml_text import MAX_TEXT, Document, Loc, Problem, parse
 
-__all__ = ["load_yaml_model", "parse_yaml_model", "problems_of"]
+__all__ = ["expand_home", "load_yaml_model", "parse_yaml_model"]
 
 Model = TypeVar("Model", bound=BaseModel)
 
@@ -52,15 +52,32 @@ def parse_yaml_model(
     except ValidationError as error:
         # What the text already got wrong shows up again in the model: say it once.
         wrong = [problem.loc for problem in document.problems]
-        found = problems_of(error, model, document)
+        found = _problems_of(error, model, document)
         problems += [new for new in found if not any(loc[: len(new.loc)] == new.loc for loc in wrong)]
     if problems:
         problems.sort(key=lambda problem: problem.line)
         raise ConfigError("\n".join(_line(path, problem) for problem in problems), remedy=REMEDY)
-    return _resolved(result, path.absolute().parent)
+    try:
+        return _resolved(result, path.absolute().parent)
+    except ConfigError as error:
+        raise ConfigError(f"{path}: {error}") from error
 
 
-def problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> Iterator[Problem]:
+def expand_home(path: Path) -> Path:
+    """The path with a leading `~` or `~user` replaced.
+
+    Raises:
+        ConfigError: there is no such user, or the user has no home.
+    """
+    try:
+        return path.expanduser()
+    except RuntimeError as error:
+        raise ConfigError(
+            f"{path}: there is no home folder of that user.", remedy="Write the path out."
+        ) from error
+
+
+def _problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> Iterator[Problem]:
     """Pydantic's findings as problems with lines."""
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         loc: Loc = item["loc"]
@@ -137,5 +154,5 @@ def _resolved(value: Any, folder: Path) -> Any:  # noqa: ANN401 - walks whatever
     if isinstance(value, tuple | list):
         return type(value)(_resolved(item, folder) for item in value)
     if isinstance(value, Path):
-        return folder / value.expanduser()
+        return folder / expand_home(value)
     return value

@@ -1,7 +1,7 @@
-"""YAML text to plain values, each remembered with its line. Below it PyYAML's composer, above it `yaml_model`.
+"""YAML text to plain values, with their lines. Below it PyYAML's composer, above it `yaml_model`.
 
-Stricter than YAML on purpose, so that a file means what it looks like: `true`, `false`, `null` and decimal or hex
-numbers are what they are, anything else unquoted is text (`no`, `1:30` and dates too); no tags, no anchors, no merge
+Stricter than YAML on purpose, so that a file means what it looks like: `true`, `false`, `null` and numbers
+are what they are, anything else unquoted is text (`no`, `1:30` and dates too); no tags, no anchors, no merge
 keys, no duplicate keys, one document. Size and depth are bounded.
 """
 
@@ -80,7 +80,7 @@ for _tag, _pattern in SCALARS.items():
 
 
 class _Composer(Reader, Scanner, Parser, Composer, _Resolver):
-    """PyYAML's own parts, put together without the constructor (values are made here), with a bound on depth."""
+    """PyYAML's own parts without its constructor (values are made here), and with a bound on depth."""
 
     def __init__(self, text: str) -> None:
         Reader.__init__(self, text)
@@ -112,7 +112,8 @@ def parse(text: str, environ: Mapping[str, str] | None) -> Document:
 
     Args:
         text: the file's content.
-        environ: for `${NAME}` and `${NAME:-default}` in text values, `$${` being a plain `${`; `None` leaves text alone.
+        environ: for `${NAME}` and `${NAME:-default}` in text values, where `$${` is a plain `${`; `None`
+            leaves text alone.
     """
     document = Document()
     if len(text) > MAX_TEXT:
@@ -127,7 +128,7 @@ def parse(text: str, environ: Mapping[str, str] | None) -> Document:
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
         document.problems.append(
-            Problem(line, (), f"a character that YAML does not take: {ascii(chr(error.character))}")
+            Problem(line, (), f"a character that YAML does not take: {chr(error.character)!a}")
         )
     except (ValueError, OverflowError) as error:
         # PyYAML lets these out for escapes beyond Unicode ("\UFFFFFFFF") and oversized version numbers.

@@ -1,4 +1,4 @@
-"""A server's manifest: how it starts, what it may do, how long its sandbox lives. One YAML file, `manifest.yaml`.
+"""A server's manifest, `manifest.yaml`: how it starts, what it may do, how long its sandbox lives.
 
     name: code
     title: Code
@@ -9,8 +9,8 @@
       workspace: write
       limits: {memory_mib: 1024}
 
-A manifest only ever asks. What it asks for is narrowed by the operator's settings, and none of its fields reaches the
-engine as an option.
+A manifest only ever asks. What it asks for is narrowed by the operator's settings, and none of its fields
+reaches the engine as an option.
 """
 
 from __future__ import annotations

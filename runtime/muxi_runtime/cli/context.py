@@ -1,4 +1,4 @@
-"""What every command gets as `ctx.obj`: where the configuration is, and the settings once they are asked for."""
+"""What every command gets as `ctx.obj`: where the configuration is, and the settings when asked for."""
 
 from __future__ import annotations
 

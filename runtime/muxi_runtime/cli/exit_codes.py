@@ -12,7 +12,7 @@ class ExitCode(IntEnum):
 
     OK = 0
     FAILED = 1
-    """The command worked, and what it looked at did not: a failed check, a tool's error result, a broken chain."""
+    """The command worked, what it looked at did not: a failed check, a tool's error, a broken chain."""
     USAGE = 2
     CONFIGURATION = 3
     SETUP = 4

@@ -35,7 +35,7 @@ def exit_code(error: MuxiError | SandboxError) -> ExitCode:
 
 
 def first_known(error: BaseException) -> MuxiError | SandboxError | None:
-    """The failure to show, looked for inside groups too; `None` when any part is not ours (a bug: show it whole)."""
+    """The failure to show, also out of a group; `None` when any part is not ours (a bug: show it whole)."""
     if isinstance(error, MuxiError | SandboxError):
         return error
     if not isinstance(error, BaseExceptionGroup):

@@ -1,8 +1,8 @@
-"""The entry point `muxi-runtime`: global options, the table of commands, and the one place where errors become text.
+"""The entry point `muxi-runtime`: global options, the table of commands, and how errors leave.
 
-A command is a click command in a module of its own, named in `COMMANDS` and imported when it is used: `--help` and
-`--version` import nothing but click. A command raises `MuxiError` or `SandboxError`, never prints an error itself; one
-whose checks failed ends by `ctx.exit(ExitCode.FAILED)`.
+A command is a click command in a module of its own, named in `COMMANDS` and imported when it is used:
+`--help` and `--version` import nothing but click. A command raises `MuxiError` or `SandboxError`, and never
+prints an error itself; one whose checks failed ends by `ctx.exit(ExitCode.FAILED)`.
 """
 
 from __future__ import annotations
@@ -98,7 +98,7 @@ def program(ctx: click.Context, config: Path | None, home: Path | None) -> None:
 
 
 def main() -> NoReturn:
-    """Run the program on `sys.argv` and exit. Failures that are ours become one short message on standard error."""
+    """Run the program on `sys.argv` and exit. A failure of ours becomes one short message on stderr."""
     sys.exit(_run())
 
 

@@ -8,8 +8,8 @@ __all__ = ["printable"]
 
 KEPT = frozenset("\n\t")
 ACTIVE = frozenset({"Cc", "Cf", "Cs", "Co", "Zl", "Zp"})
-"""Unicode categories that move the cursor, reorder or hide text, or cannot be encoded: controls (escape sequences),
-format characters (bidirectional overrides, zero width, tags), surrogates, private use, line separators."""
+"""Unicode categories that move the cursor, reorder or hide text, or cannot be encoded: controls (escape
+sequences), format characters (bidirectional overrides, zero width, tags), surrogates, private use, breaks."""
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,135 @@
+"""The servers that this runtime knows: its own, and those that the operator names in muxi.yaml.
+
+Above it: the gateway, which offers what is in `Catalog.servers`. Below it: manifests on disk. A server whose
+manifest cannot be used hides only itself and is named in `Catalog.problems`. Whatever a manifest asks for
+that this version cannot grant safely is refused as a whole: a server is never started with less protection
+than its manifest says.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from muxi_runtime.catalog.builtin import built_in_manifests
+from muxi_runtime.catalog.manifest import Manifest, Scope
+from muxi_runtime.catalog.settings import ServerSettings
+from muxi_runtime.errors import ConfigError
+from muxi_runtime.yaml_model import load_yaml_model
+from muxi_sandbox.contract import Limits
+
+__all__ = ["RESERVED", "Catalog", "load_catalog", "load_manifest"]
+
+RESERVED = frozenset({"muxi"})
+"""Names of servers that run in the host itself: no manifest may take one."""
+
+VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+
+
+@dataclass(frozen=True, slots=True)
+class Catalog:
+    """What there is.
+
+    Attributes:
+        servers: by name, built-in ones first; profiles narrowed or raised as the operator says.
+        problems: by the name in muxi.yaml (or the built-in's): why a server is not offered.
+        disabled: names that the operator switched off.
+    """
+
+    servers: Mapping[str, Manifest] = field(default_factory=dict)
+    problems: Mapping[str, ConfigError] = field(default_factory=dict)
+    disabled: frozenset[str] = frozenset()
+
+
+def load_catalog(
+    settings: Mapping[str, ServerSettings], built_in: Mapping[str, Path] | None = None
+) -> Catalog:
+    """Read every manifest.
+
+    Args:
+        settings: the `servers:` section, by server name.
+        built_in: manifests of built-in servers by name; `None` for those installed with this runtime.
+    """
+    own = built_in_manifests() if built_in is None else built_in
+    servers: dict[str, Manifest] = {}
+    problems: dict[str, ConfigError] = {}
+    names = list(dict.fromkeys([*own, *settings]))
+    disabled = frozenset(name for name in names if name in settings and not settings[name].enabled)
+    for name in names:
+        if name in disabled:
+            continue
+        try:
+            servers[name] = _server(name, settings.get(name, ServerSettings()), own)
+        except ConfigError as error:
+            problems[name] = error
+    return Catalog(servers, problems, disabled)
+
+
+def load_manifest(path: Path, name: str) -> Manifest:
+    """Read one manifest and refuse what a manifest may not say or this version cannot grant.
+
+    Raises:
+        ConfigError: with one line for each thing wrong.
+    """
+    manifest = load_yaml_model(path, Manifest)
+    refused = list(_refusals(manifest, name))
+    if refused:
+        raise ConfigError("\n".join(f"{path}: {reason}" for reason in refused))
+    return manifest
+
+
+def _server(name: str, settings: ServerSettings, own: Mapping[str, Path]) -> Manifest:
+    if name in RESERVED:
+        raise ConfigError(
+            f"servers.{name}: the name is reserved for the runtime itself.", remedy="Choose another."
+        )
+    if settings.manifest and name in own:
+        raise ConfigError(
+            f"servers.{name}: a built-in server has this name, and another may not stand in for it.",
+            remedy="Give the server with your manifest a name of its own.",
+        )
+    path = settings.manifest or own.get(name)
+    if path is None:
+        raise ConfigError(
+            f"servers.{name}: there is no built-in server of this name.",
+            remedy=f"Give its `manifest:`, or use one of {', '.join(own) or 'none'}.",
+        )
+    manifest = load_manifest(path, name)
+    profile = manifest.profile.model_copy(update={"limits": _limits(name, settings, manifest.profile.limits)})
+    return manifest.model_copy(update={"profile": profile, "built_in": settings.manifest is None})
+
+
+def _limits(name: str, settings: ServerSettings, limits: Limits) -> Limits:
+    try:
+        return settings.apply(limits)
+    except ValidationError as error:
+        lines = []
+        for item in error.errors(include_url=False, include_context=False, include_input=False):
+            limit = str(item["loc"][-1])
+            near = difflib.get_close_matches(limit, Limits.model_fields, n=1)
+            unknown = f"unknown; did you mean {near[0]!r}?" if near else "unknown"
+            message = unknown if item["type"] == "extra_forbidden" else item["msg"]
+            lines.append(f"servers.{name}.limits.{limit}: {message}")
+        raise ConfigError("\n".join(lines), remedy="Correct muxi.yaml.") from error
+
+
+def _refusals(manifest: Manifest, name: str) -> Iterator[str]:
+    profile = manifest.profile
+    if manifest.name != name:
+        yield f"name: is {manifest.name!r}, but the server is called {name!r}."
+    if "built_in" in manifest.model_fields_set:
+        yield "built_in: not for a manifest to say."
+    if profile.network.allow:
+        yield "profile.network.allow: network access is not available in this version; leave it out."
+    if profile.secrets:
+        yield "profile.secrets: secrets are not available in this version; leave them out."
+    if profile.scope is Scope.SHARED:
+        yield "profile.scope: `shared` is not available in this version; use `task`."
+    for variable in manifest.environment:
+        if not VARIABLE_NAME.fullmatch(variable):
+            yield f"environment: {variable!r} is no name of a variable."

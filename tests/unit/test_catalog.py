@@ -1,0 +1,139 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from muxi_runtime.catalog.builtin import built_in_manifests
+from muxi_runtime.catalog.catalog import load_catalog
+from muxi_runtime.catalog.settings import ServerSettings
+
+
+@pytest.fixture
+def manifest(tmp_path):
+    def write(name: str, extra: str = ""):
+        path = tmp_path / name / "manifest.yaml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"name: {name}\nimage: some-image\n{extra}")
+        return path
+
+    return write
+
+
+def problem_of(catalog, name):
+    assert name not in catalog.servers
+    return str(catalog.problems[name])
+
+
+def test_built_in_servers_come_first_and_say_so(manifest):
+    own = {"code": manifest("code")}
+    catalog = load_catalog({"mine": ServerSettings(manifest=manifest("mine"))}, own)
+    assert {name: server.built_in for name, server in catalog.servers.items()} == {
+        "code": True,
+        "mine": False,
+    }
+    assert list(catalog.servers) == ["code", "mine"]
+    assert not catalog.problems
+
+
+def test_one_bad_manifest_hides_only_itself(manifest):
+    own = {"code": manifest("code"), "files": manifest("files", "imige: x\n")}
+    catalog = load_catalog({}, own)
+    assert list(catalog.servers) == ["code"]
+    assert "files/manifest.yaml:3: imige: unknown; did you mean 'image'?" in problem_of(catalog, "files")
+
+
+def test_a_disabled_server_is_neither_offered_nor_read(manifest):
+    own = {"code": manifest("code"), "files": manifest("files", "broken: [")}
+    catalog = load_catalog({"files": ServerSettings(enabled=False)}, own)
+    assert list(catalog.servers) == ["code"]
+    assert not catalog.problems
+    assert catalog.disabled == {"files"}
+
+
+def test_the_operator_raises_and_lowers_limits(manifest):
+    own = {"code": manifest("code", "profile: {limits: {memory_mib: 1024, pids: 64}}\n")}
+    limits = {"memory_mib": 2048, "cpus": 0.5}
+    profile = load_catalog({"code": ServerSettings(limits=limits)}, own).servers["code"].profile
+    assert (profile.limits.memory_mib, profile.limits.cpus, profile.limits.pids) == (2048, 0.5, 64)
+
+
+def test_a_limit_that_does_not_exist_or_is_out_of_range_is_named(manifest):
+    own = {"code": manifest("code")}
+    message = problem_of(load_catalog({"code": ServerSettings(limits={"cpu": 1, "pids": 1})}, own), "code")
+    assert "servers.code.limits.cpu: unknown; did you mean 'cpus'?" in message
+    assert "servers.code.limits.pids: Input should be greater than or equal to 4" in message
+
+
+@pytest.mark.parametrize(
+    ("extra", "reason"),
+    [
+        (
+            "profile: {network: {allow: [example.org]}}",
+            "profile.network.allow: network access is not available",
+        ),
+        ("profile: {secrets: [token]}", "profile.secrets: secrets are not available"),
+        ("profile: {scope: shared}", "profile.scope: `shared` is not available"),
+        ("built_in: true", "built_in: not for a manifest to say"),
+        ("built_in: false", "built_in: not for a manifest to say"),
+        ("environment: {'A=B': c}", "environment: 'A=B' is no name"),
+        ("privileged: true", "privileged: unknown"),
+        ("profile: {limits: {pids: 0}}", "profile.limits.pids: "),
+        ("profile: {workspace: host}", "profile.workspace: "),
+    ],
+)
+def test_what_cannot_be_granted_safely_refuses_the_server(manifest, extra, reason):
+    settings = {"mine": ServerSettings(manifest=manifest("mine", extra))}
+    assert reason in problem_of(load_catalog(settings, {}), "mine")
+
+
+def test_a_manifest_may_not_read_the_hosts_environment(manifest, monkeypatch):
+    monkeypatch.setenv("HOST_SECRET", "hunter2")
+    settings = {"mine": ServerSettings(manifest=manifest("mine", "environment: {A: '${HOST_SECRET}'}"))}
+    assert load_catalog(settings, {}).servers["mine"].environment == {"A": "${HOST_SECRET}"}
+
+
+def test_another_servers_manifest_may_not_stand_in_for_a_built_in_one(manifest):
+    settings = {"code": ServerSettings(manifest=manifest("elsewhere"))}
+    catalog = load_catalog(settings, {"code": manifest("code")})
+    assert "a built-in server has this name" in problem_of(catalog, "code")
+
+
+def test_a_manifest_may_not_go_by_another_servers_name(manifest):
+    settings = {"mine": ServerSettings(manifest=manifest("code"))}
+    assert "name: is 'code', but the server is called 'mine'" in problem_of(
+        load_catalog(settings, {}), "mine"
+    )
+
+
+def test_the_runtimes_own_name_is_reserved(manifest):
+    settings = {"muxi": ServerSettings(manifest=manifest("muxi"))}
+    assert "reserved" in problem_of(load_catalog(settings, {}), "muxi")
+
+
+def test_a_name_without_server_is_answered_with_those_that_exist(manifest):
+    message = problem_of(load_catalog({"cod": ServerSettings()}, {"code": manifest("code")}), "cod")
+    assert "there is no built-in server" in message
+    assert "code" in message
+
+
+def test_a_manifest_that_is_not_there_is_named(tmp_path):
+    settings = {"mine": ServerSettings(manifest=tmp_path / "none.yaml")}
+    assert "none.yaml: cannot be read" in problem_of(load_catalog(settings, {}), "mine")
+
+
+def test_the_servers_that_ship_are_usable():
+    own = built_in_manifests()
+    catalog = load_catalog({})
+    assert not catalog.problems
+    assert list(catalog.servers) == list(own)
+    assert all(server.built_in for server in catalog.servers.values())
+
+
+def test_finding_the_built_in_servers_imports_none_of_them():
+    program = (
+        "import sys; from muxi_runtime.catalog.builtin import built_in_manifests; built_in_manifests();"
+        "sys.exit(any(name.startswith('muxi_servers') for name in sys.modules))"
+    )
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
