@@ -1,0 +1,178 @@
+"""The production journal: SQLite in WAL mode, one writer thread, group commits.
+
+Appends that arrive while a commit is under way share the next one, so durability costs one commit per group.
+The thread belongs to a task: it ends, with all that was queued written, when the journal's block is left.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import anyio
+from anyio import from_thread, to_thread
+from anyio.abc import TaskGroup
+
+from muxi_runtime.errors import JournalError
+from muxi_runtime.journal.chain import prepare
+from muxi_runtime.journal.contract import Draft, Event
+from muxi_runtime.journal.listeners import Listeners
+from muxi_runtime.journal.settings import JournalSettings
+from muxi_runtime.journal.writer import ChainWriter
+
+__all__ = ["SqliteJournal"]
+
+
+@dataclass(slots=True, eq=False)
+class _Entry:
+    """One append that waits."""
+
+    draft: Draft
+    done: anyio.Event = field(default_factory=anyio.Event)
+    event: Event | None = None
+    error: JournalError | None = None
+
+
+class _Queue:
+    """Hands groups of entries from the event loop to the writer thread."""
+
+    def __init__(self, group: int) -> None:
+        self._group = group
+        self._entries: deque[_Entry] = deque()
+        self._changed = threading.Condition()
+        self._closed = False
+
+    def put(self, entry: _Entry) -> None:
+        with self._changed:
+            if self._closed:
+                raise _closed_error()
+            self._entries.append(entry)
+            self._changed.notify()
+
+    def take(self) -> list[_Entry]:
+        """The next group; waits for one. Empty when closed and drained."""
+        with self._changed:
+            while not self._entries and not self._closed:
+                self._changed.wait()
+            return [self._entries.popleft() for _ in range(min(self._group, len(self._entries)))]
+
+    def close(self) -> None:
+        with self._changed:
+            self._closed = True
+            self._changed.notify()
+
+
+class SqliteJournal:
+    """A `Journal` on a database that `store.engine.open_store` made. An async context manager; entered once.
+
+    Several processes may have the same journal open. Listeners hear what this one appends.
+    """
+
+    def __init__(self, path: Path, settings: JournalSettings | None = None) -> None:
+        self._settings = settings or JournalSettings()
+        self._writer = ChainWriter(path, self._settings)
+        self._queue = _Queue(self._settings.batch_events)
+        self._room = anyio.Semaphore(self._settings.queue_events)
+        self._listeners = Listeners(self._settings.listener_events)
+        self._ended = anyio.Event()
+        self._tasks: TaskGroup | None = None
+
+    async def __aenter__(self) -> Self:
+        """Open it and start the writer.
+
+        Raises:
+            JournalError: the database or the head file beside it cannot be used.
+        """
+        await to_thread.run_sync(self._writer.open)
+        self._tasks = await anyio.create_task_group().__aenter__()
+        self._tasks.start_soon(self._run)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Write what is queued, then close. Bounded by the database's own time-out for one failing commit."""
+        self._queue.close()
+        with anyio.CancelScope(shield=True):
+            await self._ended.wait()
+        if self._tasks is not None:
+            # The block's own exception passes by as it is, not as a group.
+            await self._tasks.__aexit__(None, None, None)
+
+    async def append(self, draft: Draft) -> Event:
+        """As `Journal.append`. Cancelled while it waits, the event may have been written or not."""
+        if self._tasks is None:
+            raise _closed_error()
+        prepared = prepare(draft, max_bytes=self._settings.event_bytes)
+        await self._room.acquire()
+        entry = _Entry(prepared)
+        try:
+            self._queue.put(entry)
+        except JournalError:
+            self._room.release()
+            raise
+        await entry.done.wait()
+        if entry.event is None:
+            raise _copy(entry.error or _closed_error()) from entry.error
+        return entry.event
+
+    def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
+        """As `Journal.listen`."""
+        return self._listeners.listen()
+
+    async def _run(self) -> None:
+        try:
+            # A limiter of its own: the thread lives as long as the journal and must not take another's place.
+            await to_thread.run_sync(self._write_groups, limiter=anyio.CapacityLimiter(1))
+        finally:
+            self._queue.close()
+            self._fail(self._queue.take(), _closed_error())
+            self._listeners.close()
+            self._ended.set()
+
+    def _write_groups(self) -> None:
+        """The writer thread."""
+        try:
+            while group := self._queue.take():
+                self._write(group)
+        finally:
+            self._writer.close()
+
+    def _write(self, group: Sequence[_Entry]) -> None:
+        try:
+            events = self._writer.append([entry.draft for entry in group])
+        except JournalError as error:
+            from_thread.run_sync(self._fail, group, error)
+        except BaseException:
+            from_thread.run_sync(self._fail, group, _closed_error())
+            raise
+        else:
+            from_thread.run_sync(self._settle, group, events)
+
+    def _settle(self, group: Sequence[_Entry], events: Sequence[Event]) -> None:
+        for entry, event in zip(group, events, strict=True):
+            entry.event = event
+            entry.done.set()
+            self._room.release()
+        self._listeners.publish(events)
+
+    def _fail(self, group: Sequence[_Entry], error: JournalError) -> None:
+        for entry in group:
+            entry.error = error
+            entry.done.set()
+            self._room.release()
+
+
+def _closed_error() -> JournalError:
+    return JournalError("The journal is closed, so this event was not kept.")
+
+
+def _copy(error: JournalError) -> JournalError:
+    # Each waiter gets an exception of its own: a shared one would collect all their tracebacks.
+    return JournalError(str(error.args[0]), remedy=error.remedy)

@@ -1,0 +1,156 @@
+"""Appends to the chain in SQLite. Blocking, for one thread at a time; several processes may each have one."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from muxi_runtime.errors import JournalError
+from muxi_runtime.journal.anchor import Anchor, AnchorFile, anchor_path
+from muxi_runtime.journal.chain import canonical, seal, utc_text
+from muxi_runtime.journal.contract import GENESIS, Draft, Event
+from muxi_runtime.journal.settings import JournalSettings
+from muxi_runtime.store.sqlite import connect
+
+__all__ = ["HEAD_LOST", "ChainWriter"]
+
+HEAD_LOST = "journal.head_lost"
+"""Kind of the event that says: what the anchor knew as newest was gone when the journal was opened."""
+
+_INSERT = (
+    'INSERT INTO journal (seq, "at", kind, principal, task, "call", data, previous, hash)'
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_FLUSH_SECONDS = 1.0
+"""The anchor is brought to the disk this often, and when the writer closes."""
+
+
+class ChainWriter:
+    """One connection. After a failure it is closed; the next append opens a new one."""
+
+    def __init__(self, path: Path, settings: JournalSettings) -> None:
+        self._path = path
+        self._sync = settings.sync
+        self._anchor = AnchorFile(anchor_path(path))
+        self._connection: sqlite3.Connection | None = None
+        self._flushed = time.monotonic()
+        self._head: Anchor | None = None
+
+    def open(self) -> None:
+        """Connect, and record in the chain if its end was lost since it was last written.
+
+        Raises:
+            JournalError: the database or the head file cannot be used.
+        """
+        self._append(())
+
+    def append(self, drafts: Sequence[Draft]) -> list[Event]:
+        """Commit prepared drafts, all or none; durable when it returns.
+
+        Raises:
+            JournalError: none of them was kept, or that cannot be told.
+        """
+        return self._append(drafts)
+
+    def close(self) -> None:
+        """Bring the anchor to the disk and close. Does nothing when closed already.
+
+        Raises:
+            JournalError: the head file cannot be written.
+        """
+        if self._head is not None:
+            head, self._head = self._head, None
+            self._anchor.move(head, flush=True)
+        self._discard()
+
+    def _append(self, drafts: Sequence[Draft]) -> list[Event]:
+        try:
+            connection = self._connection
+            lost: Draft | None = None
+            if connection is None:
+                connection = self._connection = connect(self._path, sync=self._sync)
+            connection.execute("BEGIN IMMEDIATE")
+            # Read inside of the transaction: another process may have appended, and the chain must not fork.
+            head = _head(connection)
+            if self._head is None:
+                lost = self._lost(connection, head)
+            events = _chain(head, [lost, *drafts] if lost else drafts)
+            connection.executemany(_INSERT, [_row(event) for event in events])
+            connection.execute("COMMIT")
+            self._remember(Anchor(events[-1].seq, events[-1].hash) if events else head, lost=lost is not None)
+        except sqlite3.Error as error:
+            self._discard()
+            raise JournalError(
+                f"The journal {self._path} could not be written: {error}. Nothing goes on without it.",
+                remedy="Make room on the disk or mend the file; the next event is tried anew.",
+            ) from error
+        except BaseException:
+            self._discard()
+            raise
+        return events[1:] if lost else events
+
+    def _lost(self, connection: sqlite3.Connection, head: Anchor) -> Draft | None:
+        """What to record if the chain does not reach, or does not fit, its anchor."""
+        anchor = self._anchor.read()
+        if anchor is None:
+            reason = "missing" if head.seq else ""
+        elif anchor.seq == 0:
+            reason = ""
+        elif anchor.seq > head.seq:
+            reason = "cut"
+        else:
+            found = connection.execute("SELECT hash FROM journal WHERE seq = ?", (anchor.seq,)).fetchone()
+            reason = "" if found and found[0] == anchor.hash else "differs"
+        if not reason:
+            return None
+        known = {"seq": anchor.seq, "hash": anchor.hash} if anchor else None
+        return Draft(kind=HEAD_LOST, data={"reason": reason, "anchor": known, "found": head.seq})
+
+    def _remember(self, head: Anchor, *, lost: bool) -> None:
+        # Also at the start of an empty journal: from then on a missing file means that somebody removed it.
+        self._head = head
+        now = time.monotonic()
+        flush = now - self._flushed >= _FLUSH_SECONDS
+        self._anchor.move(head, flush=flush, backwards=lost)
+        if flush:
+            self._flushed = now
+
+    def _discard(self) -> None:
+        connection, self._connection, self._head = self._connection, None, None
+        if connection is not None:
+            with suppress(sqlite3.Error):  # it is given up; closing rolls an open transaction back
+                connection.close()
+
+
+def _head(connection: sqlite3.Connection) -> Anchor:
+    found = connection.execute("SELECT seq, hash FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+    return Anchor(*found) if found else Anchor(0, GENESIS)
+
+
+def _chain(head: Anchor, drafts: Sequence[Draft]) -> list[Event]:
+    at = utc_text()
+    events: list[Event] = []
+    seq, previous = head.seq, head.hash
+    for draft in drafts:
+        seq += 1
+        event = seal(draft, seq=seq, at=at, previous=previous)
+        previous = event.hash
+        events.append(event)
+    return events
+
+
+def _row(event: Event) -> tuple[int | str | None, ...]:
+    return (
+        event.seq,
+        event.at,
+        event.kind,
+        event.principal,
+        event.task,
+        event.call,
+        canonical(event.data),
+        event.previous,
+        event.hash,
+    )

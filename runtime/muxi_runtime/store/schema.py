@@ -1,0 +1,58 @@
+"""The tables of the runtime's database, as SQLAlchemy Core. Migrations make them; queries name them.
+
+Only types that SQLite and Postgres share: times are ISO 8601 text in UTC, which sorts as it reads.
+"""
+
+from __future__ import annotations
+
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
+
+__all__ = ["journal", "keys", "metadata", "users"]
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(column_0_label)s",
+        "uq": "uq_%(table_name)s_%(column_0_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite makes a row id only of a column declared INTEGER.
+_Sequence = BigInteger().with_variant(Integer(), "sqlite")
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("created_at", String(27), nullable=False),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("user", String(64), ForeignKey("users.name"), nullable=False),
+    Column("name", String(200), nullable=False),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", String(27), nullable=False),
+    Column("expires_at", String(27)),
+    Column("revoked_at", String(27)),
+    Column("last_used_at", String(27)),
+)
+
+journal = Table(
+    "journal",
+    metadata,
+    Column("seq", _Sequence, primary_key=True, autoincrement=False),
+    Column("at", String(27), nullable=False),
+    Column("kind", String(100), nullable=False),
+    Column("principal", Text),
+    Column("task", Text),
+    Column("call", Text),
+    Column("data", Text, nullable=False),
+    Column("previous", String(64), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Index("ix_journal_task", "task"),
+    Index("ix_journal_call", "call"),
+)
