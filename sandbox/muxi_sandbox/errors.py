@@ -5,6 +5,7 @@
     ├── EngineRestartedError      the engine went away and came back under an open sandbox
     ├── SpecRefusedError          a defence that the spec needs cannot be set up: fail closed
     ├── ImageMissingError         the image is not on this engine
+    ├── ImageBuildError           an image of this project could not be built, or its base not be had
     ├── StartFailedError          the container could not be started
     ├── SandboxDiedError          the container ended by itself: crash, kill, out of memory
     ├── OutputFloodError          the program wrote more than its limit; the sandbox was killed
@@ -19,6 +20,7 @@ from __future__ import annotations
 __all__ = [
     "EngineRestartedError",
     "EngineUnavailableError",
+    "ImageBuildError",
     "ImageMissingError",
     "LeaseExpiredError",
     "OutputFloodError",
@@ -56,6 +58,10 @@ class SpecRefusedError(SandboxError):
 
 class ImageMissingError(SandboxError):
     """The spec names an image that the engine does not have."""
+
+
+class ImageBuildError(SandboxError):
+    """An image of this project could not be built, or its base could not be had."""
 
 
 class StartFailedError(SandboxError):

@@ -1,0 +1,106 @@
+"""How one image is made: its folder of `muxi_images`, read, and the hash of all that goes into it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from muxi_sandbox.errors import ImageBuildError
+
+__all__ = ["OWN_PREFIX", "BuildFile", "Recipe", "load_recipes"]
+
+OWN_PREFIX = "build:"
+"""Marks a base (and a manifest's image) that is another image of this project."""
+
+DESCRIPTION = "image.yaml"
+SHARED = "shared"
+LEFT_OUT = frozenset({DESCRIPTION, "README.md", "manifest.yaml"})
+"""Files of a folder or of the servers that an image does not hold: a change in them rebuilds nothing."""
+
+
+class ImageDescription(BaseModel):
+    """The contents of `image.yaml`."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    base: str = Field(min_length=1, description="`build:NAME`, or a reference such as `debian:trixie-slim`")
+    context: tuple[Literal["apt", "servers"], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BuildFile:
+    """One file of a build context."""
+
+    content: bytes
+    executable: bool = False
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """One image, read from disk.
+
+    Attributes:
+        files: path in the build context to file; without what only this host adds, its transport.
+        wants_apt: whether the host's way to a Debian mirror goes into the context.
+    """
+
+    name: str
+    base: str
+    files: Mapping[str, BuildFile]
+    wants_apt: bool
+
+    def digest(self, base_identity: str) -> str:
+        """The first 12 hexadecimal digits of the SHA-256 of all inputs.
+
+        Args:
+            base_identity: the base image's id, or its own digest if it is one of ours.
+        """
+        whole = hashlib.sha256(f"muxi-image-1\0{self.name}\0{base_identity}\0".encode())
+        for path, file in sorted(self.files.items()):
+            whole.update(f"{path}\0{file.executable:d}\0{len(file.content)}\0".encode())
+            whole.update(file.content)
+        return whole.hexdigest()[:12]
+
+
+def load_recipes(folder: Path, servers: Path | None) -> dict[str, Recipe]:
+    """Every image below `folder`, by name.
+
+    Args:
+        folder: holds one folder per image, and `shared`.
+        servers: the package `muxi_servers`; `None` if no recipe needs it.
+
+    Raises:
+        ImageBuildError: an `image.yaml` cannot be used; names the file.
+    """
+    return {path.parent.name: _load(path, servers) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))}
+
+
+def _load(path: Path, servers: Path | None) -> Recipe:
+    try:
+        description = ImageDescription.model_validate(yaml.safe_load(path.read_bytes()))
+    except (yaml.YAMLError, ValidationError) as error:
+        raise ImageBuildError(f"{path} cannot be used: {error}") from error
+    files = dict(_tree(path.parent, ""))
+    wants_apt = "apt" in description.context
+    if wants_apt:
+        files.update(_tree(path.parent.parent / SHARED, ".build/"))
+    if "servers" in description.context:
+        if servers is None:
+            raise ImageBuildError(f"{path} needs the built-in servers, and the package muxi_servers is not installed")
+        files.update(_tree(servers, "muxi_servers/"))
+    return Recipe(path.parent.name, description.base, files, wants_apt)
+
+
+def _tree(folder: Path, prefix: str) -> Iterator[tuple[str, BuildFile]]:
+    for path in sorted(folder.rglob("*")):
+        if path.name in LEFT_OUT or "__pycache__" in path.parts or not path.is_file():
+            continue
+        # No mode but "may be run": a wheel and a checkout of the same commit must give the same hash.
+        content = path.read_bytes()
+        yield f"{prefix}{path.relative_to(folder).as_posix()}", BuildFile(content, content.startswith(b"#!"))
