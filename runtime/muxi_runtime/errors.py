@@ -9,7 +9,8 @@
     │   ├── UnknownTaskError
     │   ├── InvalidArgumentsError
     │   └── DeniedError    policy said no, or nobody answered its question
-    ├── ServerError        the server behind a tool failed (not the tool): died, silent, broke the protocol
+    ├── ServerError        the server behind a tool failed (not the tool): silent, broke the protocol
+    ├── ForwardedError     the server behind a tool answered with a protocol error of its own
     ├── JournalError       an event could not be made durable, or the chain is broken
     └── NotRunningError    a command needs the running runtime
 
@@ -17,6 +18,8 @@ Messages are for the person who made the mistake: what happened, to which thing,
 """
 
 from __future__ import annotations
+
+from muxi_sandbox.errors import SandboxError
 
 
 class MuxiError(Exception):
@@ -87,9 +90,37 @@ class ServerError(MuxiError):
     """The server behind the tool failed; the call may or may not have had effects."""
 
 
+class ForwardedError(MuxiError):
+    """A JSON-RPC error in the server's own words, on its way to the caller.
+
+    Attributes:
+        code: the JSON-RPC code.
+        data: the error's data, JSON values or `None`.
+    """
+
+    def __init__(self, message: str, *, code: int, data: object = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
 class JournalError(MuxiError):
     """The journal could not keep its promise."""
 
 
 class NotRunningError(MuxiError):
     """The runtime does not answer."""
+
+
+def sole_error(group: BaseExceptionGroup[BaseException]) -> Exception | None:
+    """The one error of ours that a group wraps, or `None` if it holds anything else.
+
+    Task groups wrap what passes through them; a caller wants the error itself.
+    """
+    known, other = group.split((MuxiError, SandboxError))
+    if known is None or other is not None:
+        return None
+    error: BaseException = known
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error if isinstance(error, Exception) else None

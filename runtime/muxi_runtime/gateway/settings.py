@@ -18,7 +18,9 @@ class GatewaySettings(BaseModel):
     host: str = Field("127.0.0.1", description="address to bind; any but loopback requires keys")
     port: int = Field(7890, ge=0, le=65535, description="0 takes a free one")
     require_key: Literal["auto", "always"] = Field("auto", description="auto: only when not bound to loopback")
-    allowed_hosts: tuple[str, ...] = Field((), description="Host headers taken beside the bound address: name or name:port")
+    allowed_hosts: tuple[str, ...] = Field(
+        (), description="Host headers taken beside the bound address: name or name:port"
+    )
     allowed_origins: tuple[str, ...] = Field((), description="Origin headers taken beside loopback's")
     max_body_bytes: int = Field(4 * 2**20, ge=1024, description="one HTTP request's body")
     max_json_depth: int = Field(64, ge=4, description="nesting of one message")

@@ -1,0 +1,244 @@
+"""The composition root: settings in, a running system out. The only place that picks concrete parts.
+
+async with open_runtime(settings) as runtime:     # everything but the socket
+    ...
+await serve(settings)                             # that, behind HTTP, until SIGTERM or SIGINT
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+from anyio import to_thread
+from starlette.types import ASGIApp
+
+from muxi_runtime.catalog.catalog import Catalog, load_catalog
+from muxi_runtime.catalog.tool_cache import ToolCache
+from muxi_runtime.config import Settings
+from muxi_runtime.gateway.call import Door
+from muxi_runtime.gateway.control import Control
+from muxi_runtime.gateway.front import Front
+from muxi_runtime.gateway.host_server import HOST, HostServer
+from muxi_runtime.gateway.http import build_app, build_session_manager
+from muxi_runtime.gateway.http_auth import KeyBackend
+from muxi_runtime.gateway.listener import listen, serve_http, url_of
+from muxi_runtime.gateway.listing import Listing
+from muxi_runtime.gateway.owner import Owner
+from muxi_runtime.gateway.specs import SpecBook
+from muxi_runtime.gateway.tasks import TaskRegistry
+from muxi_runtime.gateway.tools import ToolBook
+from muxi_runtime.gateway.upstream import Eras
+from muxi_runtime.identity.keys import KeyStore
+from muxi_runtime.journal.contract import Draft, Journal
+from muxi_runtime.journal.sqlite import SqliteJournal
+from muxi_runtime.policy.cedar import CedarPolicy
+from muxi_runtime.store.engine import database_path, open_store
+from muxi_runtime.store.installation import installation_id
+from muxi_sandbox.contract import Backend, Check
+from muxi_sandbox.docker.backend import DockerBackend
+from muxi_sandbox.docker.images import ImageStore
+from muxi_sandbox.errors import ImageMissingError
+
+__all__ = ["Runtime", "open_runtime", "serve"]
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Runtime:
+    """What a running system is made of, for the HTTP server and for tests.
+
+    Attributes:
+        app: the ASGI application; it works inside `open_runtime` only.
+        url: where it is reached, set once it listens.
+    """
+
+    app: ASGIApp
+    backend: Backend
+    journal: Journal
+    tasks: TaskRegistry
+    tools: ToolBook
+    keys: KeyStore
+    url: str = field(default="")
+
+
+async def serve(settings: Settings, *, ready: Callable[[str], None] = lambda _url: None) -> None:
+    """Run until SIGTERM or SIGINT; `ready` is called with the URL once requests are answered.
+
+    Raises:
+        SetupError: the port is taken, or the state folder cannot be used.
+        SandboxError: no engine answers.
+        ConfigError: a policy or manifest cannot be used.
+    """
+    async with listen(settings.gateway) as socket, open_runtime(settings) as runtime:
+        runtime.url = url_of(settings.gateway, socket)
+        await runtime.journal.append(Draft("runtime.started", data={"url": runtime.url}))
+        await serve_http(runtime.app, socket, ready=partial(ready, runtime.url))
+        await runtime.journal.append(Draft("runtime.stopped"))
+
+
+@asynccontextmanager
+async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
+    """Everything but the socket: state, engine, tools listed, tasks. Leaving it ends every sandbox."""
+    installation = await to_thread.run_sync(installation_id, settings.home)
+    store = await to_thread.run_sync(open_store, settings.home)
+    catalog = await to_thread.run_sync(load_catalog, settings.servers)
+    policy = await to_thread.run_sync(CedarPolicy.load, settings.policy)
+    images = await _images(settings)
+    try:
+        async with (
+            SqliteJournal(database_path(settings.home), settings.journal) as journal,
+            DockerBackend(settings.engine, installation) as backend,
+        ):
+            await _reap(backend, journal)
+            parts = _Parts(settings, catalog, backend, journal, images, installation)
+            async with parts.running(KeyStore(store), policy) as runtime:
+                yield runtime
+    finally:
+        store.dispose()
+
+
+async def _images(settings: Settings) -> Mapping[str, str | None]:
+    async with ImageStore(settings.engine) as images:
+        return {name: await images.find(name) for name in images.names}
+
+
+async def _reap(backend: Backend, journal: Journal) -> None:
+    """What a crash left behind goes before anything new comes."""
+    count = await backend.reap()
+    if count:
+        logger.warning("removed %d sandboxes and workspaces that an earlier runtime left behind", count)
+        await journal.append(Draft("sandbox.reaped", data={"count": count}))
+
+
+@dataclass(slots=True)
+class _Parts:
+    """Wires the gateway together; each line of `running` is one part and what it needs."""
+
+    settings: Settings
+    catalog: Catalog
+    backend: Backend
+    journal: Journal
+    images: Mapping[str, str | None]
+    installation: str
+    tools: ToolBook = field(default_factory=ToolBook)
+    eras: Eras = field(default_factory=Eras)
+
+    @asynccontextmanager
+    async def running(self, keys: KeyStore, policy: CedarPolicy) -> AsyncIterator[Runtime]:
+        gateway = self.settings.gateway
+        specs = SpecBook(self.catalog.servers, self._image)
+        listing = self._listing(specs)
+        own = partial(self._owner, specs, listing)
+        async with TaskRegistry(backend=self.backend, journal=self.journal, settings=gateway, own=own) as tasks:
+            host = HostServer(tasks)
+            door = Door(
+                tools=self.tools,
+                tasks=tasks,
+                policy=policy,
+                journal=self.journal,
+                host=host,
+                built_in=self._is_built_in,
+                settings=gateway,
+            )
+            front = Front(door=door, tools=self.tools, question_seconds=gateway.question_seconds)
+            self.tools.set_tools(HOST, host.definitions)
+            for name, problem in self.catalog.problems.items():
+                self.tools.set_error(name, str(problem))
+            await listing.fill()
+            async with self._serving(front, listing, tasks, specs, keys) as runtime:
+                yield runtime
+
+    @asynccontextmanager
+    async def _serving(
+        self, front: Front, listing: Listing, tasks: TaskRegistry, specs: SpecBook, keys: KeyStore
+    ) -> AsyncIterator[Runtime]:
+        gateway = self.settings.gateway
+        manager = build_session_manager(front, gateway)
+        runtime: Runtime
+
+        async def session_ended(session: str) -> None:
+            front.forget_session(session)
+            await tasks.end_session(session)
+
+        control = Control(
+            tools=self.tools,
+            tasks=tasks,
+            specs=specs,
+            installation=self.installation,
+            url=lambda: runtime.url,
+            components=self._components,
+        )
+        app = build_app(
+            manager=manager,
+            keys=KeyBackend(keys, self.journal, required=gateway.keys_required),
+            control=control.routes(),
+            settings=gateway,
+            on_session_end=session_ended,
+            is_server=lambda name: name in self.tools.servers,
+        )
+        runtime = Runtime(app, self.backend, self.journal, tasks, self.tools, keys)
+        async with manager.run(), anyio.create_task_group() as group:
+            group.start_soon(listing.retry_failed)
+            group.start_soon(front.tell_changes)
+            yield runtime
+            group.cancel_scope.cancel()
+
+    def _listing(self, specs: SpecBook) -> Listing:
+        return Listing(
+            specs=specs,
+            tools=self.tools,
+            backend=self.backend,
+            cache=ToolCache(self.settings.home / "cache" / "tools.json"),
+            eras=self.eras,
+            seconds=self.settings.gateway.handshake_seconds,
+        )
+
+    def _owner(self, specs: SpecBook, listing: Listing, task: str, server: str) -> Owner:
+        return Owner(
+            backend=self.backend,
+            journal=self.journal,
+            spec=specs.spec(task, server),
+            eras=self.eras,
+            handshake_seconds=self.settings.gateway.handshake_seconds,
+            on_tools_changed=listing.changed,
+        )
+
+    def _image(self, name: str) -> str:
+        reference = self.images.get(name)
+        if reference is None:
+            raise ImageMissingError(f"The image {name!r} is not built: run `muxi-runtime images build`, then restart.")
+        return reference
+
+    def _is_built_in(self, server: str) -> bool:
+        return server == HOST or (server in self.catalog.servers and self.catalog.servers[server].built_in)
+
+    async def _components(self) -> list[Check]:
+        """What `status` shows, part by part."""
+        health = await self.backend.health()
+        started = time.monotonic()
+        await self.journal.append(Draft("runtime.checked"))
+        journal = f"an event is durable in {(time.monotonic() - started) * 1000:.1f} ms"
+        offered = [name for name, server in self.tools.servers.items() if server.tools]
+        failed = [f"{name}: {server.error}" for name, server in self.tools.servers.items() if not server.tools]
+        return [
+            Check(
+                "gateway",
+                ok=True,
+                detail="keys required" if self.settings.gateway.keys_required else "loopback, no key needed",
+            ),
+            Check("engine", health.ok, health.summary, cure="" if health.ok else "See `muxi-runtime doctor`."),
+            Check("journal", ok=True, detail=journal),
+            Check(
+                "servers",
+                not failed,
+                ", ".join(offered) + ("; not offered: " + "; ".join(failed) if failed else ""),
+                cure="See `muxi-runtime servers list`." if failed else "",
+            ),
+        ]

@@ -1,0 +1,222 @@
+"""The one door: every tool call, whoever makes it, goes through `Door.call`. Read it top to bottom.
+
+    who?    the front has told the principal already
+    what?   the tool, as its server listed it
+    valid?  the arguments against its input schema, within limits
+    may?    policy: allow, ask a person, or deny
+    where?  the task's sandbox of that server
+    do      MCP over the sandbox's standard input and output
+    guard   the result's size
+    journal the decision before, the outcome before the answer
+
+What is refused raises a `RefusedError`; what broke raises a `SandboxError` or `ServerError`. Neither is ever a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import anyio
+
+from muxi_runtime.errors import (
+    DeniedError,
+    ForwardedError,
+    InvalidArgumentsError,
+    MuxiError,
+    RefusedError,
+    ServerError,
+)
+from muxi_runtime.gateway.caller import Caller, CallRequest, Question
+from muxi_runtime.gateway.host_server import HOST, HostServer
+from muxi_runtime.gateway.json_limits import contains_deeper_than, printable
+from muxi_runtime.gateway.settings import GatewaySettings
+from muxi_runtime.gateway.tasks import Task, TaskRegistry
+from muxi_runtime.gateway.tools import Tool, ToolBook
+from muxi_runtime.journal.contract import Draft, Journal
+from muxi_runtime.policy.contract import Decision, Effect, Policy, ToolCall
+from muxi_sandbox.errors import SandboxError
+
+__all__ = ["Door"]
+
+FAREWELL_SECONDS = 5
+"""How long the journal may take to note a call whose caller has gone."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    """One call on its way through the door."""
+
+    id: str
+    request: CallRequest
+    caller: Caller
+    tool: Tool
+    task: Task | None
+    started: float
+
+    @property
+    def task_id(self) -> str:
+        return self.task.id if self.task else ""
+
+
+class Door:
+    """The one function by which tools are called."""
+
+    def __init__(
+        self,
+        *,
+        tools: ToolBook,
+        tasks: TaskRegistry,
+        policy: Policy,
+        journal: Journal,
+        host: HostServer,
+        built_in: Callable[[str], bool],
+        settings: GatewaySettings,
+    ) -> None:
+        self._tools = tools
+        self._tasks = tasks
+        self._policy = policy
+        self._journal = journal
+        self._host = host
+        self._built_in = built_in
+        self._settings = settings
+
+    async def call(self, request: CallRequest, caller: Caller) -> Mapping[str, Any]:
+        """Make one tool call: a `CallToolResult` as JSON values.
+
+        Raises:
+            RefusedError: it was not made.
+            SandboxError | ServerError: it was begun, and what runs the tool broke.
+            ForwardedError: the server answered with a protocol error of its own.
+            JournalError: it could not be journalled; if it was made, its outcome is not given out.
+        """
+        call = await self._admit(request, caller)
+        await self._permit(call)
+        try:
+            result = await self._perform(call)
+            size = self._guard(call, result)
+        except (SandboxError, MuxiError) as error:
+            await self._tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
+            raise
+        except anyio.get_cancelled_exc_class():
+            with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
+                await self._tell(call, "call.cancelled")
+            raise
+        await self._tell(call, "call.finished", is_error=bool(result.get("isError")), result_bytes=size)
+        return result
+
+    async def _admit(self, request: CallRequest, caller: Caller) -> _Call:
+        """What, valid, where: everything that can refuse a call before policy is asked."""
+        call_id = f"c-{secrets.token_hex(8)}"
+        try:
+            tool = self._tools.find(request.server, request.tool)
+            if contains_deeper_than(request.arguments, self._settings.max_json_depth):
+                limit = self._settings.max_json_depth
+                raise InvalidArgumentsError(f"The arguments are nested deeper than {limit} levels.")
+            tool.check(request.arguments)
+            task = None if request.server == HOST else await self._tasks.resolve(caller.principal, request.origin)
+        except RefusedError as error:
+            data = {"server": request.server[:80], "tool": request.tool[:200], "message": str(error)[:500]}
+            await self._journal.append(Draft("call.refused", principal=str(caller.principal), call=call_id, data=data))
+            raise
+        return _Call(call_id, request, caller, tool, task, time.monotonic())
+
+    async def _permit(self, call: _Call) -> None:
+        """Ask the policy, and a person if it says so; the decision is durable before anything happens."""
+        decision = self._policy.decide(
+            ToolCall(
+                principal=call.caller.principal,
+                server=call.tool.server,
+                tool=call.tool.name,
+                task=call.task_id,
+                arguments=call.request.arguments,
+                annotations=call.tool.annotations,
+                built_in=self._built_in(call.tool.server),
+            )
+        )
+        fingerprint = _fingerprint(call)
+        await self._tell(
+            call,
+            "call.decided",
+            effect=decision.effect.value,
+            rule=decision.rule,
+            pin=call.tool.pin,
+            fingerprint=fingerprint,
+        )
+        if decision.effect is Effect.ALLOW:
+            return
+        if decision.effect is Effect.ASK:
+            await self._ask(call, decision, fingerprint)
+            return
+        raise DeniedError(
+            f"{call.tool.full_name} was denied by the rule {decision.rule!r}: {decision.reason}",
+            rule=decision.rule,
+            remedy=decision.remedy,
+        )
+
+    async def _ask(self, call: _Call, decision: Decision, fingerprint: str) -> None:
+        shown = printable(json.dumps(dict(call.request.arguments), ensure_ascii=False), 1000)
+        text = f"Allow {call.tool.full_name} with {shown}? Rule {decision.rule}: {decision.reason}"
+        answer = await call.caller.ask(Question(text, fingerprint))
+        if answer is None:
+            raise DeniedError(
+                f"{call.tool.full_name} needs a person's approval (rule {decision.rule!r}: {decision.reason}), "
+                "and this client cannot ask for it.",
+                rule=decision.rule,
+                remedy=decision.remedy or "Use a client that supports elicitation, or add a rule that permits it.",
+            )
+        await self._tell(call, "call.answered", allowed=answer.allowed, rule=decision.rule, detail=answer.detail[:200])
+        if not answer.allowed:
+            raise DeniedError(f"{call.tool.full_name} was not approved: {answer.detail}", rule=decision.rule)
+
+    async def _perform(self, call: _Call) -> Mapping[str, Any]:
+        if call.task is None:
+            return await self._host.call(call.tool.name, call.request.arguments, call.caller.principal)
+        async with self._tasks.use(call.task, call.tool.server) as upstream:
+            try:
+                return await upstream.call_tool(
+                    call.tool.name,
+                    call.request.arguments,
+                    seconds=self._settings.call_seconds,
+                    progress=call.caller.progress,
+                )
+            except (SandboxError, ForwardedError) as error:
+                if reason := self._tasks.close_reason(call.task, call.tool.server):
+                    raise ServerError(f"The call was cut off: {reason}.") from error
+                raise
+
+    def _guard(self, call: _Call, result: Mapping[str, Any]) -> int:
+        size, limit = (
+            len(json.dumps(result, ensure_ascii=False).encode(errors="replace")),
+            self._settings.max_result_bytes,
+        )
+        if size > limit:
+            raise ServerError(
+                f"The result of {call.tool.full_name} has {size} bytes; the limit is {limit}.",
+                remedy="Ask the tool for less at a time, or raise gateway.max_result_bytes in muxi.yaml.",
+            )
+        return size
+
+    async def _tell(self, call: _Call, kind: str, **data: object) -> None:
+        elapsed = round(time.monotonic() - call.started, 4)
+        facts = {"server": call.tool.server, "tool": call.tool.name, "seconds": elapsed, **data}
+        await self._journal.append(
+            Draft(
+                kind,
+                principal=str(call.caller.principal),
+                task=call.task_id or None,
+                call=call.id,
+                data=facts,
+            )
+        )
+
+
+def _fingerprint(call: _Call) -> str:
+    """What an approval is bound to: this pinned tool with these arguments."""
+    canonical = json.dumps(dict(call.request.arguments), sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(f"{call.tool.pin}\n{canonical}".encode(errors="surrogatepass")).hexdigest()

@@ -1,0 +1,145 @@
+"""What the command line asks the running runtime: JSON over HTTP under `/control`, same checks as `/mcp`."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from muxi_runtime import __version__
+from muxi_runtime.errors import UnknownTaskError
+from muxi_runtime.gateway.host_server import HOST
+from muxi_runtime.gateway.http_auth import principal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from muxi_runtime.gateway.specs import SpecBook
+    from muxi_runtime.gateway.tasks import Task, TaskRegistry
+    from muxi_runtime.gateway.tools import ToolBook
+    from muxi_sandbox.contract import Check
+
+__all__ = ["Control"]
+
+
+class Control:
+    """The routes and what they tell."""
+
+    def __init__(
+        self,
+        *,
+        tools: ToolBook,
+        tasks: TaskRegistry,
+        specs: SpecBook,
+        installation: str,
+        url: Callable[[], str],
+        components: Callable[[], Awaitable[list[Check]]],
+    ) -> None:
+        self._tools = tools
+        self._tasks = tasks
+        self._specs = specs
+        self._installation = installation
+        self._url = url
+        self._components = components
+
+    def routes(self) -> list[Route]:
+        """For the application."""
+        return [
+            Route("/health", self._health),
+            Route("/control/status", self._status),
+            Route("/control/whoami", self._whoami),
+            Route("/control/tasks", self._list_tasks),
+            Route("/control/tasks/{task}", self._end_task, methods=["DELETE"]),
+            Route("/control/servers", self._list_servers),
+            Route("/control/tools", self._list_tools),
+        ]
+
+    async def _health(self, _request: Request) -> Response:
+        return JSONResponse({"status": "ok", "pid": os.getpid(), "home_id": self._installation})
+
+    async def _status(self, _request: Request) -> Response:
+        components = [
+            {"name": check.name, "ok": check.ok, "detail": check.detail, "cure": check.cure}
+            for check in await self._components()
+        ]
+        return JSONResponse(
+            {
+                "version": __version__,
+                "pid": os.getpid(),
+                "url": self._url(),
+                "components": components,
+                "tasks": len(self._tasks.all()),
+            }
+        )
+
+    async def _whoami(self, request: Request) -> Response:
+        principal = principal_of(request)
+        return JSONResponse({"user": principal.user, "key": principal.key})
+
+    async def _list_tasks(self, request: Request) -> Response:
+        return JSONResponse({"tasks": [_task(task) for task in self._tasks.of(principal_of(request))]})
+
+    async def _end_task(self, request: Request) -> Response:
+        try:
+            task = self._tasks.named(request.path_params["task"], principal_of(request))
+        except UnknownTaskError as error:
+            return JSONResponse({"error": "unknown_task", "error_description": str(error)}, 404)
+        await self._tasks.end(task, "asked for by its owner")
+        return JSONResponse({"task": task.id, "ended": True})
+
+    async def _list_servers(self, _request: Request) -> Response:
+        return JSONResponse({"servers": [self._server(name) for name in self._tools.servers]})
+
+    def _server(self, name: str) -> dict[str, Any]:
+        known = self._tools.servers[name]
+        entry: dict[str, Any] = {
+            "name": name,
+            "state": "ready" if known.tools else "failed",
+            "error": known.error,
+            "tools": sorted(known.tools),
+        }
+        manifest = self._specs.manifests.get(name)
+        if manifest is None:
+            host = {
+                "title": "Tasks",
+                "description": "Runs on the host.",
+                "image": "",
+                "profile": {},
+                "built_in": True,
+            }
+            return entry | (host if name == HOST else {})
+        return entry | {
+            "title": manifest.title,
+            "description": manifest.description,
+            "image": manifest.image,
+            "profile": manifest.profile.model_dump(mode="json"),
+            "built_in": manifest.built_in,
+        }
+
+    async def _list_tools(self, _request: Request) -> Response:
+        tools = [tool for known in self._tools.servers.values() for tool in known.tools.values()]
+        return JSONResponse(
+            {
+                "tools": [
+                    {"name": t.full_name, "server": t.server, "definition": t.definition, "pin": t.pin} for t in tools
+                ]
+            }
+        )
+
+
+def _task(task: Task) -> dict[str, Any]:
+    return {
+        "task": task.id,
+        "principal": str(task.principal),
+        "client": task.client,
+        "created_at": task.created_at,
+        "idle_seconds": round(task.idle_seconds, 1),
+        "sandboxes": [
+            {"server": name, "id": owner.sandbox[:12]} for name, owner in task.owners.items() if owner.sandbox
+        ],
+    }

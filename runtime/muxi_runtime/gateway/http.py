@@ -1,0 +1,141 @@
+"""The HTTP face: `/mcp`, `/mcp/<server>`, `/control/...` and `/health`, behind the checks of Host, Origin and key."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.middleware.authentication import AuthenticationMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from muxi_runtime.gateway.front import SESSION_HEADER
+from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from muxi_runtime.gateway.front import Front
+    from muxi_runtime.gateway.settings import GatewaySettings
+
+__all__ = ["SessionEnds", "build_app", "build_session_manager"]
+
+LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+SUCCESS = range(200, 300)
+
+
+def build_session_manager(front: Front, settings: GatewaySettings) -> StreamableHTTPSessionManager:
+    """The SDK's sessions of both eras; its `run()` must surround the serving."""
+    return StreamableHTTPSessionManager(
+        app=front.server,
+        max_request_body_size=settings.max_body_bytes,
+        session_idle_timeout=settings.idle_task_seconds,
+    )
+
+
+def build_app(
+    *,
+    manager: StreamableHTTPSessionManager,
+    keys: KeyBackend,
+    control: Sequence[Route],
+    settings: GatewaySettings,
+    on_session_end: Callable[[str], Awaitable[None]],
+    is_server: Callable[[str], bool],
+) -> ASGIApp:
+    """The application. Checks run outermost first: Host and Origin, then the key, then the route."""
+    mcp = SessionEnds(StreamableHTTPASGIApp(manager), on_session_end)
+    routes = [
+        Route("/mcp", mcp),
+        Route("/mcp/{server}", KnownServerOnly(mcp, is_server)),
+        *control,
+    ]
+    return Starlette(
+        routes=routes,
+        middleware=[
+            Middleware(AddressGuard, settings=address_rules(settings)),
+            Middleware(AuthenticationMiddleware, backend=keys, on_error=refuse_unauthenticated),
+        ],
+    )
+
+
+def address_rules(settings: GatewaySettings) -> TransportSecuritySettings:
+    """Which `Host` and `Origin` headers are taken: a page of another site must not reach a loopback port."""
+    bound = f"[{settings.host}]" if ":" in settings.host else settings.host
+    hosts = [*LOOPBACK_HOSTS, bound, *settings.allowed_hosts]
+    return TransportSecuritySettings(
+        allowed_hosts=[*hosts, *(f"{host}:*" for host in hosts)],
+        allowed_origins=[
+            *(f"http://{host}" for host in LOOPBACK_HOSTS),
+            *(f"http://{host}:*" for host in LOOPBACK_HOSTS),
+            *settings.allowed_origins,
+        ],
+    )
+
+
+class AddressGuard:
+    """Refuses requests that were meant for, or come from, another site (DNS rebinding)."""
+
+    def __init__(self, app: ASGIApp, settings: TransportSecuritySettings) -> None:
+        self._app = app
+        self._security = TransportSecurityMiddleware(settings)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            refusal = await self._security.validate_request(Request(scope))
+            if refusal is not None:
+                text = (
+                    "This address is not one that the runtime answers to. "
+                    "Add it to gateway.allowed_hosts or gateway.allowed_origins in muxi.yaml if it should."
+                )
+                await JSONResponse({"error": "misdirected", "error_description": text}, refusal.status_code)(
+                    scope, receive, send
+                )
+                return
+        await self._app(scope, receive, send)
+
+
+class KnownServerOnly:
+    """Answers 404 for the endpoint of a server that does not exist."""
+
+    def __init__(self, app: ASGIApp, is_server: Callable[[str], bool]) -> None:
+        self._app = app
+        self._is_server = is_server
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        name = scope["path_params"]["server"]
+        if self._is_server(name):
+            await self._app(scope, receive, send)
+            return
+        text = f"There is no server {name[:80]!r}; /control/servers lists those there are."
+        await JSONResponse({"error": "unknown_server", "error_description": text}, 404)(scope, receive, send)
+
+
+class SessionEnds:
+    """Watches for legacy sessions that their clients close, so that the session's task can end with it."""
+
+    def __init__(self, app: ASGIApp, on_end: Callable[[str], Awaitable[None]]) -> None:
+        self._app = app
+        self._on_end = on_end
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["method"] != "DELETE":
+            await self._app(scope, receive, send)
+            return
+        accepted = False
+
+        async def watch(message: Message) -> None:
+            nonlocal accepted
+            if message["type"] == "http.response.start":
+                accepted = message["status"] in SUCCESS
+            await send(message)
+
+        await self._app(scope, receive, watch)
+        session = Request(scope).headers.get(SESSION_HEADER)
+        if accepted and session:
+            await self._on_end(session)

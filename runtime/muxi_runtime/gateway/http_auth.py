@@ -1,0 +1,102 @@
+"""Who calls over HTTP: an API key in `Authorization: Bearer`, or nobody where the runtime is bound to loopback."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+import anyio.to_thread
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
+from starlette.responses import JSONResponse
+
+from muxi_runtime.errors import IdentityError
+from muxi_runtime.identity.principal import Principal
+from muxi_runtime.journal.contract import Draft
+
+if TYPE_CHECKING:
+    from starlette.requests import HTTPConnection, Request
+    from starlette.responses import Response
+
+    from muxi_runtime.journal.contract import Journal
+
+__all__ = ["Authenticator", "KeyBackend", "principal_of", "refuse_unauthenticated"]
+
+OPEN_PATHS = frozenset({"/health"})
+"""What answers without a key: it tells nothing but that the runtime lives."""
+
+HOW = "Send `Authorization: Bearer KEY`; `muxi-runtime keys create` makes one."
+
+
+class Authenticator(Protocol):
+    """What knows the keys: `identity.keys.KeyStore`."""
+
+    def authenticate(self, token: str) -> Principal:
+        """Who the token belongs to.
+
+        Raises:
+            IdentityError: nobody, or not any more.
+        """
+
+
+class _User(AuthenticatedUser):
+    """The SDK binds legacy sessions to the key through its own user type; ours adds the principal."""
+
+    def __init__(self, principal: Principal) -> None:
+        super().__init__(
+            AccessToken(token="", client_id=principal.key or "", scopes=[], subject=principal.user)
+        )  # the secret stays out of it
+        self.principal = principal
+
+
+class KeyBackend(AuthenticationBackend):
+    """Starlette's authentication by API key. A key that is sent must be right, also where none is needed."""
+
+    def __init__(self, keys: Authenticator, journal: Journal, *, required: bool) -> None:
+        self._keys = keys
+        self._journal = journal
+        self._required = required
+
+    async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, _User] | None:
+        """The user of a request; `None` for one without a key where none is needed."""
+        if conn.url.path in OPEN_PATHS:
+            return None
+        header = conn.headers.get("authorization")
+        if header is None:
+            if self._required:
+                await self._refuse(conn, "no key was sent")
+            return None
+        scheme, _, token = header.partition(" ")
+        if scheme.lower() != "bearer" or not token.strip():
+            await self._refuse(conn, "the Authorization header holds no bearer key")
+        try:
+            principal = await anyio.to_thread.run_sync(self._keys.authenticate, token.strip())
+        except IdentityError as error:
+            await self._refuse(conn, str(error))
+            raise  # not reached: _refuse raises
+        return AuthCredentials(["call"]), _User(principal)
+
+    async def _refuse(self, conn: HTTPConnection, reason: str) -> None:
+        peer = conn.client.host if conn.client else None
+        await self._journal.append(
+            Draft(
+                "identity.refused",
+                data={"reason": reason[:300], "address": peer, "path": conn.url.path[:200]},
+            )
+        )
+        raise AuthenticationError(reason)
+
+
+def refuse_unauthenticated(_conn: HTTPConnection, error: Exception) -> Response:
+    """The answer to a request whose caller is not known."""
+    return JSONResponse(
+        {"error": "unauthorized", "error_description": f"{error}. {HOW}".replace("..", ".")},
+        status_code=401,
+        headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
+    )
+
+
+def principal_of(request: Request | None) -> Principal:
+    """Who made the request, as `KeyBackend` found."""
+    user = request.scope.get("user") if request is not None else None
+    return user.principal if isinstance(user, _User) else Principal()

@@ -1,0 +1,85 @@
+"""The listening socket and the HTTP server on it."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from muxi_runtime.errors import SetupError
+from muxi_runtime.gateway.settings import GatewaySettings
+
+__all__ = ["listen", "serve_http", "url_of"]
+
+GRACE_SECONDS = 5
+"""How long running requests may take to finish once the server is asked to stop."""
+
+BACKLOG = 2048
+
+
+@asynccontextmanager
+async def listen(settings: GatewaySettings) -> AsyncIterator[socket.socket]:
+    """Bind before anything else is started, so that a taken port costs nothing.
+
+    Raises:
+        SetupError: the port is taken, or the address is not this machine's.
+    """
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as bound:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            bound.bind((settings.host, settings.port))
+            bound.listen(BACKLOG)
+        except OSError as error:
+            raise _cannot_listen(settings, error) from error
+        yield bound
+
+
+def _cannot_listen(settings: GatewaySettings, error: OSError) -> SetupError:
+    where = f"{settings.host}:{settings.port}"
+    if error.errno == errno.EADDRINUSE:
+        return SetupError(
+            f"Port {settings.port} on {settings.host} is taken.",
+            step="start",
+            remedy="If `muxi-runtime status` does not know it, stop what holds it or set gateway.port in muxi.yaml.",
+        )
+    return SetupError(
+        f"The address {where} cannot be listened on: {error.strerror}.",
+        step="start",
+        remedy="Set gateway.host in muxi.yaml to an address of this machine.",
+    )
+
+
+def url_of(settings: GatewaySettings, bound: socket.socket) -> str:
+    """The endpoint as a client on this machine reaches it."""
+    host = "127.0.0.1" if settings.host in ("0.0.0.0", "::") else settings.host  # noqa: S104 # nosec B104 # compared, not bound
+    port = bound.getsockname()[1]
+    return f"http://[{host}]:{port}/mcp" if ":" in host else f"http://{host}:{port}/mcp"
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
+
+
+async def serve_http(app: ASGIApp, bound: socket.socket, *, ready: Callable[[], None]) -> None:
+    """Answer requests until SIGTERM or SIGINT."""
+    config = uvicorn.Config(
+        app,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_SECONDS,
+        ws="none",
+    )
+    await _Server(config, ready).serve(sockets=[bound])

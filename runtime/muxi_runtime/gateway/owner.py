@@ -1,0 +1,150 @@
+"""The owner of one sandbox: the one task that opens its upstream, keeps it, and closes it.
+
+`mcp.Client` and leases must be entered and left in one and the same task, so that task is here and everyone else waits
+for what it holds.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from typing import TYPE_CHECKING
+
+import anyio
+
+from muxi_runtime.errors import MuxiError, ServerError
+from muxi_runtime.gateway.upstream import Eras, Upstream, open_upstream
+from muxi_runtime.journal.contract import Draft
+from muxi_sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from muxi_runtime.journal.contract import Journal
+    from muxi_sandbox.contract import Backend, Spec
+
+__all__ = ["Owner"]
+
+logger = logging.getLogger(__name__)
+
+
+class Owner:
+    """Holds one upstream from `run` until `close`, or until its sandbox ends.
+
+    Attributes:
+        over: whether it will never (again) give an upstream; a new owner is needed.
+        closed: set when its sandbox is gone.
+        error: why there is no upstream.
+    """
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        journal: Journal,
+        spec: Spec | SandboxError | MuxiError,
+        eras: Eras,
+        handshake_seconds: float,
+        on_tools_changed: Callable[[Upstream], Awaitable[None]],
+    ) -> None:
+        """`spec` may be the reason why there is none: it is raised to whoever asks for the upstream."""
+        self._backend = backend
+        self._journal = journal
+        self._spec = spec
+        self._eras = eras
+        self._handshake_seconds = handshake_seconds
+        self._on_tools_changed = on_tools_changed
+        self._upstream: Upstream | None = None
+        self._decided = anyio.Event()
+        self._closing = anyio.Event()
+        self._close_reason = ""
+        self.error: Exception | None = None
+        self.over = False
+        self.closed = anyio.Event()
+
+    @property
+    def sandbox(self) -> str | None:
+        """The id of the running sandbox."""
+        return self._upstream.lease.sandbox.id if self._upstream and not self.over else None
+
+    async def upstream(self) -> Upstream:
+        """The upstream, once it is there.
+
+        Raises:
+            SandboxError | ServerError | ConfigError: it could not be started.
+        """
+        await self._decided.wait()
+        if self._upstream is None:
+            raise self.error or ServerError("The sandbox was closed before it was ready.")
+        return self._upstream
+
+    @property
+    def close_reason(self) -> str:
+        """Why it was asked to close; empty if it was not."""
+        return self._close_reason
+
+    def close(self, reason: str) -> None:
+        """Ask it to end; `closed` tells when it has."""
+        self.over = True
+        self._close_reason = reason
+        self._closing.set()
+
+    async def run(self) -> None:
+        """Open, hold, close. Never raises but for cancellation: what went wrong is in `error`."""
+        try:
+            await self._hold()
+        except (SandboxError, MuxiError) as error:
+            self.error = error
+        except Exception as error:  # the boundary between one sandbox and all others: a fault of ours stays here
+            logger.exception("the owner of a sandbox failed")
+            self.error = ServerError(f"The runtime failed to hold this sandbox ({type(error).__name__}); see its log.")
+        finally:
+            self.over = True
+            self._decided.set()
+            self.closed.set()
+
+    async def _hold(self) -> None:
+        if isinstance(self._spec, Exception):
+            raise self._spec
+        if self._closing.is_set():
+            return
+        started = time.monotonic()
+        async with open_upstream(
+            self._backend,
+            self._spec,
+            eras=self._eras,
+            handshake_seconds=self._handshake_seconds,
+            on_tools_changed=self._tools_changed,
+        ) as upstream:
+            sandbox = upstream.lease.sandbox
+            await self._tell("sandbox.leased", sandbox.id, image=self._spec.image, seconds=_since(started))
+            self._upstream = upstream
+            self._decided.set()
+            await self._until_over(upstream)
+        reason = str(upstream.failure) if upstream.failure else self._close_reason
+        await self._tell("sandbox.ended", sandbox.id, reason=reason[:500], seconds=_since(started))
+
+    async def _until_over(self, upstream: Upstream) -> None:
+        async with anyio.create_task_group() as group:
+
+            async def wait_for(event: anyio.Event) -> None:
+                await event.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(wait_for, self._closing)
+            group.start_soon(wait_for, upstream.ended)
+        self.over = True
+
+    async def _tools_changed(self) -> None:
+        if self._upstream is not None:
+            await self._on_tools_changed(self._upstream)
+
+    async def _tell(self, kind: str, sandbox: str, **data: object) -> None:
+        assert not isinstance(self._spec, Exception)  # noqa: S101  # for the type checker: `_hold` raised otherwise
+        await self._journal.append(
+            Draft(kind, task=self._spec.task, data={"server": self._spec.server, "sandbox": sandbox, **data})
+        )
+
+
+def _since(started: float) -> float:
+    return round(time.monotonic() - started, 3)

@@ -1,0 +1,92 @@
+"""A sandbox's frames as a transport of the MCP SDK's client.
+
+Above: `upstream`, which drives an `mcp.Client`. Below: `muxi_sandbox.contract.Sandbox`.
+"""
+
+from __future__ import annotations
+
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+import anyio
+from mcp.shared.message import SessionMessage
+from mcp_types import jsonrpc_message_adapter
+from pydantic import ValidationError
+
+from muxi_sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+    from mcp.client._transport import TransportStreams
+
+    from muxi_sandbox.contract import Sandbox
+
+__all__ = ["SandboxTransport"]
+
+
+class SandboxTransport:
+    """Pumps frames both ways until either side ends.
+
+    Attributes:
+        failure: why the sandbox can no longer be used, once that is so. The SDK reports a closed connection whatever
+            the cause; this is the cause.
+        ended: set together with `failure`.
+    """
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+        self.failure: SandboxError | None = None
+        self.ended = anyio.Event()
+
+    @asynccontextmanager
+    async def connect(self) -> AsyncIterator[TransportStreams]:
+        """The streams that `mcp.Client` takes, for the block."""
+        to_client, from_sandbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
+        to_sandbox, from_client = anyio.create_memory_object_stream[SessionMessage](0)
+        async with anyio.create_task_group() as pumps:
+            pumps.start_soon(self._read, to_client)
+            pumps.start_soon(self._write, from_client)
+            try:
+                yield from_sandbox, to_sandbox
+            finally:
+                pumps.cancel_scope.cancel()
+                for stream in (to_client, from_sandbox, to_sandbox, from_client):
+                    stream.close()
+
+    async def _read(self, to_client: MemoryObjectSendStream[SessionMessage | Exception]) -> None:
+        async with to_client:
+            while True:
+                try:
+                    frame = await self._sandbox.receive()
+                except SandboxError as error:
+                    self._fail(error)
+                    return
+                try:
+                    await to_client.send(_decode(frame))
+                except (anyio.BrokenResourceError, anyio.ClosedResourceError):
+                    return
+
+    async def _write(self, from_client: MemoryObjectReceiveStream[SessionMessage]) -> None:
+        async with from_client:
+            async for item in from_client:
+                frame = item.message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+                try:
+                    await self._sandbox.send(frame)
+                except SandboxError as error:
+                    self._fail(error)
+                    return
+
+    def _fail(self, error: SandboxError) -> None:
+        if self.failure is None:
+            self.failure = error
+            self.ended.set()
+
+
+def _decode(frame: bytes) -> SessionMessage | Exception:
+    """A message, or what is wrong with the line: the SDK reports it and reads on."""
+    try:
+        return SessionMessage(jsonrpc_message_adapter.validate_json(frame, by_name=False))
+    except ValidationError as error:
+        return error

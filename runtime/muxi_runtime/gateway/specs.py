@@ -1,0 +1,75 @@
+"""From a manifest to a sandbox's spec: what a server asks for, with the operator's limits and a real image."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from muxi_runtime.catalog.manifest import Manifest
+from muxi_runtime.catalog.tool_cache import content_key
+from muxi_runtime.errors import MuxiError, UnknownToolError
+from muxi_sandbox.contract import Spec
+from muxi_sandbox.errors import SandboxError
+
+__all__ = ["BUILD_PREFIX", "SpecBook"]
+
+BUILD_PREFIX = "build:"
+"""Images of this project: `build:NAME`."""
+
+
+class SpecBook:
+    """Makes specs for the servers of the catalog."""
+
+    def __init__(
+        self,
+        manifests: Mapping[str, Manifest],
+        resolve_image: Callable[[str], str],
+        *,
+        runtime: str | None = None,
+    ) -> None:
+        """`resolve_image` turns the NAME of `build:NAME` into a reference that the engine has.
+
+        `runtime` is the engine runtime for all sandboxes, `None` for the engine's default.
+        """
+        self.manifests = manifests
+        self._resolve_image = resolve_image
+        self._runtime = runtime
+
+    def image(self, server: str) -> str:
+        """The image's reference.
+
+        Raises:
+            SandboxError: an image of this project that is not built.
+        """
+        image = self.manifests[server].image
+        return self._resolve_image(image.removeprefix(BUILD_PREFIX)) if image.startswith(BUILD_PREFIX) else image
+
+    def spec(self, task: str, server: str) -> Spec | SandboxError | MuxiError:
+        """The spec, or why there is none."""
+        manifest = self.manifests.get(server)
+        if manifest is None:
+            return UnknownToolError(f"There is no server {server!r}.")
+        try:
+            image = self.image(server)
+        except (SandboxError, MuxiError) as error:
+            return error
+        return Spec(
+            task=task,
+            server=server,
+            image=image,
+            command=manifest.command,
+            environment=manifest.environment,
+            workspace=manifest.profile.workspace,
+            limits=manifest.profile.limits,
+            runtime=self._runtime,
+        )
+
+    def content_key(self, server: str) -> str | None:
+        """A hash of all that decides which tools a server lists; `None` where its image is not named by content.
+
+        Raises:
+            SandboxError: see `image`.
+        """
+        manifest = self.manifests[server]
+        if not (manifest.image.startswith(BUILD_PREFIX) or "@sha256:" in manifest.image):
+            return None
+        return content_key(manifest, self.image(server))

@@ -1,0 +1,231 @@
+"""Tasks: the units of isolation, and the sandboxes that live and die with them.
+
+Above: the door, which takes an upstream of a task for each call. Below: `upstream.open_upstream`. Each sandbox has one
+owner here, running in the registry's task group, which opens and closes it; callers only wait for it.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+import anyio
+
+from muxi_runtime.errors import JournalError, RefusedError, UnknownTaskError
+from muxi_runtime.gateway.owner import Owner
+from muxi_runtime.journal.contract import Draft
+from muxi_sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from types import TracebackType
+
+    from muxi_runtime.gateway.caller import Origin
+    from muxi_runtime.gateway.settings import GatewaySettings
+    from muxi_runtime.gateway.upstream import Upstream
+    from muxi_runtime.identity.principal import Principal
+    from muxi_runtime.journal.contract import Journal
+    from muxi_sandbox.contract import Backend
+
+__all__ = ["Task", "TaskRegistry"]
+
+logger = logging.getLogger(__name__)
+
+SHUTDOWN_SECONDS = 60
+"""How long all tasks together may take to end; what is left then is for the reaper."""
+
+
+@dataclass(eq=False)
+class Task:
+    """One task of one principal.
+
+    Attributes:
+        key: what selects it beside its id: a legacy session, or the client's name; `None` for one made by `task_new`.
+        calls: how many calls use it now; a task in use never idles out.
+        used_at: monotonic seconds of the last use.
+    """
+
+    id: str
+    principal: Principal
+    key: tuple[str, str] | None
+    client: str
+    created_at: float
+    used_at: float
+    calls: int = 0
+    owners: dict[str, Owner] = field(default_factory=dict)
+    ended: bool = False
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nobody has used it; zero while a call runs."""
+        return 0.0 if self.calls else time.monotonic() - self.used_at
+
+
+class TaskRegistry:
+    """All open tasks. An async context manager: leaving it ends them."""
+
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        journal: Journal,
+        settings: GatewaySettings,
+        own: Callable[[str, str], Owner],
+    ) -> None:
+        """`own(task, server)` makes the owner of a new sandbox; it is not started yet."""
+        self._backend = backend
+        self._journal = journal
+        self._settings = settings
+        self._own = own
+        self._tasks: dict[str, Task] = {}
+        self._by_key: dict[tuple[Principal, str, str], Task] = {}
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Self:
+        self._group = await self._stack.enter_async_context(anyio.create_task_group())
+        self._group.start_soon(self._end_idle)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with anyio.move_on_after(SHUTDOWN_SECONDS, shield=True):
+            async with anyio.create_task_group() as group:
+                for task in list(self._tasks.values()):
+                    group.start_soon(self._end_last, task)
+        self._group.cancel_scope.cancel()
+        await self._stack.__aexit__(kind, error, trace)
+
+    async def _end_last(self, task: Task) -> None:
+        try:
+            await self.end(task, "the runtime stops")
+        except JournalError:
+            # One that cannot be journalled must not keep the others from being ended.
+            logger.exception("the end of task %s is not in the journal", task.id)
+
+    def all(self) -> list[Task]:
+        """Open tasks, oldest first."""
+        return list(self._tasks.values())
+
+    def of(self, principal: Principal) -> list[Task]:
+        """The principal's own open tasks."""
+        return [task for task in self._tasks.values() if task.principal == principal]
+
+    def named(self, task_id: str, principal: Principal) -> Task:
+        """The principal's task of that id.
+
+        Raises:
+            UnknownTaskError: none, or somebody else's (which is not told).
+        """
+        task = self._tasks.get(task_id)
+        if task is None or task.principal != principal:
+            raise UnknownTaskError(
+                f"You have no task {task_id[:80]!r}; it may have ended.",
+                remedy="task_list shows yours, task_new makes one.",
+            )
+        return task
+
+    async def resolve(self, principal: Principal, origin: Origin) -> Task:
+        """The task that a call belongs to: the one it names, its session's, or the default of its key and client.
+
+        Raises:
+            UnknownTaskError: it names one that is not the principal's.
+            RefusedError: too many tasks are open.
+        """
+        if origin.task is not None:
+            return self.named(origin.task, principal)
+        kind, value = ("session", origin.session) if origin.session else ("client", origin.client)
+        known = self._by_key.get((principal, kind, value))
+        return known or await self.new(principal, client=origin.client, key=(kind, value))
+
+    async def new(self, principal: Principal, *, client: str = "", key: tuple[str, str] | None = None) -> Task:
+        """Open a task.
+
+        Raises:
+            RefusedError: too many tasks are open.
+        """
+        self._check_room(principal)
+        now = time.monotonic()
+        task = Task(f"t-{secrets.token_hex(8)}", principal, key, client, created_at=time.time(), used_at=now)
+        self._tasks[task.id] = task
+        if key is not None:
+            self._by_key[(principal, *key)] = task
+        await self._journal.append(
+            Draft("task.started", principal=str(principal), task=task.id, data={"client": client[:100]})
+        )
+        return task
+
+    def _check_room(self, principal: Principal) -> None:
+        mine, limit = len(self.of(principal)), self._settings.max_tasks_per_principal
+        if mine >= limit or len(self._tasks) >= self._settings.max_tasks:
+            raise RefusedError(
+                f"No further task can be opened: {mine} of yours and {len(self._tasks)} in all are open.",
+                remedy="End one with task_end or `muxi-runtime tasks end`, or raise gateway.max_tasks in muxi.yaml.",
+            )
+
+    @asynccontextmanager
+    async def use(self, task: Task, server: str) -> AsyncIterator[Upstream]:
+        """The task's session with a server, started if need be; the task does not idle out inside the block.
+
+        Raises:
+            UnknownTaskError: the task ended.
+            SandboxError | ServerError: it could not be started.
+        """
+        task.calls += 1
+        try:
+            yield await self._owner(task, server).upstream()
+        finally:
+            task.calls -= 1
+            task.used_at = time.monotonic()
+
+    def close_reason(self, task: Task, server: str) -> str:
+        """Why the sandbox behind a call was closed by us; empty if it was not."""
+        owner = task.owners.get(server)
+        return owner.close_reason if owner else ""
+
+    def _owner(self, task: Task, server: str) -> Owner:
+        if task.ended:
+            raise UnknownTaskError(f"Task {task.id} has ended.", remedy="Call again: it will run in a new task.")
+        owner = task.owners.get(server)
+        if owner is None or owner.over:
+            owner = task.owners[server] = self._own(task.id, server)
+            self._group.start_soon(owner.run)
+        return owner
+
+    async def end(self, task: Task, reason: str) -> None:
+        """Kill the task's sandboxes and remove its workspace. Calls that still run fail with the reason."""
+        if task.ended:
+            return
+        task.ended = True
+        self._tasks.pop(task.id, None)
+        if task.key is not None:
+            self._by_key.pop((task.principal, *task.key), None)
+        for owner in task.owners.values():
+            owner.close(f"task {task.id} was ended: {reason}")
+        for owner in task.owners.values():
+            await owner.closed.wait()
+        try:
+            await self._backend.end_task(task.id)
+        except SandboxError as error:
+            logger.warning("the workspace of task %s is left for the reaper: %s", task.id, error)
+        await self._journal.append(
+            Draft("task.ended", principal=str(task.principal), task=task.id, data={"reason": reason})
+        )
+
+    async def end_session(self, session: str) -> None:
+        """End the task of a legacy session that its client closed."""
+        for task in list(self._tasks.values()):
+            if task.key == ("session", session):
+                await self.end(task, "its client closed the session")
+
+    async def _end_idle(self) -> None:
+        limit = self._settings.idle_task_seconds
+        while True:
+            await anyio.sleep(min(limit / 4, 30))
+            for task in list(self._tasks.values()):
+                if task.idle_seconds > limit:
+                    await self.end(task, f"idle for {limit:g} s")

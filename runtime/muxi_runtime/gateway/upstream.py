@@ -1,0 +1,229 @@
+"""One sandboxed MCP server of one task: a lease with an MCP session over it.
+
+Above: `tasks`, which owns one `open_upstream` block per task and server. Below: `Backend.lease`, and the SDK's client
+(the only place that uses it towards servers). The SDK's and the sandbox's errors become ours here.
+"""
+
+from __future__ import annotations
+
+import logging
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TYPE_CHECKING, Any
+
+import anyio
+import mcp_types as types
+from mcp import Client, MCPError
+from mcp.client.subscriptions import SubscriptionLost
+from pydantic import ConfigDict
+
+from muxi_runtime import __version__
+from muxi_runtime.errors import ForwardedError, ServerError, sole_error
+from muxi_runtime.gateway.sandbox_transport import SandboxTransport
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+
+    from mcp.shared.dispatcher import ProgressFnT
+
+    from muxi_sandbox.contract import Backend, Lease, Spec
+
+__all__ = ["Eras", "RawResult", "Upstream", "open_upstream"]
+
+logger = logging.getLogger(__name__)
+
+LIST_PAGES = 100
+"""Most pages of one tool list: a server that pages for ever is cut off."""
+
+
+class RawResult(types.Result):
+    """Any result, with every field that the server sent: typed models would drop what they do not know."""
+
+    model_config = ConfigDict(extra="allow")
+
+    def wire(self) -> dict[str, Any]:
+        """As JSON values, names as on the wire, without what one hop says of itself."""
+        value = self.model_dump(mode="json", by_alias=True, exclude_none=True)
+        if isinstance(meta := value.get("_meta"), dict):
+            meta.pop(types.SERVER_INFO_META_KEY, None)
+            if not meta:
+                del value["_meta"]
+        return value
+
+
+class Eras:
+    """What each server answered to `server/discover`, by server name: asking again costs a round trip."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, types.DiscoverResult | None] = {}
+
+    def options(self, server: str) -> dict[str, Any]:
+        """Arguments for `mcp.Client`."""
+        if server not in self._known:
+            return {"mode": "auto"}
+        discovered = self._known[server]
+        if discovered is None:
+            return {"mode": "legacy"}
+        return {"mode": discovered.supported_versions[-1], "prior_discover": discovered}
+
+    def remember(self, server: str, discovered: types.DiscoverResult | None) -> None:
+        """Keep the answer; `None` for a server of the legacy era."""
+        self._known[server] = discovered
+
+    def forget(self, server: str) -> None:
+        """Ask again next time: the server may have changed."""
+        self._known.pop(server, None)
+
+
+class Upstream:
+    """A live session. Usable inside `open_upstream` only."""
+
+    def __init__(self, lease: Lease, transport: SandboxTransport, client: Client) -> None:
+        self.lease = lease
+        self._transport = transport
+        self._client = client
+
+    @property
+    def name(self) -> str:
+        """The server's name."""
+        return self.lease.sandbox.spec.server
+
+    @property
+    def ended(self) -> anyio.Event:
+        """Set when the sandbox can no longer be used; `failure` then says why."""
+        return self._transport.ended
+
+    @property
+    def failure(self) -> Exception | None:
+        """Why the sandbox ended."""
+        return self._transport.failure
+
+    async def call_tool(
+        self, tool: str, arguments: Mapping[str, Any], *, seconds: float, progress: ProgressFnT
+    ) -> dict[str, Any]:
+        """The result as it came over the wire (`content`, `isError`, ...).
+
+        Raises:
+            SandboxError: the sandbox ended in mid-call.
+            ServerError: the server did not answer in time, or not as MCP says.
+            ForwardedError: the server refused with a JSON-RPC error of its own.
+        """
+        request = types.CallToolRequest(params=types.CallToolRequestParams(name=tool, arguments=dict(arguments)))
+        try:
+            result = await self._client.session.send_request(
+                request, RawResult, request_read_timeout_seconds=seconds, progress_callback=progress
+            )
+        except MCPError as error:
+            raise self._translate(error, f"call of {tool!r}", seconds) from error
+        except ValueError as error:  # pydantic's: a result that is none
+            raise ServerError(
+                f"Server {self.name!r} answered the call of {tool!r} with something that is no result."
+            ) from error
+        return result.wire()
+
+    async def list_tools(self, *, seconds: float) -> list[dict[str, Any]]:
+        """The definitions of all tools, as they came over the wire.
+
+        Raises:
+            SandboxError: the sandbox ended.
+            ServerError: the server did not answer in time, or not as MCP says, or without end.
+        """
+        tools: list[dict[str, Any]] = []
+        cursor: str | None = None
+        for _ in range(LIST_PAGES):
+            request = types.ListToolsRequest(params=types.PaginatedRequestParams(cursor=cursor))
+            try:
+                page = await self._client.session.send_request(request, RawResult, request_read_timeout_seconds=seconds)
+            except MCPError as error:
+                raise self._translate(error, "tool list", seconds) from error
+            except ValueError as error:
+                raise ServerError(f"Server {self.name!r} sent a tool list that is none: {error}") from error
+            wire = page.wire()
+            tools += wire.get("tools", [])
+            cursor = wire.get("nextCursor")
+            if cursor is None:
+                return tools
+        raise ServerError(f"Server {self.name!r} sent more than {LIST_PAGES} pages of tools.")
+
+    def _translate(self, error: MCPError, what: str, seconds: float) -> Exception:
+        if self._transport.failure is not None:
+            return self._transport.failure
+        if error.code == types.REQUEST_TIMEOUT:
+            return ServerError(
+                f"Server {self.name!r} did not answer the {what} within {seconds:g} s; the call was cancelled.",
+                remedy="A longer time is set by gateway.call_seconds in muxi.yaml.",
+            )
+        return ForwardedError(error.message, code=error.code, data=error.data)
+
+
+@asynccontextmanager
+async def open_upstream(
+    backend: Backend,
+    spec: Spec,
+    *,
+    eras: Eras,
+    handshake_seconds: float,
+    on_tools_changed: Callable[[], Coroutine[Any, Any, None]],
+) -> AsyncIterator[Upstream]:
+    """Lease a sandbox and shake hands with the server inside. Enter and leave in one and the same task.
+
+    Raises:
+        SandboxError: no sandbox, or it ended before it answered.
+        ServerError: the program inside did not speak MCP in time.
+    """
+    try:
+        async with backend.lease(spec) as lease, AsyncExitStack() as stack:
+            transport = SandboxTransport(lease.sandbox)
+            news = await stack.enter_async_context(anyio.create_task_group())
+            stack.callback(news.cancel_scope.cancel)
+
+            async def on_message(message: object) -> None:
+                if isinstance(message, types.ToolListChangedNotification):
+                    # Not awaited: the answer to a new list comes by way of whoever delivers this message.
+                    news.start_soon(on_tools_changed)
+
+            client = Client(
+                transport.connect(),
+                cache=None,
+                message_handler=on_message,
+                read_timeout_seconds=handshake_seconds,
+                client_info=types.Implementation(name="muxi-runtime", version=__version__),
+                **eras.options(spec.server),
+            )
+            await _shake_hands(stack, client, transport, lease, eras)
+            if _announces_changes(client):
+                news.start_soon(_listen, client, on_tools_changed)
+            yield Upstream(lease, transport, client)
+    except BaseExceptionGroup as group:
+        # Task groups, the SDK's too, wrap whatever passes through them.
+        raise sole_error(group) or group from group
+
+
+async def _shake_hands(
+    stack: AsyncExitStack, client: Client, transport: SandboxTransport, lease: Lease, eras: Eras
+) -> None:
+    server = lease.sandbox.spec.server
+    try:
+        await stack.enter_async_context(client)
+    except (MCPError, ValueError) as error:
+        eras.forget(server)
+        raise transport.failure or ServerError(
+            f"Server {server!r} started but did not complete the MCP handshake: {error}",
+            remedy=f"Its standard error ends with: {lease.sandbox.stderr_tail()[-500:] or '(nothing)'}",
+        ) from error
+    eras.remember(server, client.session.discover_result)
+
+
+def _announces_changes(client: Client) -> bool:
+    """Whether a modern server would tell of changes, if it is asked to; a legacy one tells unasked."""
+    tools = client.server_capabilities.tools
+    return client.session.discover_result is not None and tools is not None and bool(tools.list_changed)
+
+
+async def _listen(client: Client, on_tools_changed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """A modern server tells of changes only on a stream that was asked for. Losing it costs news, not calls."""
+    try:
+        async with client.listen(tools_list_changed=True) as events:
+            async for _ in events:
+                await on_tools_changed()
+    except (MCPError, SubscriptionLost, TimeoutError) as error:
+        logger.info("a server ended its stream of list changes: %s", error)

@@ -1,0 +1,66 @@
+"""Our errors as JSON-RPC errors. Codes are in the range that JSON-RPC leaves to servers, clear of MCP's own.
+
+| code | kind | meaning |
+| --- | --- | --- |
+| -32602 | unknown_tool, unknown_task, invalid_arguments, refused | the request is at fault |
+| -32050 | denied | policy said no |
+| -32051 | sandbox | the sandbox or the engine failed |
+| -32052 | server | the server behind the tool failed |
+| -32603 | internal | the runtime failed |
+
+`data` holds `kind`, `remedy`, and what the kind adds (`rule`; `exit_code` and `out_of_memory`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mcp import MCPError
+from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
+
+from muxi_runtime.errors import (
+    DeniedError,
+    ForwardedError,
+    InvalidArgumentsError,
+    MuxiError,
+    RefusedError,
+    ServerError,
+    UnknownTaskError,
+    UnknownToolError,
+)
+from muxi_sandbox.errors import SandboxDiedError, SandboxError
+
+__all__ = ["DENIED", "SANDBOX_FAILED", "SERVER_FAILED", "to_wire"]
+
+DENIED = -32050
+SANDBOX_FAILED = -32051
+SERVER_FAILED = -32052
+
+_KINDS: tuple[tuple[type[MuxiError], int, str], ...] = (
+    (DeniedError, DENIED, "denied"),
+    (UnknownToolError, INVALID_PARAMS, "unknown_tool"),
+    (UnknownTaskError, INVALID_PARAMS, "unknown_task"),
+    (InvalidArgumentsError, INVALID_PARAMS, "invalid_arguments"),
+    (RefusedError, INVALID_PARAMS, "refused"),
+    (ServerError, SERVER_FAILED, "server"),
+)
+
+
+def to_wire(error: MuxiError | SandboxError) -> MCPError:
+    """The error as a client gets it: the message says what to do next, `data` says it for programs."""
+    if isinstance(error, ForwardedError):
+        return MCPError(error.code, str(error), error.data)
+    if isinstance(error, SandboxError):
+        return MCPError(SANDBOX_FAILED, str(error), _sandbox_data(error))
+    for kind, code, name in _KINDS:
+        if isinstance(error, kind):
+            rule = {"rule": error.rule} if isinstance(error, DeniedError) else {}
+            return MCPError(code, str(error), {"kind": name, "remedy": error.remedy, **rule})
+    return MCPError(INTERNAL_ERROR, str(error), {"kind": "internal", "remedy": error.remedy})
+
+
+def _sandbox_data(error: SandboxError) -> dict[str, Any]:
+    data: dict[str, Any] = {"kind": "sandbox", "cause": type(error).__name__.removesuffix("Error")}
+    if isinstance(error, SandboxDiedError):
+        data |= {"exit_code": error.exit_code, "out_of_memory": error.out_of_memory}
+    return data
