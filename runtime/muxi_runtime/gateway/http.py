@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.front import Front
     from muxi_runtime.gateway.settings import GatewaySettings
 
-__all__ = ["SessionEnds", "build_app", "build_session_manager"]
+__all__ = ["build_app", "build_session_manager"]
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 SUCCESS = range(200, 300)
