@@ -8,13 +8,12 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 from muxi_runtime.errors import JournalError
 from muxi_runtime.journal.contract import Draft, Event
 
-__all__ = ["MAX_DEPTH", "canonical", "event_hash", "prepare", "seal", "to_line", "utc_text"]
+__all__ = ["MAX_DEPTH", "canonical", "event_hash", "prepare", "seal", "to_line"]
 
 MAX_DEPTH = 32
 """Nesting of an event's data; deeper values are replaced."""
@@ -53,11 +52,6 @@ def seal(draft: Draft, *, seq: int, at: str, previous: str) -> Event:
 def to_line(event: Event) -> str:
     """One line of ASCII JSON, without a line feed: JSON escapes control characters and lookalikes."""
     return json.dumps({**_fields(event), "hash": event.hash}, separators=(",", ":"), allow_nan=False)
-
-
-def utc_text(moment: datetime | None = None) -> str:
-    """ISO 8601 in UTC with microseconds and `Z`, always 27 characters, so that text order is time order."""
-    return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
 def prepare(draft: Draft, *, max_bytes: int) -> Draft:

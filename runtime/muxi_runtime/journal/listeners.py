@@ -17,9 +17,7 @@ __all__ = ["Listeners"]
 class _Listener:
     """One stream of events; an async iterator."""
 
-    def __init__(
-        self, send: MemoryObjectSendStream[Event], receive: MemoryObjectReceiveStream[Event]
-    ) -> None:
+    def __init__(self, send: MemoryObjectSendStream[Event], receive: MemoryObjectReceiveStream[Event]) -> None:
         self.send = send
         self.receive = receive
         self.fell_behind = False

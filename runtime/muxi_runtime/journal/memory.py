@@ -10,10 +10,11 @@ from typing import Self
 from anyio.lowlevel import checkpoint
 
 from muxi_runtime.errors import JournalError
-from muxi_runtime.journal.chain import prepare, seal, utc_text
+from muxi_runtime.journal.chain import prepare, seal
 from muxi_runtime.journal.contract import GENESIS, Draft, Event
 from muxi_runtime.journal.listeners import Listeners
 from muxi_runtime.journal.settings import JournalSettings
+from muxi_runtime.store.times import utc_text
 
 __all__ = ["MemoryJournal"]
 

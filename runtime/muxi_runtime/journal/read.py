@@ -11,10 +11,10 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Engine, Row, and_, or_, select
 
 from muxi_runtime.errors import JournalError
-from muxi_runtime.journal.chain import utc_text
 from muxi_runtime.journal.contract import Event
 from muxi_runtime.store.engine import reading
 from muxi_runtime.store.schema import journal
+from muxi_runtime.store.times import utc_text
 
 __all__ = ["Query", "event_of", "follow", "rows", "search", "tail"]
 
@@ -72,9 +72,7 @@ def tail(engine: Engine, count: int, query: Query | None = None) -> list[Event]:
     return [event_of(row) for row in reversed(found)]
 
 
-def follow(
-    engine: Engine, query: Query, *, stop: threading.Event, poll_seconds: float = 0.25
-) -> Iterator[Event]:
+def follow(engine: Engine, query: Query, *, stop: threading.Event, poll_seconds: float = 0.25) -> Iterator[Event]:
     """Events after `query.after` and then new ones as they come, of every process, until `stop` is set.
 
     Raises:
@@ -87,9 +85,7 @@ def follow(
         stop.wait(poll_seconds)
 
 
-def rows(
-    engine: Engine, condition: ColumnElement[bool], *, after: int, size: int
-) -> list[Row[tuple[object, ...]]]:
+def rows(engine: Engine, condition: ColumnElement[bool], *, after: int, size: int) -> list[Row[tuple[object, ...]]]:
     """One page of rows after a seq, as they lie in the table."""
     page = select(journal).where(condition, journal.c.seq > after).order_by(journal.c.seq).limit(size)
     with reading(engine) as connection:

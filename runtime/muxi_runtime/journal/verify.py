@@ -1,7 +1,7 @@
 """Check the whole chain, page by page, against itself and against what was remembered of its head.
 
-What it finds: an event that was changed, removed, inserted or reordered; newest events that were cut off, as far
-as the head file or a head kept elsewhere knows them. What it cannot find: a cut or a chain rebuilt by someone
+What it finds: an event that was changed, removed, inserted or reordered; newest events that were cut off, as
+far as the head file or a head kept elsewhere knows them. What it cannot find: a cut or a chain rebuilt by someone
 who can write the database *and* the head file. Only a head kept on another machine (`expect`) shows that.
 """
 
@@ -101,9 +101,7 @@ def _walk(engine: Engine, anchors: dict[int, tuple[str, str]], report: Report) -
         after = page[-1].seq
 
 
-def _problem(
-    row: Row[tuple[object, ...]], seq: int, previous: str, anchors: dict[int, tuple[str, str]]
-) -> str:
+def _problem(row: Row[tuple[object, ...]], seq: int, previous: str, anchors: dict[int, tuple[str, str]]) -> str:
     """What is wrong with the row that should be event `seq`; empty if nothing."""
     if row.seq != seq:
         return f"it is missing: event {row.seq} comes next"

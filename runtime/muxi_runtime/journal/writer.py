@@ -10,12 +10,13 @@ from pathlib import Path
 
 from muxi_runtime.errors import JournalError
 from muxi_runtime.journal.anchor import Anchor, AnchorFile, anchor_path
-from muxi_runtime.journal.chain import canonical, seal, utc_text
+from muxi_runtime.journal.chain import canonical, prepare, seal
 from muxi_runtime.journal.contract import GENESIS, Draft, Event
 from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.store.sqlite import connect
+from muxi_runtime.store.times import utc_text
 
-__all__ = ["HEAD_LOST", "ChainWriter"]
+__all__ = ["HEAD_LOST", "ChainWriter", "append_once"]
 
 HEAD_LOST = "journal.head_lost"
 """Kind of the event that says: what the anchor knew as newest was gone when the journal was opened."""
@@ -123,6 +124,20 @@ class ChainWriter:
         if connection is not None:
             with suppress(sqlite3.Error):  # it is given up; closing rolls an open transaction back
                 connection.close()
+
+
+def append_once(path: Path, settings: JournalSettings, draft: Draft) -> Event:
+    """Append one event from a short-lived process, such as a command; another may have the journal open.
+
+    Raises:
+        JournalError: it could not be made durable.
+    """
+    writer = ChainWriter(path, settings)
+    writer.open()
+    try:
+        return writer.append([prepare(draft, max_bytes=settings.event_bytes)])[0]
+    finally:
+        writer.close()
 
 
 def _head(connection: sqlite3.Connection) -> Anchor:

@@ -17,7 +17,7 @@ from sqlalchemy.exc import DatabaseError
 
 from muxi_runtime.errors import SetupError
 from muxi_runtime.store.migrate import migrate
-from muxi_runtime.store.sqlite import create_private, sqlite_engine
+from muxi_runtime.store.sqlite import BUSY_MILLISECONDS, create_private, sqlite_engine
 
 __all__ = ["DATABASE", "database_path", "open_store", "reading", "writing"]
 
@@ -68,9 +68,14 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Connection]:
-    """A transaction that holds the write lock from its start; an exception rolls it back."""
-    with engine.connect().execution_options(immediate=True) as connection, connection.begin():
+def writing(engine: Engine, *, wait_ms: int = BUSY_MILLISECONDS) -> Iterator[Connection]:
+    """A transaction that holds the write lock from its start; an exception rolls it back.
+
+    Raises:
+        sqlalchemy.exc.OperationalError: another process held the lock for longer than `wait_ms`.
+    """
+    options = {"immediate": True, "wait_ms": wait_ms}
+    with engine.connect().execution_options(**options) as connection, connection.begin():
         yield connection
 
 

@@ -63,8 +63,12 @@ def _on_connect(connection: DBAPIConnection, _record: ConnectionPoolEntry) -> No
 
 
 def _on_begin(connection: Connection) -> None:
-    immediate = connection.get_execution_options().get("immediate", False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if immediate else "BEGIN")
+    options = connection.get_execution_options()
+    if not options.get("immediate", False):
+        connection.exec_driver_sql("BEGIN")
+        return
+    connection.exec_driver_sql(f"PRAGMA busy_timeout = {options.get('wait_ms', BUSY_MILLISECONDS):d}")
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
 def _configure(connection: sqlite3.Connection | DBAPIConnection, sync: Literal["normal", "full"]) -> None:
