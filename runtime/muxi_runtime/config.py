@@ -16,7 +16,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.gateway.settings import GatewaySettings
+from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.yaml_model import expand_home, load_yaml_model
+from muxi_sandbox.docker.settings import EngineSettings
 
 __all__ = ["FileSettings", "Settings", "default_home", "load_settings"]
 
@@ -28,6 +30,8 @@ class FileSettings(BaseModel):
 
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
+    engine: EngineSettings = Field(default_factory=EngineSettings)
+    journal: JournalSettings = Field(default_factory=JournalSettings)
 
 
 class Settings(FileSettings):
@@ -59,9 +63,8 @@ def load_settings(
     home = expand_home(home or default_home(environ)).absolute()
     source = _source(config, home, environ)
     parts = load_yaml_model(source, FileSettings, environ=environ) if source else FileSettings()
-    return Settings(
-        home=home, source=source, **{name: getattr(parts, name) for name in FileSettings.model_fields}
-    )
+    values = {name: getattr(parts, name) for name in FileSettings.model_fields}
+    return Settings(home=home, source=source, **values | {"engine": _engine(parts.engine, environ)})
 
 
 def default_home(environ: Mapping[str, str]) -> Path:
@@ -73,6 +76,20 @@ def default_home(environ: Mapping[str, str]) -> Path:
     return (data if data.is_absolute() else Path.home() / ".local" / "share") / "muxi-runtime"
 
 
+def _engine(engine: EngineSettings, environ: Mapping[str, str]) -> EngineSettings:
+    """The engine's settings, with the socket that `DOCKER_HOST` names unless the file names one."""
+    host = environ.get("DOCKER_HOST", "")
+    if not host or "socket" in engine.model_fields_set:
+        return engine
+    path = Path(host.removeprefix("unix://"))
+    if not host.startswith("unix://") or not path.is_absolute():
+        raise ConfigError(
+            f"DOCKER_HOST is {host}, and only an engine on this machine can be used, by its Unix socket.",
+            remedy="Unset DOCKER_HOST, or set it to unix:///path/of/docker.sock.",
+        )
+    return engine.model_copy(update={"socket": path})
+
+
 def _source(config: Path | None, home: Path, environ: Mapping[str, str]) -> Path | None:
     """The file to read; one that was named must exist."""
     named = config or (Path(environ["MUXI_CONFIG"]) if environ.get("MUXI_CONFIG") else None)
@@ -82,7 +99,5 @@ def _source(config: Path | None, home: Path, environ: Mapping[str, str]) -> Path
     named = expand_home(named)
     if not named.is_file():
         where = "--config" if config else "MUXI_CONFIG"
-        raise ConfigError(
-            f"{named}: there is no such file ({where} names it).", remedy="Name one that exists."
-        )
+        raise ConfigError(f"{named}: there is no such file ({where} names it).", remedy="Name one that exists.")
     return named

@@ -60,3 +60,18 @@ def test_the_environment_fills_in_values(tmp_path):
     (tmp_path / "muxi.yaml").write_text("gateway: {port: '${DOOR_PORT:-7000}'}\n")
     assert load_settings(home=tmp_path, environ={}).gateway.port == 7000
     assert load_settings(home=tmp_path, environ={"DOOR_PORT": "8000"}).gateway.port == 8000
+
+
+def test_the_engines_socket_is_the_files_then_docker_hosts(tmp_path):
+    environ = {"DOCKER_HOST": "unix:///run/user/1000/docker.sock"}
+    assert load_settings(home=tmp_path, environ=environ).engine.socket == Path("/run/user/1000/docker.sock")
+    assert load_settings(home=tmp_path, environ={"DOCKER_HOST": ""}).engine.socket == Path("/var/run/docker.sock")
+    (tmp_path / "muxi.yaml").write_text("engine: {socket: /run/mine.sock}\n")
+    assert load_settings(home=tmp_path, environ=environ).engine.socket == Path("/run/mine.sock")
+
+
+@pytest.mark.parametrize("host", ["tcp://10.0.0.1:1", "ssh://me@there", "unix://relative", "npipe:////./pipe/x", "x"])
+def test_an_engine_elsewhere_is_refused(tmp_path, host):
+    with pytest.raises(ConfigError, match="only an engine on this machine") as caught:
+        load_settings(home=tmp_path, environ={"DOCKER_HOST": host})
+    assert "unix://" in caught.value.remedy

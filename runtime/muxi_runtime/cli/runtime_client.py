@@ -87,7 +87,9 @@ class RuntimeClient:
             response = connection.getresponse()
             body = response.read(MAX_ANSWER_BYTES + 1)
         except OSError as error:
-            raise NotRunningError(f"No runtime answers at {self.url} ({error}).", remedy=START) from error
+            raise NotRunningError(
+                f"No runtime answers at {self.url} ({error.strerror or error}).", remedy=START
+            ) from error
         except HTTPException as error:
             raise ServerError(f"What answers at {self.url} is not this runtime: {error!r}.") from error
         finally:
