@@ -1,0 +1,19 @@
+"""Settings of the policy: the `policy:` section of muxi.yaml."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field
+
+__all__ = ["PolicySettings"]
+
+
+class PolicySettings(BaseModel):
+    """Which rules hold."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    files: tuple[Path, ...] = Field(
+        (), description="Cedar files that replace the default rules; `default` stands for the shipped ones"
+    )
