@@ -17,6 +17,7 @@ from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.gateway.settings import GatewaySettings
 from muxi_runtime.journal.settings import JournalSettings
+from muxi_runtime.policy.settings import PolicySettings
 from muxi_runtime.yaml_model import expand_home, load_yaml_model
 from muxi_sandbox.docker.settings import EngineSettings
 
@@ -32,6 +33,7 @@ class FileSettings(BaseModel):
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
+    policy: PolicySettings = Field(default_factory=PolicySettings)
 
 
 class Settings(FileSettings):
