@@ -1,0 +1,161 @@
+"""From a spec to what the engine is asked for. Pure: the whole list of a sandbox's defences is this one file.
+
+`create_options` writes them down, `missing_defences` reads from the engine's answer what it did not take over.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from muxi_sandbox.contract import WorkspaceAccess
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from muxi_sandbox.contract import Limits, Spec
+
+__all__ = ["NOBODY", "WORKSPACE", "alarming", "create_options", "labels_of", "missing_defences", "workspace_options"]
+
+MIB = 2**20
+NOBODY = 65534
+WORKSPACE = "/workspace"
+TMP = "/tmp"  # noqa: S108  # nosec B108  # a path inside the sandbox, a tmpfs of its own
+
+# What every supported engine masks by itself. Asked for by asking for nothing; looked for in its answer.
+MASKED = frozenset({"/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware"})
+READ_ONLY = frozenset({"/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"})
+
+# Warnings of an engine that say nothing of a sandbox without a network.
+HARMLESS_WARNINGS = ("IPv4 forwarding is disabled",)
+
+INSTALLATION_LABEL = "muxi.installation"
+TASK_LABEL = "muxi.task"
+
+
+def labels_of(installation: str, task: str, server: str = "") -> dict[str, str]:
+    """The labels by which what is left over is found again; `muxi.pid` is for people."""
+    labels = {INSTALLATION_LABEL: installation, TASK_LABEL: task, "muxi.pid": str(os.getpid())}
+    return {**labels, "muxi.server": server} if server else labels
+
+
+def create_options(
+    spec: Spec, *, seccomp: str, labels: Mapping[str, str], volume: str | None, runtime: str | None = None
+) -> dict[str, Any]:
+    """The body of the engine's "create a container", API 1.41 or newer.
+
+    Args:
+        spec: what is to run.
+        seccomp: the text of the profile, JSON.
+        labels: see `labels_of`.
+        volume: the task's workspace; `None` exactly if the spec asks for no access.
+        runtime: the engine runtime where the spec names none.
+    """
+    options: dict[str, Any] = {
+        "Image": spec.image,
+        "User": f"{NOBODY}:{NOBODY}",
+        "Hostname": "sandbox",
+        # Not even the engine's own idea of "no network", which costs a helper process for each start: the container
+        # gets a network namespace with nothing but loopback.
+        "NetworkDisabled": True,
+        "Env": [f"{key}={value}" for key, value in {"HOME": TMP, **spec.environment}.items()],
+        # The image's own health check would start processes that nobody asked for.
+        "Healthcheck": {"Test": ["NONE"]},
+        "Labels": dict(labels),
+        "Tty": False,
+        "OpenStdin": True,
+        # A host that dies closes the connection, and with it the program's standard input.
+        "StdinOnce": True,
+        "AttachStdin": True,
+        "AttachStdout": True,
+        "AttachStderr": True,
+        "HostConfig": _host_config(spec, seccomp, volume, spec.runtime or runtime),
+    }
+    if spec.command:
+        options["Entrypoint"] = list(spec.command)
+    if volume is not None:
+        options["WorkingDir"] = WORKSPACE
+    return options
+
+
+def _host_config(spec: Spec, seccomp: str, volume: str | None, runtime: str | None) -> dict[str, Any]:
+    config: dict[str, Any] = {
+        "Privileged": False,
+        "CapDrop": ["ALL"],
+        "SecurityOpt": ["no-new-privileges:true", f"seccomp={seccomp}"],
+        "ReadonlyRootfs": True,
+        "Init": True,
+        "NetworkMode": "none",
+        "IpcMode": "private",
+        "CgroupnsMode": "private",
+        "LogConfig": {"Type": "none", "Config": {}},
+        "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
+        "AutoRemove": False,
+        "PublishAllPorts": False,
+        "Mounts": _mounts(spec, volume),
+        **_resources(spec.limits),
+    }
+    return {**config, "Runtime": runtime} if runtime else config
+
+
+def _resources(limits: Limits) -> dict[str, Any]:
+    memory = limits.memory_mib * MIB
+    inodes = max(1024, limits.tmp_mib * 256)  # one for each page of 4 KiB: an empty file costs memory too
+    return {
+        "Memory": memory,
+        "MemorySwap": memory,  # the sum of both: no swap
+        "OomKillDisable": False,
+        "OomScoreAdj": 500,  # if the whole machine runs out, sandboxes go before the runtime and the engine
+        "NanoCpus": round(limits.cpus * 1e9),
+        "PidsLimit": limits.pids,
+        # No nproc: the kernel counts it over every container of one user id.
+        "Ulimits": [
+            {"Name": "nofile", "Soft": limits.open_files, "Hard": limits.open_files},
+            {"Name": "core", "Soft": 0, "Hard": 0},
+        ],
+        "ShmSize": limits.shm_mib * MIB,
+        "Tmpfs": {TMP: f"rw,exec,nosuid,nodev,mode=1777,size={limits.tmp_mib}m,nr_inodes={inodes}"},
+    }
+
+
+def _mounts(spec: Spec, volume: str | None) -> list[dict[str, Any]]:
+    if volume is None:
+        return []
+    mount = {"Type": "volume", "Source": volume, "Target": WORKSPACE, "VolumeOptions": {"NoCopy": True}}
+    # The engine's answer leaves false values out.
+    return [mount if spec.workspace is WorkspaceAccess.WRITE else {**mount, "ReadOnly": True}]
+
+
+def workspace_options(limits: Limits) -> dict[str, str]:
+    """Options of the `local` volume driver for a task's workspace: memory, counted in the sandbox that fills it."""
+    flags = f"size={limits.workspace_mib}m,nr_inodes={limits.workspace_inodes},nosuid,nodev"
+    return {"type": "tmpfs", "device": "tmpfs", "o": f"{flags},mode=0700,uid={NOBODY},gid={NOBODY}"}
+
+
+def alarming(warnings: Sequence[str]) -> list[str]:
+    """The engine's warnings at creation that mean a defence is not there."""
+    return [warning for warning in warnings if not any(known in warning for known in HARMLESS_WARNINGS)]
+
+
+def missing_defences(asked: Mapping[str, Any], inspected: Mapping[str, Any]) -> list[str]:
+    """Names of options that the engine's inspect shows otherwise than asked; empty if all is well."""
+    config, host = inspected["Config"], inspected["HostConfig"]
+    names = ("User", "NetworkDisabled", "Healthcheck", "OpenStdin", "StdinOnce", "Tty")
+    missing = [name for name in names if config.get(name) != asked[name]]
+    missing += [name for name, value in asked["HostConfig"].items() if not _is_applied(value, host.get(name))]
+    missing += [name for name in ("Binds", "CapAdd", "Devices", "DeviceRequests", "GroupAdd") if host.get(name)]
+    missing += [name for name in ("PidMode", "UTSMode", "UsernsMode") if host.get(name)]
+    if not set(host.get("MaskedPaths") or ()) >= MASKED:
+        missing.append("MaskedPaths")
+    if not set(host.get("ReadonlyPaths") or ()) >= READ_ONLY:
+        missing.append("ReadonlyPaths")
+    # A volume that the image declares would be a place on the host's disk without a limit.
+    expected = {mount["Target"] for mount in asked["HostConfig"]["Mounts"]}
+    extra = {mount["Destination"] for mount in inspected["Mounts"]} - expected
+    return missing + [f"the image's own volume {path}" for path in sorted(extra)]
+
+
+def _is_applied(asked: Any, applied: Any) -> bool:  # noqa: ANN401  # values of the engine's JSON
+    if isinstance(asked, bool):
+        return bool(applied) is asked
+    return bool(applied == asked or (not asked and not applied))

@@ -1,0 +1,198 @@
+"""The half of a sandbox that is the same whatever runs it: frames, bounds, back-pressure, and why it ended.
+
+Above it: `contract.Sandbox`, which this class is. Below it: a backend, which gives it a `Stdin`, feeds it what the
+program writes, and says once why nothing more will come.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, NoReturn, Protocol
+
+import anyio
+
+from muxi_sandbox.errors import OutputFloodError, SandboxClosedError, SandboxError
+from muxi_sandbox.frames import FrameSplitter, FrameTooLongError
+from muxi_sandbox.stderr import StderrTail
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from muxi_sandbox.contract import Spec
+
+__all__ = ["Stdin", "StreamSandbox"]
+
+MIB = 2**20
+HELD_BYTES = 256 * 2**10
+"""Frames waiting for a reader: more than this is held only if one frame alone is larger."""
+
+
+class Stdin(Protocol):
+    """Where a sandbox's frames go."""
+
+    async def write(self, data: bytes) -> None:
+        """Write all of `data` or, when cancelled, finish it before the next: a frame is never torn.
+
+        Raises:
+            OSError: the other end is gone.
+        """
+
+
+class StreamSandbox:
+    """One running program as frames. A backend calls `feed`, `fail` and `close`; everyone else sees `Sandbox`."""
+
+    def __init__(self, sandbox_id: str, spec: Spec, stdin: Stdin) -> None:
+        self._id = sandbox_id
+        self._spec = spec
+        self._stdin = stdin
+        self._frames: deque[bytes] = deque()
+        self._held = 0
+        self._output = 0
+        self._splitter = FrameSplitter(spec.limits.frame_mib * MIB)
+        self._stderr = StderrTail()
+        self._failure: SandboxError | None = None
+        self._over = anyio.Event()
+        self._draining = False
+        self._changed = anyio.Event()
+        self._sending = anyio.Lock()
+        self._scopes: set[anyio.CancelScope] = set()
+        self.spoke = False
+        """Whether a frame ever came: a program that ends before that never really started."""
+
+    @property
+    def id(self) -> str:
+        """The engine's id."""
+        return self._id
+
+    @property
+    def spec(self) -> Spec:
+        """What was asked for."""
+        return self._spec
+
+    @property
+    def failure(self) -> SandboxError | None:
+        """Why it ended, once it has."""
+        return self._failure
+
+    async def send(self, frame: bytes) -> None:
+        """See `contract.Sandbox.send`."""
+        if b"\n" in frame:
+            raise ValueError("a frame must not hold a line feed: encode the message on one line")
+        self._raise_if_over()
+        with self._until_over():
+            async with self._sending:
+                self._output = 0
+                await self._write(frame)
+        self._raise_if_over()
+
+    async def _write(self, frame: bytes) -> None:
+        try:
+            await self._stdin.write(frame + b"\n")
+        except OSError:
+            # The backend's reader learns why. It may be waiting for room for the last frames: let those in.
+            self._draining = True
+            self._notify()
+            await self._over.wait()
+
+    async def receive(self) -> bytes:
+        """See `contract.Sandbox.receive`. Frames that came before the end are given out before the error."""
+        while not self._frames:
+            self._raise_if_over()
+            await self._changed.wait()
+        frame = self._frames.popleft()
+        self._held -= len(frame)
+        self._notify()
+        return frame
+
+    def stderr_tail(self, limit: int | None = None) -> str:
+        """See `contract.Sandbox.stderr_tail`; only its last `limit` bytes if given."""
+        return self._stderr.text(limit)
+
+    async def feed_stdout(self, data: bytes) -> None:
+        """Take what the program wrote; waits while the frames that it holds are not read.
+
+        Raises:
+            OutputFloodError: a limit is passed; the caller kills the sandbox.
+        """
+        self._count(len(data))
+        try:
+            for frame in self._splitter.feed(data):
+                await self._put(frame)
+        except FrameTooLongError:
+            limit = self._spec.limits.frame_mib
+            raise self._flood(f"one line of more than {limit} MiB", "frame_mib", limit) from None
+
+    def feed_stderr(self, data: bytes) -> None:
+        """Take what the program complained.
+
+        Raises:
+            OutputFloodError: as for standard output.
+        """
+        self._stderr.write(data)
+        self._count(len(data))
+
+    def _count(self, size: int) -> None:
+        limit = self._spec.limits.output_mib
+        self._output += size
+        if self._output > limit * MIB:
+            raise self._flood(f"more than {limit} MiB since it was last written to", "output_mib", limit)
+
+    def _flood(self, what: str, setting: str, limit_mib: int) -> OutputFloodError:
+        return OutputFloodError(
+            f"The program of server {self._spec.server!r} wrote {what}, so its sandbox was killed. "
+            f"If it must write that much, raise the server's limit {setting}.",
+            sandbox=self._id,
+            limit_bytes=limit_mib * MIB,
+        )
+
+    async def _put(self, frame: bytes) -> None:
+        while self._frames and self._held + len(frame) > HELD_BYTES and not self._draining:
+            await self._changed.wait()
+        self.spoke = True
+        self._frames.append(frame)
+        self._held += len(frame)
+        self._notify()
+
+    def fail(self, error: SandboxError) -> None:
+        """Say why nothing more will come. The first reason stays."""
+        if self._failure is None:
+            self._failure = error
+        self._finish()
+
+    async def close(self) -> None:
+        """End of the lease: whoever still uses it made a mistake. On return no one writes to `Stdin` any more."""
+        self._failure = SandboxClosedError(
+            f"Sandbox {self._id[:12]} was used after its lease had ended. Take a new lease.", sandbox=self._id
+        )
+        self._frames.clear()
+        self._finish()
+        with anyio.CancelScope(shield=True):
+            async with self._sending:
+                pass
+
+    def _finish(self) -> None:
+        self._over.set()
+        self._notify()
+        for scope in self._scopes:
+            scope.cancel()
+
+    def _raise_if_over(self) -> None:
+        if self._failure is not None:
+            self._raise(self._failure)
+
+    def _raise(self, failure: SandboxError) -> NoReturn:
+        raise failure.with_traceback(None)  # else each later call would lengthen the first one's traceback
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    @contextmanager
+    def _until_over(self) -> Iterator[None]:
+        with anyio.CancelScope() as scope:
+            self._scopes.add(scope)
+            try:
+                yield
+            finally:
+                self._scopes.discard(scope)
