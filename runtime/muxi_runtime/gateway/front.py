@@ -17,6 +17,7 @@ from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, Too
 
 from muxi_runtime import __version__
 from muxi_runtime.errors import MuxiError, UnknownToolError
+from muxi_runtime.gateway.beside_tools import CACHEABLE, offer_nothing_beside_tools
 from muxi_runtime.gateway.caller import CallRequest, Origin
 from muxi_runtime.gateway.mcp_caller import AnswerNeededError, McpCaller, PendingQuestions
 from muxi_runtime.gateway.tools import Tool, ToolBook, split_name
@@ -76,13 +77,14 @@ class Front:
             title="muxi-runtime",
             instructions=INSTRUCTIONS,
             # Our list changes with policy and pins, and tells so: nobody else may keep it.
-            cache_hints={"tools/list": CacheHint(ttl_ms=0, scope="private")},
+            cache_hints=dict.fromkeys(("tools/list", *CACHEABLE), CacheHint(ttl_ms=0, scope="private")),
             on_subscriptions_listen=ListenHandler(self._bus),
             get_tool_input_schema=self._input_schema,
         )
         # Raw results: typed ones would drop fields that the SDK does not know.
         self.server.add_request_handler("tools/list", types.PaginatedRequestParams, self._list_tools)
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, self._call_tool)
+        offer_nothing_beside_tools(self.server)
         self.server.middleware.append(self._remember_session)
         self.server.middleware.append(self._questions.boundary())
 
