@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess  # nosec B404 - for its constants
+import subprocess  # nosec B404 # for its constants
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 

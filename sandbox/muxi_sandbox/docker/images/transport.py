@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import subprocess  # nosec B404 - one fixed command
+import subprocess  # nosec B404 # one fixed command
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -73,7 +73,7 @@ def _apt_options() -> tuple[str, ...]:
     if program is None:
         return ()
     try:
-        run = subprocess.run(  # noqa: S603 # nosec B603 - a fixed command
+        run = subprocess.run(  # noqa: S603 # nosec B603 # a fixed command
             [program, "dump"], capture_output=True, text=True, timeout=DUMP_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired):

@@ -1,0 +1,20 @@
+#!/bin/sh
+# Resolve all dependencies anew and write the two lock files. Needs `uv` (pip install uv).
+#
+# The locks are universal (every platform, Python 3.11 and later), carry the hashes that the public registry serves, and
+# name no registry, so that an installation with another index works.
+set -eu
+cd "$(dirname "$0")/.."
+
+compile() {
+    uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+        --no-header --no-config "$@"
+}
+
+compile pyproject.toml --group build --output-file requirements.lock
+compile pyproject.toml --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+if grep -nE '://|^ *(-f|--find-links|--index-url|--extra-index-url)| @ |file:|^/' requirements.lock requirements-dev.lock; then
+    echo "a lock names a host or a local path: see the lines above" >&2
+    exit 1
+fi
