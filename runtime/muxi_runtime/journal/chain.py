@@ -13,7 +13,7 @@ from typing import Any
 from muxi_runtime.errors import JournalError
 from muxi_runtime.journal.contract import Draft, Event
 
-__all__ = ["MAX_DEPTH", "canonical", "event_hash", "prepare", "seal", "to_line"]
+__all__ = ["MAX_DEPTH", "canonical", "event_hash", "prepare", "seal", "to_document", "to_line"]
 
 MAX_DEPTH = 32
 """Nesting of an event's data; deeper values are replaced."""
@@ -51,7 +51,12 @@ def seal(draft: Draft, *, seq: int, at: str, previous: str) -> Event:
 
 def to_line(event: Event) -> str:
     """One line of ASCII JSON, without a line feed: JSON escapes control characters and lookalikes."""
-    return json.dumps({**_fields(event), "hash": event.hash}, separators=(",", ":"), allow_nan=False)
+    return json.dumps(to_document(event), separators=(",", ":"), allow_nan=False)
+
+
+def to_document(event: Event) -> dict[str, Any]:
+    """The event as a JSON object, as `to_line` and the API show it."""
+    return {**_fields(event), "hash": event.hash}
 
 
 def prepare(draft: Draft, *, max_bytes: int) -> Draft:

@@ -1,0 +1,215 @@
+"""`muxi-runtime policy`: try the rules without the runtime."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import click
+
+from muxi_runtime.catalog.catalog import load_catalog
+from muxi_runtime.cli.arguments import collect
+from muxi_runtime.cli.context import Invocation
+from muxi_runtime.cli.exit_codes import ExitCode
+from muxi_runtime.cli.known_tools import known_definition
+from muxi_runtime.cli.output import Output, fields, json_option, mark, plain, table
+from muxi_runtime.config import Settings
+from muxi_runtime.identity.principal import LOCAL_USER, Principal
+from muxi_runtime.policy.cases import CaseResult, load_cases, run_cases
+from muxi_runtime.policy.cedar import CedarPolicy
+from muxi_runtime.policy.check import check as check_files
+from muxi_runtime.policy.contract import Effect, ToolCall
+from muxi_runtime.policy.explain import Explanation
+from muxi_runtime.policy.explain import explain as explain_call
+
+__all__ = ["policy"]
+
+STYLES = {Effect.ALLOW: "bold green", Effect.ASK: "bold yellow", Effect.DENY: "bold red"}
+HINTS = ("readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint")
+HOST = "muxi"
+"""The server of the runtime itself, which no manifest describes."""
+
+
+@click.group()
+def policy() -> None:
+    """Check, explain and test the policy."""
+
+
+@policy.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@json_option
+@click.pass_context
+def check(ctx: click.Context, files: tuple[Path, ...], out: Output) -> None:
+    """Check FILES, or those of muxi.yaml, or the shipped rules; exit 3 when a rule is wrong."""
+    found = check_files(files or ctx.obj.settings().policy.files)
+    rows = [
+        (
+            rule.id,
+            "ask" if rule.asks else "permit" if rule.permits else "forbid",
+            f"{rule.file}:{rule.line}",
+            rule.reason,
+        )
+        for rule in found.rules.rules.values()
+    ]
+    document = {
+        "ok": found.ok,
+        "files": found.files,
+        "rules": [dict(zip(("id", "effect", "where", "reason"), row, strict=True)) for row in rows],
+        "problems": [{"file": item.file, "line": item.line, "message": item.message} for item in found.problems],
+        "notes": found.notes,
+    }
+    lines = [*map(str, found.problems), *(f"note: {note}" for note in found.notes)]
+    verdict = "The rules are right." if found.ok else "The rules cannot be used as they are."
+    out.show(document, table(("rule", "effect", "where", "reason"), rows), *lines, verdict)
+    if not found.ok:
+        ctx.exit(ExitCode.CONFIGURATION)
+
+
+@policy.command()
+@click.argument("name", metavar="SERVER.TOOL")
+@click.option("--arg", "texts", multiple=True, metavar="NAME=TEXT", help="An argument.")
+@click.option("--json-arg", "values", multiple=True, metavar="NAME=JSON", help="An argument that is not text.")
+@click.option("--user", default=LOCAL_USER, show_default=True, help="Who calls.")
+@click.option("--key", help="The public id of the API key used.")
+@click.option("--label", "labels", multiple=True, help="What the task has seen: private, untrusted.")
+@click.option(
+    "--hint", "hints", multiple=True, metavar="HINT=BOOL", help="What the tool says of itself: readOnlyHint=true."
+)
+@click.option("--built-in/--added", default=None, help="Whether the server comes with this runtime.")
+@json_option
+@click.pass_obj
+def explain(  # noqa: PLR0913 - one parameter an option
+    invocation: Invocation,
+    name: str,
+    *,
+    texts: tuple[str, ...],
+    values: tuple[str, ...],
+    user: str,
+    key: str | None,
+    labels: tuple[str, ...],
+    hints: tuple[str, ...],
+    built_in: bool | None,
+    out: Output,
+) -> None:
+    """Say how a call would be decided, by which rule, from which facts, and what would change it.
+
+    What the tool says of itself is taken from the runtime's last look at it, and from --hint.
+    """
+    settings = invocation.settings()
+    server, tool = _split(name)
+    definition = known_definition(settings.home, server, tool)
+    call = ToolCall(
+        principal=Principal(user=user, key=key),
+        server=server,
+        tool=tool,
+        task="t-1",
+        arguments=collect(definition.get("inputSchema", {}), texts, values, None),
+        annotations={**definition.get("annotations", {}), **_hints(hints)},
+        built_in=_is_built_in(settings, server) if built_in is None else built_in,
+        labels=frozenset(labels),
+    )
+    found = explain_call(CedarPolicy.load(settings.policy), call)
+    unknown = [] if definition else ["The runtime has not listed this tool yet: hints not given count as the worst."]
+    out.show(_explained(found), *_shown(found), *unknown)
+
+
+@policy.command()
+@click.argument("file", type=click.Path(path_type=Path))
+@json_option
+@click.pass_context
+def test(ctx: click.Context, file: Path, out: Output) -> None:
+    """Decide every case of a YAML file; exit 1 when one is decided otherwise than it expects."""
+    results = run_cases(CedarPolicy.load(ctx.obj.settings().policy), load_cases(file))
+    failed = [result for result in results if not result.passed]
+    rows = [(mark(result.passed), _title(result), _expected(result), _decided(result)) for result in results]
+    counts = f"{len(results) - len(failed)} of {len(results)} cases are decided as expected."
+    document = {"ok": not failed, "cases": [_case(result) for result in results]}
+    out.show(document, table(("", "case", "expected", "decided"), rows), counts)
+    if failed:
+        ctx.exit(ExitCode.FAILED)
+
+
+def _split(name: str) -> tuple[str, str]:
+    server, _, tool = name.partition(".")
+    if not server or not tool:
+        raise click.BadParameter(f"{name!r} is not like SERVER.TOOL", param_hint="SERVER.TOOL")
+    return server, tool
+
+
+def _hints(items: Iterable[str]) -> dict[str, bool]:
+    hints: dict[str, bool] = {}
+    for item in items:
+        name, _, value = item.partition("=")
+        if name not in HINTS or value not in {"true", "false"}:
+            raise click.BadParameter(
+                f"{item!r} is not like {HINTS[0]}=true; hints are {', '.join(HINTS)}", param_hint="--hint"
+            )
+        hints[name] = value == "true"
+    return hints
+
+
+def _is_built_in(settings: Settings, server: str) -> bool:
+    found = load_catalog(settings.servers).servers.get(server)
+    return server == HOST or (found is not None and found.built_in)
+
+
+def _explained(found: Explanation) -> dict[str, Any]:
+    decision = found.decision
+    return {
+        "effect": decision.effect,
+        "rule": decision.rule,
+        "reason": decision.reason,
+        "remedy": decision.remedy,
+        "rules": [{"id": rule.id, "file": rule.file, "line": rule.line, "text": rule.text} for rule in found.rules],
+        "facts": found.facts,
+        "changes": [{"what": item.what, "effect": item.effect, "rule": item.rule} for item in found.changes],
+    }
+
+
+def _shown(found: Explanation) -> Iterable[Any]:
+    decision = found.decision
+    yield fields(
+        [
+            ("decision", plain(decision.effect.value, STYLES[decision.effect])),
+            ("rule", decision.rule),
+            ("reason", decision.reason),
+            ("remedy", decision.remedy or None),
+        ]
+    )
+    for rule in found.rules:
+        yield f"\n{rule.file}:{rule.line}\n{rule.text}"
+    yield "\nFacts"
+    yield fields([(name, _fact(value)) for name, value in found.facts.items()])
+    if found.changes:
+        yield "\nWhat would change it"
+        rows = [(item.what, plain(item.effect.value, STYLES[item.effect]), item.rule) for item in found.changes]
+        yield table(("change", "decision", "rule"), rows)
+
+
+def _fact(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def _title(result: CaseResult) -> str:
+    return result.case.name or f"{result.case.user} calls {result.case.tool}"
+
+
+def _expected(result: CaseResult) -> str:
+    return f"{result.case.expect.value} by {result.case.rule}" if result.case.rule else result.case.expect.value
+
+
+def _decided(result: CaseResult) -> str:
+    return f"{result.decision.effect.value} by {result.decision.rule}"
+
+
+def _case(result: CaseResult) -> dict[str, Any]:
+    return {
+        "name": _title(result),
+        "passed": result.passed,
+        "expected": result.case.expect,
+        "expected_rule": result.case.rule,
+        "effect": result.decision.effect,
+        "rule": result.decision.rule,
+    }
