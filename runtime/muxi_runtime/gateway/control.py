@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from starlette.responses import JSONResponse
@@ -137,7 +138,7 @@ def _task(task: Task) -> dict[str, Any]:
         "task": task.id,
         "principal": str(task.principal),
         "client": task.client,
-        "created_at": task.created_at,
+        "created_at": datetime.fromtimestamp(task.created_at, UTC).isoformat(timespec="seconds"),
         "idle_seconds": round(task.idle_seconds, 1),
         "sandboxes": [
             {"server": name, "id": owner.sandbox[:12]} for name, owner in task.owners.items() if owner.sandbox

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import errno
+import signal
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
+import anyio
 import uvicorn
 from starlette.types import ASGIApp
 
@@ -62,6 +64,8 @@ def url_of(settings: GatewaySettings, bound: socket.socket) -> str:
 
 
 class _Server(uvicorn.Server):
+    """uvicorn without its signal handling, which ends the process before sandboxes are cleaned up."""
+
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
@@ -69,6 +73,10 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._ready()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
 
 
 async def serve_http(app: ASGIApp, bound: socket.socket, *, ready: Callable[[], None]) -> None:
@@ -82,4 +90,14 @@ async def serve_http(app: ASGIApp, bound: socket.socket, *, ready: Callable[[], 
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="none",
     )
-    await _Server(config, ready).serve(sockets=[bound])
+    server = _Server(config, ready)
+    async with anyio.create_task_group() as group:
+        with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+
+            async def stop_on_signal() -> None:
+                async for _ in signals:
+                    server.should_exit = True
+
+            group.start_soon(stop_on_signal)
+            await server.serve(sockets=[bound])
+            group.cancel_scope.cancel()
