@@ -11,8 +11,10 @@ import difflib
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import click
 
@@ -71,15 +73,23 @@ class LazyGroup(click.Group):
             ctx.fail(f"No such command {args[0]!r}.{hint}")
         return super().resolve_command(ctx, args)
 
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,  # noqa: ANN401 - click's signature
+    ) -> click.Context:
+        """As click does it; `--help` and `--version` print here."""
+        with _quiet_about_broken_pipe():
+            return super().make_context(info_name, args, parent, **extra)
+
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; end quietly when whoever reads our output has gone."""
-        try:
+        with _quiet_about_broken_pipe():
             result = super().invoke(ctx)
             sys.stdout.flush()
-        except BrokenPipeError:
-            _discard_output()
-            ctx.exit(ExitCode.BROKEN_PIPE)
-        return result
+            return result
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """The table of commands, from their one-line helps."""
@@ -118,8 +128,13 @@ def _run() -> int:
     return result if isinstance(result, int) else ExitCode.OK
 
 
-def _discard_output() -> None:
-    """Whoever read us has gone: keep the interpreter's last flush from complaining about it."""
-    descriptor = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(descriptor, sys.stdout.fileno())
-    os.close(descriptor)
+@contextmanager
+def _quiet_about_broken_pipe() -> Iterator[None]:
+    """Whoever read us has gone: end, and keep the interpreter's last flush from complaining about it."""
+    try:
+        yield
+    except BrokenPipeError:
+        descriptor = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(descriptor, sys.stdout.fileno())
+        os.close(descriptor)
+        raise click.exceptions.Exit(ExitCode.BROKEN_PIPE) from None
