@@ -35,13 +35,6 @@ PIPE_WIDTH = 200
 """Columns where there is no terminal: wide, so that lines are rarely folded."""
 
 
-class _Console(Console):
-    """Leaves a reader that has gone to `main`, which ends quietly."""
-
-    def on_broken_pipe(self) -> None:
-        raise BrokenPipeError
-
-
 @dataclass(frozen=True, slots=True)
 class Output:
     """Where one command's results go."""
@@ -53,9 +46,12 @@ class Output:
         if self.as_json:
             print_json(document, indent=2)
             return
-        console = _Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, highlight=False)
-        for part in people:
-            console.print(plain(part) if isinstance(part, str) else part)
+        console = Console(width=None if sys.stdout.isatty() else PIPE_WIDTH, markup=False, highlight=False)
+        with console.capture() as shown:
+            for part in people:
+                console.print(plain(part) if isinstance(part, str) else part)
+        # Tables are padded to their width: nobody wants that in a file or an e-mail.
+        click.echo("\n".join(line.rstrip() for line in shown.get().split("\n")), nl=False)
 
     def line(self, document: object, text: str) -> None:
         """Print one item of a stream at once: a line of JSON, or the text."""
