@@ -123,7 +123,8 @@ def verify(ctx: click.Context, expect: tuple[str, ...], out: Output, *, allow_re
 
 
 def _print(out: Output, event: Event) -> None:
-    about = " ".join(part for part in (event.principal, event.task, event.call) if part)
+    # As JSON writes them: a line feed in a name must not begin a line of its own.
+    about = " ".join(json.dumps(part)[1:-1] for part in (event.principal, event.task, event.call) if part)
     data = json.dumps(event.data, separators=(",", ":")) if event.data else ""
     out.line(to_document(event), f"{event.seq:>7} {event.at} {event.kind:<18} {about} {data}".rstrip())
 
