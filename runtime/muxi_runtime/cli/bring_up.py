@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from dataclasses import asdict
 from functools import partial
+from pathlib import Path
 
 import anyio
 import click
@@ -13,7 +16,6 @@ from rich.table import Table
 from rich.text import Text
 
 from muxi_runtime.cli.progress import StepDisplay
-from muxi_runtime.cli.serve_here import serve_here
 from muxi_runtime.cli.terminal import printable
 from muxi_runtime.config import Settings
 from muxi_runtime.setup.bring_up import Outcome, bring_up, prepare
@@ -29,6 +31,9 @@ def run_in_foreground(settings: Settings, *, may_install: bool) -> None:
     """
     with StepDisplay(Console(stderr=True)) as display:
         anyio.run(partial(prepare, settings, display, may_install=may_install))
+    # Not above: it loads the whole runtime, which `up` in the background has no use for.
+    from muxi_runtime.cli.serve_here import serve_here  # noqa: PLC0415 - as said
+
     serve_here(settings, log_file=False)
 
 
@@ -77,12 +82,13 @@ def _components(outcome: Outcome) -> Table | Text:
 
 def _hints(url: str) -> tuple[str, ...]:
     client = json.dumps({"mcpServers": {"muxi": {"type": "http", "url": url}}})
+    me = "muxi-runtime" if shutil.which("muxi-runtime") else str(Path(sys.argv[0]).absolute())
     return (
         "Connect a client:",
         f"  Claude Code        claude mcp add --transport http muxi {url}",
         f"  by configuration   {client}",
-        "  by a command       muxi-runtime connect   (for clients that speak over standard input and output)",
+        f"  by a command       {me} connect   (for clients that speak over standard input and output)",
         "Look and stop:",
-        "  muxi-runtime status | tools list | journal tail",
-        "  muxi-runtime down",
+        f"  {me} status | tools list | journal tail",
+        f"  {me} down",
     )

@@ -48,6 +48,6 @@ def _log_to(path: Path | None) -> None:
         output = RotatingFileHandler(path, maxBytes=LOG_BYTES, backupCount=LOG_FILES, encoding="utf-8")
     logging.basicConfig(level=logging.INFO, format=FORMAT, handlers=[output])
     logging.captureWarnings(capture=True)
-    # One line per request of the control API and of engine polls would push out what matters.
-    for noisy in ("httpx2", "httpcore2", "docker", "urllib3"):
+    # Their routine would push out what matters.
+    for noisy in ("alembic", "docker", "httpcore2", "httpx2", "urllib3"):
         logging.getLogger(noisy).setLevel(logging.WARNING)

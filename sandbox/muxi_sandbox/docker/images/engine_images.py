@@ -24,6 +24,8 @@ SILENCE_SECONDS = 600
 """The longest that the engine may say nothing while it builds or pulls."""
 
 KEPT_LINES = 12
+NOISE = ("---> ", "Removing intermediate container")
+"""What the engine says of its own bookkeeping between the steps of a build."""
 
 Line = Callable[[str], None]
 
@@ -136,7 +138,9 @@ def _follow(output: Iterable[dict[str, Any]], line: Line) -> None:
         if "error" in record:
             raise ImageBuildError("\n  ".join([str(record["error"]).strip(), *last]))
         text = str(record.get("stream") or (record.get("status") if "progress" not in record else "") or "")
-        for part in filter(None, (part.strip() for part in text.splitlines())):
+        for part in (part.strip() for part in text.splitlines()):
+            if not part or part.startswith(NOISE):
+                continue
             line(part)
             last = [*last[1 - KEPT_LINES :], part]
 
