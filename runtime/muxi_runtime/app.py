@@ -10,9 +10,10 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from typing import Protocol
 
 import anyio
 from anyio import to_thread
@@ -50,6 +51,10 @@ __all__ = ["Runtime", "open_runtime", "serve"]
 logger = logging.getLogger(__name__)
 
 
+class OpenBackend(Backend, AbstractAsyncContextManager["Backend"], Protocol):
+    """A backend that is entered before it is used, as all are."""
+
+
 @dataclass(slots=True)
 class Runtime:
     """What a running system is made of, for the HTTP server and for tests.
@@ -84,20 +89,23 @@ async def serve(settings: Settings, *, ready: Callable[[str], None] = lambda _ur
 
 
 @asynccontextmanager
-async def open_runtime(settings: Settings) -> AsyncIterator[Runtime]:
-    """Everything but the socket: state, engine, tools listed, tasks. Leaving it ends every sandbox."""
+async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None) -> AsyncIterator[Runtime]:
+    """Everything but the socket: state, engine, tools listed, tasks. Leaving it ends every sandbox.
+
+    `backend` stands in for the Docker engine that the settings name; it is entered here.
+    """
     installation = await to_thread.run_sync(installation_id, settings.home)
     store = await to_thread.run_sync(open_store, settings.home)
     catalog = await to_thread.run_sync(load_catalog, settings.servers)
     policy = await to_thread.run_sync(CedarPolicy.load, settings.policy)
-    images = await _images(settings)
+    images = await _images(settings) if backend is None else {}
     try:
         async with (
             SqliteJournal(database_path(settings.home), settings.journal) as journal,
-            DockerBackend(settings.engine, installation) as backend,
+            backend or DockerBackend(settings.engine, installation) as entered,
         ):
-            await _reap(backend, journal)
-            parts = _Parts(settings, catalog, backend, journal, images, installation)
+            await _reap(entered, journal)
+            parts = _Parts(settings, catalog, entered, journal, images, installation)
             async with parts.running(KeyStore(store), policy) as runtime:
                 yield runtime
     finally:
@@ -225,14 +233,11 @@ class _Parts:
         started = time.monotonic()
         await self.journal.append(Draft("runtime.checked"))
         journal = f"an event is durable in {(time.monotonic() - started) * 1000:.1f} ms"
+        required = self.settings.gateway.keys_required
         offered = [name for name, server in self.tools.servers.items() if server.tools]
         failed = [f"{name}: {server.error}" for name, server in self.tools.servers.items() if not server.tools]
         return [
-            Check(
-                "gateway",
-                ok=True,
-                detail="keys required" if self.settings.gateway.keys_required else "loopback, no key needed",
-            ),
+            Check("gateway", ok=True, detail="keys required" if required else "loopback, no key needed"),
             Check("engine", health.ok, health.summary, cure="" if health.ok else "See `muxi-runtime doctor`."),
             Check("journal", ok=True, detail=journal),
             Check(

@@ -10,7 +10,7 @@ from mcp.server.auth.provider import AccessToken
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
 from starlette.responses import JSONResponse
 
-from muxi_runtime.errors import IdentityError
+from muxi_runtime.identity.keys import KeyRefusedError
 from muxi_runtime.identity.principal import Principal
 from muxi_runtime.journal.contract import Draft
 
@@ -35,7 +35,7 @@ class Authenticator(Protocol):
         """Who the token belongs to.
 
         Raises:
-            IdentityError: nobody, or not any more.
+            KeyRefusedError: nobody, or not any more.
         """
 
 
@@ -64,33 +64,30 @@ class KeyBackend(AuthenticationBackend):
         header = conn.headers.get("authorization")
         if header is None:
             if self._required:
-                await self._refuse(conn, "no key was sent")
+                raise await self._refusal(conn, "No key was sent.", why="missing")
             return None
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            await self._refuse(conn, "the Authorization header holds no bearer key")
+            raise await self._refusal(conn, "The Authorization header holds no bearer key.", why="malformed")
         try:
             principal = await anyio.to_thread.run_sync(self._keys.authenticate, token.strip())
-        except IdentityError as error:
-            await self._refuse(conn, str(error))
-            raise  # not reached: _refuse raises
+        except KeyRefusedError as error:
+            raise await self._refusal(conn, str(error), why=error.refusal.value, key=error.key) from error
         return AuthCredentials(["call"]), _User(principal)
 
-    async def _refuse(self, conn: HTTPConnection, reason: str) -> None:
+    async def _refusal(
+        self, conn: HTTPConnection, message: str, *, why: str, key: str | None = None
+    ) -> AuthenticationError:
         peer = conn.client.host if conn.client else None
-        await self._journal.append(
-            Draft(
-                "identity.refused",
-                data={"reason": reason[:300], "address": peer, "path": conn.url.path[:200]},
-            )
-        )
-        raise AuthenticationError(reason)
+        data = {"why": why, "key": key, "address": peer, "path": conn.url.path[:200]}
+        await self._journal.append(Draft("key.refused", data=data))
+        return AuthenticationError(message)
 
 
 def refuse_unauthenticated(_conn: HTTPConnection, error: Exception) -> Response:
     """The answer to a request whose caller is not known."""
     return JSONResponse(
-        {"error": "unauthorized", "error_description": f"{error}. {HOW}".replace("..", ".")},
+        {"error": "unauthorized", "error_description": f"{error} {HOW}"},
         status_code=401,
         headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
     )

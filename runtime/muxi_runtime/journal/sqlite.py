@@ -128,8 +128,10 @@ class SqliteJournal:
 
     async def _run(self) -> None:
         try:
-            # A limiter of its own: the thread lives as long as the journal and must not take another's place.
-            await to_thread.run_sync(self._write_groups, limiter=anyio.CapacityLimiter(1))
+            # Shielded: what is ended because of a cancellation is journalled too, until the block is left.
+            with anyio.CancelScope(shield=True):
+                # A limiter of its own: the thread lives as long as the journal and must not take another's place.
+                await to_thread.run_sync(self._write_groups, limiter=anyio.CapacityLimiter(1))
         finally:
             self._queue.close()
             self._fail(self._queue.take(), _closed_error())

@@ -1,0 +1,100 @@
+"""A real gateway over the in-memory backend: HTTP, SQLite, Cedar, keys and MCP are real; only the engine is not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import anyio
+import httpx2
+from demo_server import demo_program
+from mcp import Client
+from mcp.client.streamable_http import streamable_http_client
+
+from muxi_runtime.app import Runtime, open_runtime
+from muxi_runtime.catalog.settings import ServerSettings
+from muxi_runtime.config import Settings
+from muxi_runtime.gateway.listener import listen, serve_http, url_of
+from muxi_runtime.gateway.settings import GatewaySettings
+from muxi_runtime.policy.settings import PolicySettings
+from muxi_sandbox.fake import FakeBackend, FakeEngine
+
+BUILT_IN = ("code", "files", "shell")
+
+
+@dataclass
+class Gateway:
+    """A running gateway and the ways in."""
+
+    runtime: Runtime
+    url: str
+    engine: FakeEngine
+    seen: dict[str, Any] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def client(
+        self, *, mode: str = "auto", key: str | None = None, headers: dict[str, str] | None = None, **options: Any
+    ) -> AsyncIterator[Client]:
+        async with (
+            self.http(key, headers) as http,
+            Client(
+                streamable_http_client(options.pop("url", self.url), http_client=http),
+                mode=mode,
+                cache=None,
+                **options,
+            ) as client,
+        ):
+            yield client
+
+    @asynccontextmanager
+    async def http(
+        self, key: str | None = None, headers: dict[str, str] | None = None
+    ) -> AsyncIterator[httpx2.AsyncClient]:
+        sent = {**({"Authorization": f"Bearer {key}"} if key else {}), **(headers or {})}
+        async with httpx2.AsyncClient(headers=sent, base_url=self.url.removesuffix("/mcp"), timeout=20) as http:
+            yield http
+
+
+@asynccontextmanager
+async def open_gateway(
+    home: Path, *, rules: str | None = None, engine: FakeEngine | None = None, **gateway: Any
+) -> AsyncIterator[Gateway]:
+    """Serve the demo server as `demo`; `rules` are Cedar, `gateway` its settings."""
+    home.mkdir(parents=True, exist_ok=True)
+    manifest = home / "demo.yaml"
+    manifest.write_text(json.dumps({"name": "demo", "image": "demo@sha256:0", "profile": {"workspace": "write"}}))
+    files: tuple[Path, ...] = ()
+    if rules is not None:
+        (home / "rules.cedar").write_text(rules)
+        files = (home / "rules.cedar",)
+    settings = Settings(
+        home=home,
+        gateway=GatewaySettings(**{"port": 0, **gateway}),
+        policy=PolicySettings(files=files),
+        servers={
+            "demo": ServerSettings(manifest=manifest),
+            **{name: ServerSettings(enabled=False) for name in BUILT_IN},
+        },
+    )
+    seen: dict[str, Any] = {"waiting": anyio.Event(), "wait ended": anyio.Event()}
+    engine = engine or FakeEngine()
+    backend = FakeBackend({"demo@sha256:0": demo_program(seen)}, engine=engine)
+    async with (
+        listen(settings.gateway) as socket,
+        open_runtime(settings, backend=backend) as runtime,
+        anyio.create_task_group() as group,
+    ):
+        runtime.url = url_of(settings.gateway, socket)
+        ready = anyio.Event()
+
+        async def serve() -> None:
+            await serve_http(runtime.app, socket, ready=ready.set)
+
+        group.start_soon(serve)
+        await ready.wait()
+        yield Gateway(runtime, runtime.url, engine, seen)
+        group.cancel_scope.cancel()
