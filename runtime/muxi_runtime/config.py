@@ -97,9 +97,19 @@ def _source(config: Path | None, home: Path, environ: Mapping[str, str]) -> Path
     named = config or (Path(environ["MUXI_CONFIG"]) if environ.get("MUXI_CONFIG") else None)
     if named is None:
         found = home / "muxi.yaml"
-        return found if found.exists() else None
+        return found if _is_there(found) else None
     named = expand_home(named)
-    if not named.is_file():
+    if not _is_there(named):
         where = "--config" if config else "MUXI_CONFIG"
         raise ConfigError(f"{named}: there is no such file ({where} names it).", remedy="Name one that exists.")
     return named
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path}: cannot be looked at: {error}.", remedy="Use another --home or --config.") from error
+    return True

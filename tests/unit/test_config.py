@@ -75,3 +75,10 @@ def test_an_engine_elsewhere_is_refused(tmp_path, host):
     with pytest.raises(ConfigError, match="only an engine on this machine") as caught:
         load_settings(home=tmp_path, environ={"DOCKER_HOST": host})
     assert "unix://" in caught.value.remedy
+
+
+@pytest.mark.parametrize("by", ["home", "config"])
+@pytest.mark.parametrize("path", ["x" * 300, "nul\0"])
+def test_a_place_that_cannot_be_looked_at_is_named(tmp_path, by, path):
+    with pytest.raises(ConfigError, match="cannot be looked at"):
+        load_settings(**{"home": tmp_path, by: tmp_path / path}, environ={})
