@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import socket
+from contextlib import suppress
 from enum import IntEnum
 from typing import TYPE_CHECKING
 
@@ -140,6 +141,11 @@ class Attachment:
             return await _receive(self._socket)
         except ConnectionError:
             return b""
+
+    def cut(self) -> None:
+        """End both directions now. An engine that cannot hand output on does not finish a kill."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Close the connection; waiting reads and writes must have ended."""

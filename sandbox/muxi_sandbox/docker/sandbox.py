@@ -145,6 +145,7 @@ class ContainerSandbox:
         )
 
     async def _kill(self) -> None:
+        self._attachment.cut()
         try:
             await self._engine.kill(self._container)
         except SandboxError as error:

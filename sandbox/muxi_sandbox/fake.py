@@ -1,0 +1,249 @@
+"""The in-memory backend: programs are coroutines, and each failure of `errors` can really be had.
+
+    async def echo(process: FakeProcess) -> int:
+        while True:
+            await process.send(await process.receive())
+
+    async with FakeBackend(programs={"echo": echo}) as backend, backend.lease(spec) as lease: ...
+
+`Spec.image` names the program. What a host leaves behind is kept by a `FakeEngine`; two backends on one engine are two
+host processes. It passes the same `conformance` as the Docker backend.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import anyio
+
+from muxi_sandbox.contract import BackendHealth, Check, Lease, WorkspaceAccess
+from muxi_sandbox.errors import (
+    EngineRestartedError,
+    EngineUnavailableError,
+    ImageMissingError,
+    LeaseExpiredError,
+    OutputFloodError,
+    SandboxDiedError,
+    SandboxError,
+    SpecRefusedError,
+    StartFailedError,
+)
+from muxi_sandbox.fake_process import FakeProcess, NoSuchCommandError, OutOfMemoryError, Pipe
+from muxi_sandbox.fake_workspace import FakeFiles, FakeWorkspace
+from muxi_sandbox.stream import StreamSandbox
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Mapping
+    from types import TracebackType
+    from typing import Self
+
+    from anyio.abc import TaskGroup
+
+    from muxi_sandbox.contract import Spec
+
+__all__ = ["FakeBackend", "FakeEngine", "FakeProcess", "NoSuchCommandError", "OutOfMemoryError", "Program"]
+
+Program = Callable[[FakeProcess], Awaitable[int]]
+"""What an image's program does; its result is the exit code."""
+
+
+@dataclass(eq=False, slots=True)
+class _Running:
+    installation: str
+    stream: StreamSandbox
+    scope: anyio.CancelScope
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    async def kill(self, why: SandboxError | None = None) -> None:
+        if why is not None:
+            self.stream.fail(why)
+        self.scope.cancel()
+        with anyio.CancelScope(shield=True):
+            await self.ended.wait()
+
+
+class FakeEngine:
+    """What would be the container engine: it outlives the hosts that use it, and can be stopped."""
+
+    def __init__(self) -> None:
+        self.is_up = True
+        self._ids = itertools.count(1)
+        self.running: dict[str, _Running] = {}
+        self.workspaces: dict[tuple[str, str], FakeWorkspace] = {}
+        """By installation and task."""
+
+    def next_id(self) -> str:
+        """An id that no sandbox had."""
+        return f"fake-{next(self._ids):08d}"
+
+    async def stop(self) -> None:
+        """No engine answers any more, and what runs is out of reach."""
+        self.is_up = False
+        await self._lose(EngineUnavailableError("The engine went away. Start it, then take a new lease."))
+
+    async def restart(self) -> None:
+        """The engine goes away and comes back; what ran is gone."""
+        await self._lose(EngineRestartedError("The engine was restarted under an open sandbox. Take a new lease."))
+        self.is_up = True
+
+    async def _lose(self, why: SandboxError) -> None:
+        for running in list(self.running.values()):
+            await running.kill(why)
+        self.running.clear()
+
+    def require(self) -> None:
+        """Raises: EngineUnavailableError: it is stopped."""
+        if not self.is_up:
+            raise EngineUnavailableError("No container engine answers. Start it.")
+
+
+class FakeBackend:
+    """Sandboxes as coroutines; see `contract.Backend`."""
+
+    def __init__(
+        self,
+        programs: Mapping[str, Program],
+        *,
+        engine: FakeEngine | None = None,
+        installation: str = "fake",
+        seccomp: frozenset[str] = frozenset({"default"}),
+        runtimes: frozenset[str] = frozenset(),
+    ) -> None:
+        self._programs = dict(programs)
+        self.engine = engine or FakeEngine()
+        self._installation = installation
+        self._seccomp = seccomp
+        self._runtimes = runtimes
+        self._held: set[str] = set()
+        self._held_tasks: set[str] = set()
+        self._tasks: TaskGroup
+
+    async def __aenter__(self) -> Self:
+        self._tasks = anyio.create_task_group()
+        await self._tasks.__aenter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for sandbox in list(self._held):
+            await self._end(sandbox)
+        for task in list(self._held_tasks):
+            self._forget(task)
+        self._tasks.cancel_scope.cancel()
+        await self._tasks.__aexit__(None, None, None)
+
+    @asynccontextmanager
+    async def lease(self, spec: Spec) -> AsyncIterator[Lease]:
+        """See `contract.Backend.lease`."""
+        await anyio.lowlevel.checkpoint()
+        self.engine.require()
+        program = self._admit(spec)
+        files, is_new = self._workspace(spec)
+        sandbox = self.engine.next_id()
+        pipe = Pipe()
+        stream = StreamSandbox(sandbox, spec, pipe)
+        running = _Running(self._installation, stream, anyio.CancelScope())
+        process = FakeProcess(spec, stream, pipe, files)
+        self.engine.running[sandbox] = running
+        self._held.add(sandbox)
+        self._tasks.start_soon(self._run, program, process, running)
+        try:
+            yield Lease(stream, workspace_is_new=is_new)
+        finally:
+            await self._end(sandbox)
+
+    def _admit(self, spec: Spec) -> Program:
+        if spec.seccomp not in self._seccomp or not {spec.runtime} <= {None, *self._runtimes}:
+            raise SpecRefusedError(
+                f"The engine has no seccomp profile {spec.seccomp!r} or no runtime {spec.runtime!r}."
+            )
+        program = self._programs.get(spec.image)
+        if program is None:
+            raise ImageMissingError(f"The engine has no image {spec.image!r}. Register a program of that name.")
+        return program
+
+    def _workspace(self, spec: Spec) -> tuple[FakeFiles | None, bool]:
+        if spec.workspace is WorkspaceAccess.NONE:
+            return None, False
+        key = (self._installation, spec.task)
+        is_new = key not in self.engine.workspaces
+        workspace = self.engine.workspaces.setdefault(key, FakeWorkspace.of(spec.limits))
+        self._held_tasks.add(spec.task)
+        return FakeFiles(workspace, is_writable=spec.workspace is WorkspaceAccess.WRITE), is_new
+
+    async def _run(self, program: Program, process: FakeProcess, running: _Running) -> None:
+        stream = running.stream
+        try:
+            with running.scope, anyio.move_on_after(stream.spec.limits.lease_seconds) as lifetime:
+                stream.fail(await self._why_it_ended(program, process, stream))
+            if lifetime.cancelled_caught:
+                stream.fail(LeaseExpiredError("The lease's time is over. Take a new lease.", sandbox=stream.id))
+        finally:
+            process.close()
+            running.ended.set()
+
+    async def _why_it_ended(self, program: Program, process: FakeProcess, stream: StreamSandbox) -> SandboxError:
+        exit_code, out_of_memory = 137, False
+        try:
+            exit_code = await program(process)
+        except NoSuchCommandError as error:
+            return StartFailedError(f"The command {error} could not be executed. Check it.", sandbox=stream.id)
+        except OutputFloodError as flood:
+            return flood
+        except OutOfMemoryError:
+            out_of_memory = True
+        stderr = stream.stderr_tail(4096)
+        return SandboxDiedError(
+            f"The program of server {stream.spec.server!r} exited with code {exit_code}. Its last words: {stderr}",
+            sandbox=stream.id,
+            exit_code=exit_code,
+            out_of_memory=out_of_memory,
+            stderr=stderr,
+        )
+
+    async def _end(self, sandbox: str) -> None:
+        self._held.discard(sandbox)
+        running = self.engine.running.pop(sandbox, None)
+        if running is not None:
+            await running.kill()
+            await running.stream.close()
+
+    def _forget(self, task: str) -> bool:
+        self._held_tasks.discard(task)
+        return self.engine.workspaces.pop((self._installation, task), None) is not None
+
+    async def end_task(self, task: str) -> None:
+        """See `contract.Backend.end_task`."""
+        await anyio.lowlevel.checkpoint()
+        self.engine.require()
+        self._forget(task)
+
+    async def reap(self) -> int:
+        """See `contract.Backend.reap`."""
+        await anyio.lowlevel.checkpoint()
+        self.engine.require()
+        left = [
+            sandbox
+            for sandbox, running in self.engine.running.items()
+            if running.installation == self._installation and sandbox not in self._held
+        ]
+        for sandbox in left:
+            why = SandboxDiedError("The sandbox was removed by someone else.", sandbox=sandbox)
+            await self.engine.running.pop(sandbox).kill(why)
+        tasks = [
+            task
+            for installation, task in self.engine.workspaces
+            if installation == self._installation and task not in self._held_tasks
+        ]
+        return len(left) + sum(self._forget(task) for task in tasks)
+
+    async def health(self) -> BackendHealth:
+        """See `contract.Backend.health`."""
+        is_up = self.engine.is_up
+        check = Check("engine", is_up, "in memory" if is_up else "stopped", "" if is_up else "Start it.")
+        return BackendHealth(is_up, f"in memory, {'up' if is_up else 'stopped'}", (check,))

@@ -1,0 +1,101 @@
+"""What a program of the in-memory backend sees of its sandbox."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import anyio
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from muxi_sandbox.contract import Spec
+    from muxi_sandbox.fake_workspace import FakeFiles
+    from muxi_sandbox.stream import StreamSandbox
+
+__all__ = ["FakeProcess", "NoSuchCommandError", "OutOfMemoryError", "Pipe"]
+
+
+class NoSuchCommandError(Exception):
+    """A program raises it for a `Spec.command` that it does not have, before it does anything else."""
+
+
+class OutOfMemoryError(Exception):
+    """The program took more memory than its limit; not to be caught by it."""
+
+
+class Pipe:
+    """Standard input: a writer waits until the program reads."""
+
+    def __init__(self) -> None:
+        self._writer, self._reader = anyio.create_memory_object_stream[bytes](0)
+
+    async def write(self, data: bytes) -> None:
+        """See `stream.Stdin`."""
+        try:
+            await self._writer.send(data)
+        except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
+            raise BrokenPipeError("the program has ended") from error
+
+    async def read(self) -> bytes:
+        """What was written in one go."""
+        return await self._reader.receive()
+
+    def close(self) -> None:
+        """The program has ended."""
+        self._reader.close()
+        self._writer.close()
+
+
+class FakeProcess:
+    """Standard streams, files and memory of one program."""
+
+    def __init__(self, spec: Spec, stream: StreamSandbox, stdin: Pipe, files: FakeFiles | None) -> None:
+        self._spec = spec
+        self._stream = stream
+        self._stdin = stdin
+        self._allocated = 0
+        self.files = files
+        """The workspace, `None` without access."""
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What the spec asked to run."""
+        return self._spec.command
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """What the spec put in the environment."""
+        return self._spec.environment
+
+    async def receive(self) -> bytes:
+        """The next frame from the host."""
+        return (await self._stdin.read()).removesuffix(b"\n")
+
+    async def send(self, frame: bytes) -> None:
+        """Write one frame; waits while the host does not read."""
+        await self.write(frame + b"\n")
+
+    async def write(self, data: bytes) -> None:
+        """Write to standard output as it is."""
+        await anyio.lowlevel.checkpoint()
+        await self._stream.feed_stdout(data)
+
+    async def complain(self, data: bytes) -> None:
+        """Write to standard error."""
+        await anyio.lowlevel.checkpoint()
+        self._stream.feed_stderr(data)
+
+    def allocate(self, mib: int) -> None:
+        """Take memory for good.
+
+        Raises:
+            OutOfMemoryError: that was too much.
+        """
+        self._allocated += mib
+        if self._allocated > self._spec.limits.memory_mib:
+            raise OutOfMemoryError
+
+    def close(self) -> None:
+        """The program has ended."""
+        self._stdin.close()

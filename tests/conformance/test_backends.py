@@ -1,0 +1,42 @@
+"""Every backend passes the suite that is shipped beside the contract."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from muxi_sandbox.conformance import CHECKS, Subject, guest_command, run
+from muxi_sandbox.conformance.fake_guest import fake_guest
+from muxi_sandbox.docker.backend import DockerBackend
+from muxi_sandbox.docker.settings import EngineSettings
+from muxi_sandbox.fake import FakeBackend, FakeEngine
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@pytest.fixture
+def in_memory() -> Subject:
+    engine = FakeEngine()
+
+    def connect(installation: str) -> FakeBackend:
+        return FakeBackend({"guest": fake_guest}, engine=engine, installation=installation)
+
+    return Subject(connect, "guest", ("guest",))
+
+
+@pytest.fixture
+def docker(engine_socket: Path, python_image: str) -> Subject:
+    settings = EngineSettings(socket=engine_socket)
+    return Subject(lambda installation: DockerBackend(settings, installation), python_image, guest_command())
+
+
+@pytest.mark.parametrize("check", sorted(CHECKS))
+async def test_in_memory_backend_conforms(check: str, in_memory: Subject) -> None:
+    await run(check, in_memory)
+
+
+@pytest.mark.parametrize("check", sorted(CHECKS))
+async def test_docker_backend_conforms(check: str, docker: Subject) -> None:
+    await run(check, docker)
