@@ -7,6 +7,7 @@ cancelled, since what it made must be known to be removed; it ends after `call_s
 
 from __future__ import annotations
 
+import socket
 import threading
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -208,6 +209,7 @@ class Engine:
         return False
 
     def _ping(self) -> bool:
+        self._require_listener()
         fresh = self._connect()
         try:
             return bool(fresh.ping())
@@ -241,10 +243,20 @@ class Engine:
             ) from error
 
     def _connected(self) -> APIClient:
+        self._require_listener()
         with self._connecting:
             if self._client is None:
                 self._client = self._connect()
             return self._client
+
+    def _require_listener(self) -> None:
+        """The SDK leaks a socket for each connection that is refused, so that is found out without it first."""
+        with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+            probe.settimeout(self._settings.call_seconds)
+            try:
+                probe.connect(str(self._settings.socket))
+            except OSError as error:
+                raise DockerException(str(error)) from error
 
     def _connect(self) -> APIClient:
         timeout: Any = self._settings.call_seconds  # the stubs say int, but fractions are fine
