@@ -44,6 +44,7 @@ async def run(url: str, key: str | None) -> None:
                 to_runtime,
             ),
             stdio_server() as (from_client, to_client),
+            to_client,  # closed by us: stdio_server's writer ends only then
             anyio.create_task_group() as group,
         ):
             negotiated = _Negotiated()
