@@ -59,11 +59,7 @@ class Gateway:
             yield http
 
 
-@asynccontextmanager
-async def open_gateway(
-    home: Path, *, rules: str | None = None, engine: FakeEngine | None = None, **gateway: Any
-) -> AsyncIterator[Gateway]:
-    """Serve the demo server as `demo`; `rules` are Cedar, `gateway` its settings."""
+def write_settings(home: Path, rules: str | None, gateway: GatewaySettings) -> Settings:
     home.mkdir(parents=True, exist_ok=True)
     manifest = home / "demo.yaml"
     manifest.write_text(json.dumps({"name": "demo", "image": "demo@sha256:0", "profile": {"workspace": "write"}}))
@@ -71,15 +67,17 @@ async def open_gateway(
     if rules is not None:
         (home / "rules.cedar").write_text(rules)
         files = (home / "rules.cedar",)
-    settings = Settings(
-        home=home,
-        gateway=GatewaySettings(**{"port": 0, **gateway}),
-        policy=PolicySettings(files=files),
-        servers={
-            "demo": ServerSettings(manifest=manifest),
-            **{name: ServerSettings(enabled=False) for name in BUILT_IN},
-        },
-    )
+    disabled = {name: ServerSettings(enabled=False) for name in BUILT_IN}
+    servers = {"demo": ServerSettings(manifest=manifest), **disabled}
+    return Settings(home=home, gateway=gateway, policy=PolicySettings(files=files), servers=servers)
+
+
+@asynccontextmanager
+async def open_gateway(
+    home: Path, *, rules: str | None = None, engine: FakeEngine | None = None, **gateway: Any
+) -> AsyncIterator[Gateway]:
+    """Serve the demo server as `demo`; `rules` are Cedar, `gateway` its settings."""
+    settings = write_settings(home, rules, GatewaySettings(**{"port": 0, **gateway}))
     seen: dict[str, Any] = {"waiting": anyio.Event(), "wait ended": anyio.Event()}
     engine = engine or FakeEngine()
     backend = FakeBackend({"demo@sha256:0": demo_program(seen)}, engine=engine)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
@@ -59,6 +60,7 @@ def build_app(
         routes=routes,
         middleware=[
             Middleware(AddressGuard, settings=address_rules(settings)),
+            Middleware(BodyLimit, limit=settings.max_body_bytes),
             Middleware(AuthenticationMiddleware, backend=keys, on_error=refuse_unauthenticated),
         ],
     )
@@ -97,6 +99,27 @@ class AddressGuard:
                     scope, receive, send
                 )
                 return
+        await self._app(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuses a body that says beforehand that it is too large; the SDK cuts off one that does not say."""
+
+    def __init__(self, app: ASGIApp, limit: int) -> None:
+        self._app = app
+        self._limit = limit
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        length = Request(scope).headers.get("content-length", "") if scope["type"] == "http" else ""
+        if length.isascii() and length.isdigit() and int(length) > self._limit:
+            text = (
+                f"The body has {length} bytes; at most {self._limit} are taken. Send less at a time, for instance a "
+                "file in parts, or raise gateway.max_body_bytes in muxi.yaml."
+            )
+            await JSONResponse({"error": "too_large", "error_description": text}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)(
+                scope, receive, send
+            )
+            return
         await self._app(scope, receive, send)
 
 
