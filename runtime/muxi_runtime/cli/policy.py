@@ -100,6 +100,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     settings = invocation.settings()
     server, tool = _split(name)
     definition = known_definition(settings.home, server, tool)
+    own = _built_in_servers(settings)
     call = ToolCall(
         principal=Principal(user=user, key=key),
         server=server,
@@ -107,7 +108,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
         task="t-1",
         arguments=collect(definition.get("inputSchema", {}), texts, values, None),
         annotations={**definition.get("annotations", {}), **_hints(hints)},
-        built_in=_is_built_in(settings, server) if built_in is None else built_in,
+        built_in=(server in own) if built_in is None else built_in,
         labels=frozenset(labels),
     )
     found = explain_call(CedarPolicy.load(settings.policy), call)
@@ -150,9 +151,9 @@ def _hints(items: Iterable[str]) -> dict[str, bool]:
     return hints
 
 
-def _is_built_in(settings: Settings, server: str) -> bool:
-    found = load_catalog(settings.servers).servers.get(server)
-    return server == HOST or (found is not None and found.built_in)
+def _built_in_servers(settings: Settings) -> set[str]:
+    servers = load_catalog(settings.servers).servers
+    return {HOST, *(name for name, server in servers.items() if server.built_in)}
 
 
 def _explained(found: Explanation) -> dict[str, Any]:

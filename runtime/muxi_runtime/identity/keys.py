@@ -41,7 +41,8 @@ class Refusal(StrEnum):
     MISSING = "missing"
     MALFORMED = "malformed"
     UNKNOWN = "unknown"
-    WRONG_SECRET = "wrong-secret"  # noqa: S105  # nosec B105 - the name of a reason
+    # The name of a reason, no secret.
+    WRONG_SECRET = "wrong-secret"  # noqa: S105  # nosec B105
     REVOKED = "revoked"
     EXPIRED = "expired"
 

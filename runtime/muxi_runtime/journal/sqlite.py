@@ -134,7 +134,8 @@ class SqliteJournal:
                 await to_thread.run_sync(self._write_groups, limiter=anyio.CapacityLimiter(1))
         finally:
             self._queue.close()
-            self._fail(self._queue.take(), _closed_error())
+            while group := self._queue.take():
+                self._fail(group, _closed_error())
             self._listeners.close()
             self._ended.set()
 
