@@ -1,0 +1,1 @@
+"""Runs Python, Bash and JavaScript, and keeps Python sessions."""

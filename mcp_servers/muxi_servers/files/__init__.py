@@ -1,0 +1,1 @@
+"""Reads and changes files of the workspace."""
