@@ -1,16 +1,15 @@
-"""A container engine of a test's own, that may be stopped and killed: `dockerd` on a private socket and folder."""
+"""A container engine of a test's own, that may be stopped and killed: `dockerd` and `containerd` of a private folder."""
 
 from __future__ import annotations
 
 import io
-import os
 import re
 import shutil
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
@@ -28,21 +27,28 @@ class OwnEngine:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.socket = root / "engine.sock"
-        self._process: subprocess.Popen[bytes] | None = None
+        self._log = root / "engine.log"
+        self._engine: subprocess.Popen[bytes] | None = None
+        self._containerd: subprocess.Popen[bytes] | None = None
 
     async def start(self) -> None:
         """Start it and wait until it answers."""
-        command = [
-            "dockerd",
+        containerd = self._root / "containerd.sock"
+        if self._containerd is None:
+            folders = ("--root", self._root / "containerd", "--state", self._root / "containerd-state")
+            self._containerd = self._run("containerd", "--address", containerd, *folders)
+        self._engine = self._run(
+            *("dockerd", "--containerd", containerd, "-H", f"unix://{self.socket}"),
             *("--data-root", self._root / "data", "--exec-root", self._root / "exec"),
-            *("--pidfile", self._root / "engine.pid", "-H", f"unix://{self.socket}"),
-            *("--bridge=none", "--iptables=false", "--ip-forward=false"),
-        ]
-        with (self._root / "engine.log").open("ab") as log:
-            self._process = subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)  # noqa: ASYNC220  # returns at once
+            *("--pidfile", self._root / "engine.pid", "--bridge=none", "--iptables=false", "--ip-forward=false"),
+        )
         while not await to_thread.run_sync(self._answers):
-            assert self._process.poll() is None, (self._root / "engine.log").read_text()[-2000:]
+            assert self._engine.poll() is None, self._log.read_text()[-2000:]
             await anyio.sleep(0.05)
+
+    def _run(self, *command: object) -> subprocess.Popen[bytes]:
+        with self._log.open("ab") as log:
+            return subprocess.Popen([str(word) for word in command], stdout=log, stderr=log)
 
     def _answers(self) -> bool:
         try:
@@ -60,20 +66,27 @@ class OwnEngine:
 
     async def stop(self) -> None:
         """End it in order: its containers end too."""
-        await self._end("terminate")
+        if self._engine is not None:
+            self._engine.terminate()
+            await to_thread.run_sync(self._engine.wait)
+            self._engine = None
 
     async def kill(self) -> None:
         """SIGKILL: its containers run on without it."""
-        await self._end("kill")
+        assert self._engine is not None
+        self._engine.kill()
+        await to_thread.run_sync(self._engine.wait)
+        self._engine = None
         # It could not take its socket and its number away.
         self.socket.unlink()
         (self._root / "engine.pid").unlink()
 
-    async def _end(self, how: str) -> None:
-        process, self._process = self._process, None
-        if process is not None:
-            getattr(process, how)()
-            await to_thread.run_sync(process.wait)
+    async def close(self) -> None:
+        """End it and what keeps its containers."""
+        await self.stop()
+        if self._containerd is not None:
+            self._containerd.terminate()
+            await to_thread.run_sync(self._containerd.wait)
 
     async def add_image(self) -> None:
         """Import `IMAGE`, made of this machine's own programs."""
@@ -108,16 +121,5 @@ async def own_engine() -> AsyncIterator[OwnEngine]:
         yield engine
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(30):
-            await engine.stop()
-            await _end_containerd(root)
+            await engine.close()
         shutil.rmtree(root, ignore_errors=True)
-
-
-async def _end_containerd(root: Path) -> None:
-    """What a killed engine started is not its successor's child, and so not ended by it."""
-    pidfile = root / "exec" / "containerd" / "containerd.pid"
-    with suppress(FileNotFoundError, ProcessLookupError, ValueError):
-        pid = int(pidfile.read_text())
-        os.kill(pid, 15)
-        while Path(f"/proc/{pid}").exists():
-            await anyio.sleep(0.05)
