@@ -40,9 +40,7 @@ def load_yaml_model(path: Path, model: type[Model], *, environ: Mapping[str, str
     return parse_yaml_model(_read(path), path, model, environ=environ)
 
 
-def parse_yaml_model(
-    text: str, path: Path, model: type[Model], *, environ: Mapping[str, str] | None = None
-) -> Model:
+def parse_yaml_model(text: str, path: Path, model: type[Model], *, environ: Mapping[str, str] | None = None) -> Model:
     """As `load_yaml_model`, for text that was read already; `path` is for messages and relative paths."""
     document = parse(text, environ)
     problems = list(document.problems)
@@ -72,9 +70,7 @@ def expand_home(path: Path) -> Path:
     try:
         return path.expanduser()
     except RuntimeError as error:
-        raise ConfigError(
-            f"{path}: there is no home folder of that user.", remedy="Write the path out."
-        ) from error
+        raise ConfigError(f"{path}: there is no home folder of that user.", remedy="Write the path out.") from error
 
 
 def _problems_of(error: ValidationError, model: type[BaseModel], document: Document) -> Iterator[Problem]:

@@ -35,9 +35,7 @@ SCALARS = {
     f"{TAG}null": re.compile(r"^(?:~|null|)$"),
     f"{TAG}bool": re.compile(r"^(?:true|false)$"),
     f"{TAG}int": re.compile(r"^(?:[-+]?[0-9]{1,30}|0x[0-9a-fA-F]{1,24})$"),
-    f"{TAG}float": re.compile(
-        r"^[-+]?(?:\.[0-9]{1,30}|[0-9]{1,30}(?:\.[0-9]{0,30})?)(?:[eE][-+]?[0-9]{1,4})?$"
-    ),
+    f"{TAG}float": re.compile(r"^[-+]?(?:\.[0-9]{1,30}|[0-9]{1,30}(?:\.[0-9]{0,30})?)(?:[eE][-+]?[0-9]{1,4})?$"),
 }
 
 
@@ -97,9 +95,7 @@ class _Composer(Reader, Scanner, Parser, Composer, _Resolver):
                 problem="anchors and aliases are not taken: write it out", problem_mark=event.start_mark
             )
         if self._depth > MAX_DEPTH:
-            raise yaml.MarkedYAMLError(
-                problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark
-            )
+            raise yaml.MarkedYAMLError(problem=f"nested deeper than {MAX_DEPTH} levels", problem_mark=event.start_mark)
         self._depth += 1
         try:
             return super().compose_node(parent, index)
@@ -127,9 +123,7 @@ def parse(text: str, environ: Mapping[str, str] | None) -> Document:
         document.problems.append(Problem(mark.line + 1 if mark else 1, (), message))
     except yaml.reader.ReaderError as error:
         line = text.count("\n", 0, error.position) + 1
-        document.problems.append(
-            Problem(line, (), f"a character that YAML does not take: {chr(error.character)!a}")
-        )
+        document.problems.append(Problem(line, (), f"a character that YAML does not take: {chr(error.character)!a}"))
     except (ValueError, OverflowError) as error:
         # PyYAML lets these out for escapes beyond Unicode ("\UFFFFFFFF") and oversized version numbers.
         document.problems.append(Problem(1, (), f"not YAML: {error}"))

@@ -7,7 +7,7 @@ import os
 import pty
 import subprocess
 import sys
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -93,6 +93,16 @@ for line in sys.stdin:
 """
 
 
+@contextmanager
+def started(arguments, **streams):
+    """A process that is gone when the block is left, whatever happened."""
+    with subprocess.Popen(arguments, text=True, **streams) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
 @pytest.fixture(scope="module")
 def home(tmp_path_factory, engine_socket: Path, python_image: str):
     """The home of a runtime that runs, with one server of the operator's."""
@@ -116,9 +126,7 @@ def home(tmp_path_factory, engine_socket: Path, python_image: str):
     log = (folder / "serve.log").open("w")
     with (
         closing(log),
-        subprocess.Popen(
-            [sys.executable, "-c", SERVE, str(folder)], stdout=subprocess.PIPE, stderr=log, text=True
-        ) as runtime,
+        started([sys.executable, "-c", SERVE, str(folder)], stdout=subprocess.PIPE, stderr=log) as runtime,
     ):
         ready = runtime.stdout.readline()
         assert ready.startswith("http://127.0.0.1:"), (folder / "serve.log").read_text()
@@ -258,13 +266,9 @@ def test_connect_speaks_mcp_on_its_standard_streams(home):
         {"id": 2, "method": "tools/list"},
     ]
     frames = "".join(json.dumps({"jsonrpc": "2.0", **message}) + "\n" for message in messages)
-    with subprocess.Popen(
-        [*PROGRAM, "connect"],
-        env={**os.environ, "MUXI_HOME": str(home)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as bridge:
+    environ = {**os.environ, "MUXI_HOME": str(home)}
+    streams = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
+    with started([*PROGRAM, "connect"], env=environ, **streams) as bridge:
         bridge.stdin.write(frames)
         bridge.stdin.flush()
         answers = {}
@@ -339,13 +343,8 @@ def test_on_a_terminal_nothing_that_a_tool_wrote_acts_on_it(home, terminal):
 @pytest.mark.parametrize(("answer", "code", "output"), [("y", ExitCode.OK, "changed\n"), ("n", ExitCode.REFUSED, "")])
 def test_a_question_of_the_policys_is_asked_on_the_terminal(home, terminal, answer, code, output):
     person, program = terminal
-    with subprocess.Popen(
-        [*PROGRAM, "--home", str(home), "call", "demo.change"],
-        stdin=program,
-        stdout=subprocess.PIPE,
-        stderr=program,
-        text=True,
-    ) as process:
+    streams = {"stdin": program, "stdout": subprocess.PIPE, "stderr": program}
+    with started([*PROGRAM, "--home", str(home), "call", "demo.change"], **streams) as process:
         shown = b""
         while b"[y/N]" not in shown:
             shown += os.read(person, 65536)

@@ -102,9 +102,7 @@ def test_another_servers_manifest_may_not_stand_in_for_a_built_in_one(manifest):
 
 def test_a_manifest_may_not_go_by_another_servers_name(manifest):
     settings = {"mine": ServerSettings(manifest=manifest("code"))}
-    assert "name: is 'code', but the server is called 'mine'" in problem_of(
-        load_catalog(settings, {}), "mine"
-    )
+    assert "name: is 'code', but the server is called 'mine'" in problem_of(load_catalog(settings, {}), "mine")
 
 
 def test_the_runtimes_own_name_is_reserved(manifest):

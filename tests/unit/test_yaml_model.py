@@ -89,9 +89,7 @@ def test_a_key_given_twice_is_refused_with_both_lines():
     assert complaint("door:\n  port: 1\n  port: 2\n") == f"{FILE}:3: door.port: given twice, first on line 2"
 
 
-@pytest.mark.parametrize(
-    "word", ["no", "yes", "on", "off", "2026-07-28", "1:30", "0o17", "1_000", ".inf", "True"]
-)
+@pytest.mark.parametrize("word", ["no", "yes", "on", "off", "2026-07-28", "1:30", "0o17", "1_000", ".inf", "True"])
 def test_unquoted_text_stays_text(word):
     assert read(f"label: {word}").label == word
 
@@ -221,9 +219,7 @@ def test_a_tilde_is_the_users_home():
 
 
 def test_a_home_of_an_unknown_user_is_a_mistake_in_the_file():
-    with pytest.raises(
-        ConfigError, match=r"house\.yaml: ~nobody-of-this-name/k\.pem: there is no home folder"
-    ):
+    with pytest.raises(ConfigError, match=r"house\.yaml: ~nobody-of-this-name/k\.pem: there is no home folder"):
         read("door: {key: ~nobody-of-this-name/k.pem}")
 
 

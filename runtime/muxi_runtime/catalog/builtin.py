@@ -15,8 +15,6 @@ def built_in_manifests() -> dict[str, Path]:
     spec = find_spec(PACKAGE)
     folders = spec.submodule_search_locations if spec else None
     found = {
-        manifest.parent.name: manifest
-        for folder in folders or ()
-        for manifest in Path(folder).glob("*/manifest.yaml")
+        manifest.parent.name: manifest for folder in folders or () for manifest in Path(folder).glob("*/manifest.yaml")
     }
     return dict(sorted(found.items()))

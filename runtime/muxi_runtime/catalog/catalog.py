@@ -46,9 +46,7 @@ class Catalog:
     disabled: frozenset[str] = frozenset()
 
 
-def load_catalog(
-    settings: Mapping[str, ServerSettings], built_in: Mapping[str, Path] | None = None
-) -> Catalog:
+def load_catalog(settings: Mapping[str, ServerSettings], built_in: Mapping[str, Path] | None = None) -> Catalog:
     """Read every manifest.
 
     Args:
@@ -85,9 +83,7 @@ def load_manifest(path: Path, name: str) -> Manifest:
 
 def _server(name: str, settings: ServerSettings, own: Mapping[str, Path]) -> Manifest:
     if name in RESERVED:
-        raise ConfigError(
-            f"servers.{name}: the name is reserved for the runtime itself.", remedy="Choose another."
-        )
+        raise ConfigError(f"servers.{name}: the name is reserved for the runtime itself.", remedy="Choose another.")
     if settings.manifest and name in own:
         raise ConfigError(
             f"servers.{name}: a built-in server has this name, and another may not stand in for it.",

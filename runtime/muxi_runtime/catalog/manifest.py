@@ -36,7 +36,7 @@ class NetworkProfile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    allow: tuple[str, ...] = ()
+    allow: tuple[str, ...] = Field((), description="host names; not available yet, must be empty")
 
 
 class Profile(BaseModel):
@@ -44,11 +44,13 @@ class Profile(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    workspace: WorkspaceAccess = WorkspaceAccess.NONE
+    workspace: WorkspaceAccess = Field(
+        WorkspaceAccess.NONE, description="none, read or write: the task's files, at /workspace"
+    )
     network: NetworkProfile = Field(default_factory=NetworkProfile)
-    secrets: tuple[str, ...] = ()
+    secrets: tuple[str, ...] = Field((), description="names of secrets; not available yet, must be empty")
     limits: Limits = Field(default_factory=Limits)
-    scope: Scope = Scope.TASK
+    scope: Scope = Field(Scope.TASK, description="a sandbox a task; shared is not available yet")
 
 
 class Manifest(BaseModel):
@@ -57,11 +59,9 @@ class Manifest(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$", description="prefix of its tools' names")
-    title: str = ""
-    description: str = ""
-    image: str = Field(
-        description="`build:NAME` for an image of this project, else a reference that the engine has"
-    )
+    title: str = Field("", description="for people")
+    description: str = Field("", description="for people: what it is good for")
+    image: str = Field(description="`build:NAME` for an image of this project, else a reference that the engine has")
     command: tuple[str, ...] = Field((), description="empty: the image's own")
     environment: dict[str, str] = Field(default_factory=dict, description="no secrets")
     profile: Profile = Field(default_factory=Profile)

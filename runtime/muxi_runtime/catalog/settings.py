@@ -19,10 +19,8 @@ class ServerSettings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    enabled: bool = True
-    manifest: Path | None = Field(
-        None, description="a manifest.yaml; without it the name is a built-in server's"
-    )
+    enabled: bool = Field(default=True, description="whether it is offered")
+    manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
     limits: dict[str, float] = Field(default_factory=dict, description="single limits to replace")
 
     def apply(self, limits: Limits) -> Limits:
