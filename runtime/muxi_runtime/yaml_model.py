@@ -11,7 +11,7 @@ import difflib
 import types
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, TypeVar, Union, get_args, get_origin
+from typing import Annotated, Any, TypeVar, Union, cast, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 
@@ -56,7 +56,7 @@ def parse_yaml_model(text: str, path: Path, model: type[Model], *, environ: Mapp
         problems.sort(key=lambda problem: problem.line)
         raise ConfigError("\n".join(_line(path, problem) for problem in problems), remedy=REMEDY)
     try:
-        return _resolved(result, path.absolute().parent)
+        return cast("Model", _resolved(result, path.absolute().parent))
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from error
 

@@ -88,8 +88,8 @@ class _Composer(Reader, Scanner, Parser, Composer, _Resolver):
         _Resolver.__init__(self)
         self._depth = 0
 
-    def compose_node(self, parent: yaml.Node | None, index: object) -> yaml.Node | None:
-        event = self.peek_event()
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]  # the stubs have no types for it
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise yaml.MarkedYAMLError(
                 problem="anchors and aliases are not taken: write it out", problem_mark=event.start_mark
@@ -188,27 +188,22 @@ class _Builder:
                 return found.group()[1:]
             parts = VARIABLE.fullmatch(inner)
             if not closed or parts is None:
-                self._wrong(
-                    node,
-                    loc,
-                    "`${` must be followed by NAME} or NAME:-default}; write `$${` for a plain `${`",
-                )
-                return ""
+                message = "`${` must be followed by NAME} or NAME:-default}; write `$${` for a plain `${`"
+                return self._wrong(node, loc, message)
             name, default = parts.groups()
             if environ.get(name) or (name in environ and default is None):
                 return environ[name]
             if default is None:
-                self._wrong(
-                    node,
-                    loc,
-                    f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}",
-                )
-            return default or ""
+                message = f"the environment variable {name} is not set; set it, or write ${{{name}:-default}}"
+                return self._wrong(node, loc, message)
+            return default
 
         return INTERPOLATION.sub(value, node.value)
 
-    def _wrong(self, node: yaml.Node, loc: Loc, message: str) -> None:
+    def _wrong(self, node: yaml.Node, loc: Loc, message: str) -> str:
+        """Note the problem; gives what stands in for the value."""
         self._document.problems.append(Problem(node.start_mark.line + 1, loc, message))
+        return ""
 
 
 def _is_plain_text(text: str) -> bool:

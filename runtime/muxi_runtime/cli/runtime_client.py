@@ -30,7 +30,7 @@ ANSWER_SECONDS = 30
 MAX_ANSWER_BYTES = 64 * 2**20
 START = "Start it with `muxi-runtime up`."
 GIVE_KEY = "Give one with --key or MUXI_KEY; `muxi-runtime keys create` makes one."
-ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104 - recognised here, not bound to
+ANY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  # nosec B104  # recognised here, not bound to
 
 Result = TypeVar("Result")
 
