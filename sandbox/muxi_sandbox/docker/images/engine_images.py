@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import socket
 import tarfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ __all__ = ["EngineImages"]
 SILENCE_SECONDS = 600
 """The longest that the engine may say nothing while it builds or pulls."""
 
+CONNECT_SECONDS = 10
 KEPT_LINES = 12
 NOISE = ("---> ", "Removing intermediate container")
 """What the engine says of its own bookkeeping between the steps of a build."""
@@ -36,6 +38,7 @@ class EngineImages:
     def __init__(self, settings: EngineSettings) -> None:
         self._socket = settings.socket
         with self._translated("be reached"):
+            _connect_once(settings.socket)
             self._client = APIClient(base_url=f"unix://{settings.socket}", version="auto", timeout=SILENCE_SECONDS)
 
     def __enter__(self) -> Self:
@@ -131,18 +134,31 @@ class EngineImages:
         )
 
 
+def _connect_once(path: Path) -> None:
+    """Raise for an engine that is not there; the library's client would leave a socket open."""
+    try:
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.settimeout(CONNECT_SECONDS)
+            probe.connect(str(path))
+    except OSError as error:
+        raise errors.DockerException(error.strerror or str(error)) from error
+
+
 def _follow(output: Iterable[dict[str, Any]], line: Line) -> None:
-    """Pass the engine's progress on, and raise its error."""
+    """Pass the engine's progress on, and raise its error; not before the end, which is what frees the connection."""
     last: list[str] = []
+    failed: ImageBuildError | None = None
     for record in output:
         if "error" in record:
-            raise ImageBuildError("\n  ".join([str(record["error"]).strip(), *last]))
+            failed = failed or ImageBuildError("\n  ".join([str(record["error"]).strip(), *last]))
         text = str(record.get("stream") or (record.get("status") if "progress" not in record else "") or "")
         for part in (part.strip() for part in text.splitlines()):
             if not part or part.startswith(NOISE):
                 continue
             line(part)
             last = [*last[1 - KEPT_LINES :], part]
+    if failed is not None:
+        raise failed
 
 
 def _context(files: Mapping[str, BuildFile]) -> IO[bytes]:
