@@ -1,4 +1,4 @@
-"""A container engine of a test's own, that may be stopped and killed: `dockerd` and `containerd` of a private folder."""
+"""A container engine of a test's own, to be stopped and killed: `dockerd` and `containerd` in a private folder."""
 
 from __future__ import annotations
 
@@ -122,4 +122,12 @@ async def own_engine() -> AsyncIterator[OwnEngine]:
     finally:
         with anyio.CancelScope(shield=True), anyio.move_on_after(30):
             await engine.close()
-        shutil.rmtree(root, ignore_errors=True)
+        _unmount(root)
+        shutil.rmtree(root)
+
+
+def _unmount(root: Path) -> None:
+    """An engine mounts its own folder on itself and leaves it so, and a killed one leaves its containers' mounts."""
+    points = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for point in reversed([point for point in points if Path(point).is_relative_to(root)]):
+        subprocess.run(["umount", point], check=True)

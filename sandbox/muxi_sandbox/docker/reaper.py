@@ -60,9 +60,11 @@ async def _each(remove: Callable[[str], Awaitable[bool]], names: list[str]) -> i
         nonlocal removed
         async with limiter:
             try:
-                removed += await remove(name)
+                was_there = await remove(name)
             except SandboxError as error:
                 errors.append(error)
+            else:
+                removed += was_there
 
     async with anyio.create_task_group() as group:
         for name in names:
