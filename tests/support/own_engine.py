@@ -38,6 +38,8 @@ class OwnEngine:
             folders = ("--root", self._root / "containerd", "--state", self._root / "containerd-state")
             self._containerd = self._run("containerd", "--address", containerd, *folders)
         self._engine = self._run(
+            # In a network namespace of its own: with no bridge wanted, dockerd REMOVES the machine's docker0.
+            *("unshare", "--net", "--"),
             *("dockerd", "--containerd", containerd, "-H", f"unix://{self.socket}"),
             *("--data-root", self._root / "data", "--exec-root", self._root / "exec"),
             *("--pidfile", self._root / "engine.pid", "--bridge=none", "--iptables=false", "--ip-forward=false"),
