@@ -14,7 +14,7 @@ def diff_of_replacement(text: str, old: str, new: str, path: str) -> str:
     """The diff from `text` to `text` with every `old` replaced by `new`; at most 200 lines of it."""
     shown = [f"--- {path}", f"+++ {path}"]
     shift = 0
-    for begin, end in _touched_lines(text, old):
+    for begin, end in _touched_lines(text, old, new):
         before = _split(text[begin:end])
         after = _split(text[begin:end].replace(old, new))
         head = _split(text[:begin])[-_CONTEXT:] if begin else []
@@ -30,13 +30,15 @@ def diff_of_replacement(text: str, old: str, new: str, path: str) -> str:
     return "\n".join(shown)
 
 
-def _touched_lines(text: str, old: str) -> list[_Span]:
+def _touched_lines(text: str, old: str, new: str) -> list[_Span]:
     """Offsets of the whole lines around each occurrence; those that are close to each other are one."""
     spans: list[_Span] = []
     at = text.find(old)
     while at >= 0 and len(spans) <= _MAX_LINES:
         begin = text.rfind("\n", 0, at) + 1
         end = _line_end(text, at + len(old) - 1)
+        if old.endswith("\n") and not new.endswith("\n") and (new or begin < at):
+            end = _line_end(text, end)  # the next line is joined on
         if spans and begin <= _lines_on(text, spans[-1][1], 2 * _CONTEXT):
             begin = spans.pop()[0]
         spans.append((begin, end))

@@ -67,7 +67,7 @@ class _Search:
             self.result["files_skipped"] += 1
             return True
         self.result["files_searched"] += 1
-        lines = data.decode("utf-8", "replace").split("\n")
+        lines = data.decode("utf-8", "replace").removesuffix("\n").split("\n")
         for index, line in enumerate(lines):
             if not self._expression.search(line):
                 continue

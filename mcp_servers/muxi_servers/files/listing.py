@@ -68,7 +68,7 @@ class Listing:
         with self._workspace.locate(path) as place, OsErrors(path):
             folder = place.open_folder()
             try:
-                for entry in _select(folder, arguments):
+                for entry in _select(folder, arguments, "" if place.path == "." else f"{place.path}/"):
                     if len(entries) >= limit or call.cancelled:
                         complete = False
                         break
@@ -82,9 +82,9 @@ class Listing:
         )
 
 
-def _select(folder: int, arguments: dict[str, Any]) -> Iterator[dict[str, Any]]:
+def _select(folder: int, arguments: dict[str, Any], prefix: str) -> Iterator[dict[str, Any]]:
     for found in walk(folder, int(arguments["depth"])):
-        entry = to_entry(found.path, found.status)
+        entry = to_entry(prefix + found.path, found.status)
         if _is_wanted(found, entry, arguments):
             yield entry
 

@@ -1,0 +1,99 @@
+"""Built-in servers as real processes: on this machine, and inside a hardened container."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Self
+
+from mcp import StdioServerParameters
+
+import muxi_servers
+
+SERVERS = ("code", "files", "shell")
+_BOOT = (
+    "import sys, runpy; sys.path.insert(0, '/servers'); sys.argv = sys.argv[1:];"
+    "runpy.run_module(sys.argv[0], run_name='__main__')"
+)
+MODERN = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+}
+
+
+def local(server: str, workspace: Path) -> StdioServerParameters:
+    """The server as a child of this process, with a folder of its own as workspace."""
+    arguments = ["-I", "-m", f"muxi_servers.{server}", "--workspace", str(workspace)]
+    return StdioServerParameters(command=sys.executable, args=arguments, env=dict(os.environ))
+
+
+def boxed(image: str, server: str, *more: str) -> StdioServerParameters:
+    """The server in a container as the sandbox makes it; `more` are options of `docker run`."""
+    source = Path(muxi_servers.__file__).parent
+    options = [
+        *("--rm", "-i", "--init", "--network", "none", "--read-only", "--user", "65534:65534"),
+        *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "128"),
+        *("--memory", "512m", "--memory-swap", "512m", "--ulimit", "nofile=1024:1024", "--ulimit", "core=0"),
+        *("--tmpfs", "/tmp:size=64m,mode=1777,nosuid,nodev"),
+        *("--tmpfs", "/workspace:size=64m,nr_inodes=2000,mode=1777,nosuid,nodev"),
+        *("-v", f"{source}:/servers/muxi_servers:ro", *more),
+    ]
+    command = ["python3", "-I", "-c", _BOOT, f"muxi_servers.{server}"]
+    environment = {"DOCKER_API_VERSION": "1.41", **os.environ}
+    return StdioServerParameters(command="docker", args=["run", *options, image, *command], env=environment)
+
+
+class RawServer:
+    """A server spoken to in lines, for what no well-behaved client sends."""
+
+    def __init__(self, parameters: StdioServerParameters, *, stderr: int | None = None) -> None:
+        command = [parameters.command, *parameters.args]
+        self.process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr, env=parameters.env
+        )
+        assert self.process.stdin
+        assert self.process.stdout
+        self._in, self._out = self.process.stdin, self.process.stdout
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._in.close()
+        self.process.wait(20)
+        self._out.close()
+        if self.process.stderr:
+            self.process.stderr.close()
+
+    def send_line(self, line: bytes) -> None:
+        """Send these bytes and a line feed."""
+        self._in.write(line + b"\n")
+        self._in.flush()
+
+    def send(self, method: str, params: dict[str, Any] | None = None, request_id: int | str | None = None) -> None:
+        """Send a request, or a notification without an id."""
+        message: dict[str, Any] = {"jsonrpc": "2.0", "method": method}
+        if params is not None:
+            message["params"] = params
+        if request_id is not None:
+            message["id"] = request_id
+        self.send_line(json.dumps(message).encode())
+
+    def receive(self) -> dict[str, Any]:
+        """The next message."""
+        answer: dict[str, Any] = json.loads(self._out.readline())
+        return answer
+
+    def ask(self, method: str, params: dict[str, Any] | None = None, request_id: int | str = 1) -> dict[str, Any]:
+        """Send a request and wait for its answer; notifications on the way are dropped."""
+        self.send(method, params, request_id)
+        while (answer := self.receive()).get("id") != request_id:
+            pass
+        return answer
+
+    def call(self, tool: str, request_id: int | str, **arguments: Any) -> None:
+        """Send a modern tool call without waiting."""
+        self.send("tools/call", {"name": tool, "arguments": arguments, "_meta": MODERN}, request_id)
