@@ -81,7 +81,8 @@ async def _call(
 
 async def _show_progress(progress: float, total: float | None, message: str | None) -> None:
     if message is not None:
-        click.echo(printable(message), err=True, nl=not message.endswith("\n"))
+        # Dim: most tools say the same again in their result, which follows on standard output.
+        click.secho(printable(message), err=True, nl=not message.endswith("\n"), dim=True)
     elif total:
         click.echo(f"{progress:g} of {total:g}", err=True)
 
