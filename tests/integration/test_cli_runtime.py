@@ -199,6 +199,13 @@ def test_a_call_for_programs_is_one_document_and_quiet(run):
     assert not done.stderr
 
 
+@pytest.mark.parametrize("arguments", [["status"], ["call", "demo.repeat", "--arg", "text=x"]])
+def test_no_proxy_of_the_environment_comes_between_a_machine_and_itself(run, arguments):
+    nowhere = "http://127.0.0.1:1"
+    done = run(*arguments, http_proxy=nowhere, HTTP_PROXY=nowhere, ALL_PROXY=nowhere)
+    assert done.returncode == ExitCode.OK, done.stderr
+
+
 def test_arguments_come_from_a_file_or_the_input(run):
     assert run("call", "demo.repeat", "--args-file", "-", given='{"text": "x", "times": 2}').stdout.endswith("xx\n")
 

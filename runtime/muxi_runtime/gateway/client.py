@@ -58,7 +58,8 @@ async def http_client(key: str | None, *, task: str | None = None) -> AsyncItera
     if task:
         headers[TASK_HEADER] = task
     timeout = httpx2.Timeout(None, connect=CONNECT_SECONDS)
-    async with httpx2.AsyncClient(headers=headers, timeout=timeout) as client:
+    # No proxy of the environment may come between a machine and itself, or see the key.
+    async with httpx2.AsyncClient(headers=headers, timeout=timeout, trust_env=False) as client:
         yield client
 
 
