@@ -1,10 +1,16 @@
-"""Fixtures that every test may use: a real engine and real images."""
+"""Fixtures that every test may use: a real engine, real images, a running runtime."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import anyio
 import pytest
+from running import Running, running_runtime
+
+from muxi_sandbox.docker.images import ImageStore
+from muxi_sandbox.docker.settings import EngineSettings
 
 
 @pytest.fixture(scope="session")
@@ -18,4 +24,17 @@ def engine_socket() -> Path:
 @pytest.fixture(scope="session")
 def python_image(engine_socket: Path) -> str:
     """An image with python3, numpy, pandas, matplotlib, PIL, nodejs and bash."""
-    return "t-code"
+
+    async def ensure() -> str:
+        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
+            return await images.ensure("code", print)
+
+    return anyio.run(ensure)
+
+
+@pytest.fixture(scope="session")
+def shared_runtime(tmp_path_factory: pytest.TempPathFactory, python_image: str) -> Iterator[Running]:
+    """A runtime as `up` starts it, for tests that leave it as they found it."""
+    del python_image
+    with running_runtime(tmp_path_factory.mktemp("shared") / "home") as running:
+        yield running
