@@ -31,8 +31,11 @@ def place() -> Iterator[Path]:
 
 
 def own_daemon(place: Path, socket: Path) -> list[str]:
+    # Its own configuration file, so that the machine's does not speak for it.
     (place / "daemon.json").write_text(json.dumps({}))
     return [
+        # In a network namespace of its own: with no bridge wanted, dockerd removes the machine's docker0.
+        *("unshare", "--net", "--"),
         *daemon_command(socket),
         f"--data-root={place}/data",
         f"--exec-root={place}/exec",
