@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import re
 import shutil
+import socket
 import subprocess
 import tarfile
 import tempfile
@@ -55,15 +56,16 @@ class OwnEngine:
     def _answers(self) -> bool:
         try:
             client = self.client()
-        except DockerException:
+        except (DockerException, OSError):
             return False
         with client:
             return bool(client.ping())
 
     def client(self) -> APIClient:
         """The SDK's client of it."""
-        if not self.socket.exists():
-            raise DockerException("not there yet")
+        # The SDK leaks a socket for each connection that is refused.
+        with socket.socket(socket.AF_UNIX) as probe:
+            probe.connect(str(self.socket))
         return APIClient(base_url=f"unix://{self.socket}", version="auto")
 
     async def stop(self) -> None:
