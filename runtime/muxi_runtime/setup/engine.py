@@ -24,6 +24,8 @@ __all__ = ["EngineStep", "daemon_command"]
 
 STEP = "engine"
 PACKAGE = "docker.io"
+PACKAGES = (PACKAGE, "iptables", "ca-certificates")
+"""With what an engine needs for builds: network address translation, and certificates for registries."""
 DEFAULT_SOCKETS = (Path("/var/run/docker.sock"), Path("/run/docker.sock"))
 INSTALL_SECONDS = 600
 SYSTEMD_SECONDS = 120
@@ -75,7 +77,7 @@ class EngineStep:
         try:
             await run_command(["apt-get", "update"], seconds=INSTALL_SECONDS, progress=report, environment=quiet)
             await run_command(
-                ["apt-get", "install", "-y", "--no-install-recommends", PACKAGE, "iptables"],
+                ["apt-get", "install", "-y", "--no-install-recommends", *PACKAGES],
                 seconds=INSTALL_SECONDS,
                 progress=report,
                 environment=quiet,
