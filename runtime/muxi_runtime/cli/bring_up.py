@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import shutil
 import sys
 from dataclasses import asdict
@@ -17,7 +19,7 @@ from rich.text import Text
 
 from muxi_runtime.cli.progress import StepDisplay
 from muxi_runtime.cli.terminal import printable
-from muxi_runtime.config import Settings
+from muxi_runtime.config import Settings, default_home
 from muxi_runtime.setup.bring_up import Outcome, bring_up, prepare
 
 __all__ = ["run_in_background", "run_in_foreground"]
@@ -48,11 +50,11 @@ def run_in_background(settings: Settings, *, may_install: bool, as_json: bool) -
     if as_json:
         click.echo(json.dumps({**asdict(outcome), "healthy": outcome.healthy}, indent=2))
     else:
-        _welcome(outcome, Console())
+        _welcome(outcome, Console(), needs_key=settings.gateway.keys_required)
     return outcome.healthy
 
 
-def _welcome(outcome: Outcome, console: Console) -> None:
+def _welcome(outcome: Outcome, console: Console, *, needs_key: bool) -> None:
     state = "runs already" if outcome.was_running else "is up"
     console.print()
     console.print(_components(outcome))
@@ -63,7 +65,7 @@ def _welcome(outcome: Outcome, console: Console) -> None:
         ),
         soft_wrap=True,
     )
-    for line in _hints(outcome.url):
+    for line in _hints(outcome, needs_key=needs_key):
         console.print(Text(line), soft_wrap=True)
 
 
@@ -80,13 +82,20 @@ def _components(outcome: Outcome) -> Table | Text:
     return table
 
 
-def _hints(url: str) -> tuple[str, ...]:
-    client = json.dumps({"mcpServers": {"muxi": {"type": "http", "url": url}}})
+def _hints(outcome: Outcome, *, needs_key: bool) -> tuple[str, ...]:
+    server: dict[str, object] = {"type": "http", "url": outcome.url}
+    if needs_key:
+        server["headers"] = {"Authorization": "Bearer KEY"}
+    header = ' --header "Authorization: Bearer KEY"' if needs_key else ""
     me = "muxi-runtime" if shutil.which("muxi-runtime") else str(Path(sys.argv[0]).absolute())
+    if Path(outcome.home) != default_home(os.environ).absolute():
+        me += f" --home {shlex.quote(str(outcome.home))}"
+    key = (f"Every client needs a key, as muxi.yaml says or the address demands: {me} keys create --user NAME",)
     return (
+        *(key if needs_key else ()),
         "Connect a client:",
-        f"  Claude Code        claude mcp add --transport http muxi {url}",
-        f"  by configuration   {client}",
+        f"  Claude Code        claude mcp add --transport http muxi {outcome.url}{header}",
+        f"  by configuration   {json.dumps({'mcpServers': {'muxi': server}})}",
         f"  by a command       {me} connect   (for clients that speak over standard input and output)",
         "Look and stop:",
         f"  {me} status | tools list | journal tail",
