@@ -6,6 +6,7 @@ Above: `http`, which mounts it at `/mcp` and `/mcp/<server>`. Below: `call.Door`
 from __future__ import annotations
 
 import logging
+from collections import OrderedDict
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -13,6 +14,7 @@ import mcp_types as types
 from mcp import MCPError
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel.server import NotificationOptions, Server
+from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 
 from muxi_runtime import __version__
@@ -43,6 +45,7 @@ INSTRUCTIONS = (
     "folder /workspace. Tools are called SERVER__TOOL. Use muxi__task_new for a separate, empty task."
 )
 META_TASK = "muxi/task"
+MAX_SESSIONS = DEFAULT_MAX_SESSIONS
 SESSION_HEADER = "mcp-session-id"
 TASK_HEADER = "muxi-task"
 
@@ -68,7 +71,7 @@ class Front:
         self._tools = tools
         self._questions = PendingQuestions(question_seconds)
         self._bus = InMemorySubscriptionBus()
-        self._sessions: dict[str, ServerSession] = {}
+        self._sessions: OrderedDict[str, ServerSession] = OrderedDict()
         self._changed = anyio.Event()
         tools.on_change(self._note_change)
         self.server: Server[Any] = _DualEraServer(
@@ -111,6 +114,10 @@ class Front:
         session = ctx.request.headers.get(SESSION_HEADER) if ctx.request is not None else None
         if session is not None:
             self._sessions[session] = ctx.session
+            self._sessions.move_to_end(session)
+            # One that ends without a word is not told of: what is kept of such sessions stays bounded.
+            if len(self._sessions) > MAX_SESSIONS:
+                self._sessions.popitem(last=False)
         return await call_next(ctx)
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:

@@ -92,8 +92,9 @@ class Listing:
                 self._tools.set_tools(server, await self._known_or_asked(server))
             except (SandboxError, MuxiError) as error:
                 self._failed.add(server)
+                if self._tools.servers[server].error != str(error):
+                    logger.warning("server %s is not offered: %s", server, error)
                 self._tools.set_error(server, str(error))
-                logger.warning("server %s is not offered: %s", server, error)
             else:
                 self._failed.discard(server)
 

@@ -154,9 +154,13 @@ class TaskRegistry:
         self._tasks[task.id] = task
         if key is not None:
             self._by_key[(principal, *key)] = task
-        await self._journal.append(
-            Draft("task.started", principal=str(principal), task=task.id, data={"client": client[:100]})
-        )
+        try:
+            await self._journal.append(
+                Draft("task.started", principal=str(principal), task=task.id, data={"client": client[:100]})
+            )
+        except JournalError:
+            self._forget(task)
+            raise
         return task
 
     def _check_room(self, principal: Principal) -> None:
@@ -200,10 +204,7 @@ class TaskRegistry:
         """Kill the task's sandboxes and remove its workspace. Calls that still run fail with the reason."""
         if task.ended:
             return
-        task.ended = True
-        self._tasks.pop(task.id, None)
-        if task.key is not None:
-            self._by_key.pop((task.principal, *task.key), None)
+        self._forget(task)
         for owner in task.owners.values():
             owner.close(f"task {task.id} was ended: {reason}")
         for owner in task.owners.values():
@@ -215,6 +216,12 @@ class TaskRegistry:
         await self._journal.append(
             Draft("task.ended", principal=str(task.principal), task=task.id, data={"reason": reason})
         )
+
+    def _forget(self, task: Task) -> None:
+        task.ended = True
+        self._tasks.pop(task.id, None)
+        if task.key is not None:
+            self._by_key.pop((task.principal, *task.key), None)
 
     async def end_session(self, session: str) -> None:
         """End the task of a legacy session that its client closed."""
