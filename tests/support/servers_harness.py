@@ -6,10 +6,13 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
+import anyio
 from mcp import StdioServerParameters
+from mcp_types import CallToolResult
 
 import muxi_servers
 
@@ -44,6 +47,29 @@ def boxed(image: str, server: str, *more: str) -> StdioServerParameters:
     command = ["python3", "-I", "-c", _BOOT, f"muxi_servers.{server}"]
     environment = {"DOCKER_API_VERSION": "1.41", **os.environ}
     return StdioServerParameters(command="docker", args=["run", *options, image, *command], env=environment)
+
+
+def text_of(result: CallToolResult) -> str:
+    """The first block of a result, which is text."""
+    block = result.content[0]
+    assert block.type == "text"
+    return block.text
+
+
+def is_alive(pid: str | int) -> bool:
+    """Whether there is such a process."""
+    return Path(f"/proc/{str(pid).strip()}").exists()
+
+
+def read_if_there(path: Path) -> str:
+    """What is in the file; empty if there is none yet."""
+    return path.read_text() if path.exists() else ""
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Wait for what only looking can tell; the test's own time-out bounds it."""
+    while not condition():  # noqa: ASYNC110 - another process's doing sets no event
+        await anyio.sleep(0.01)
 
 
 class RawServer:

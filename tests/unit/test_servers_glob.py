@@ -76,7 +76,19 @@ def test_a_diff_makes_the_new_text_of_the_old_one(text: str, old: str, new: str)
 def test_a_diff_has_three_lines_around() -> None:
     text = "".join(f"{number}\n" for number in range(1, 21))
     diff = diff_of_replacement(text, "10\n", "ten\n", "f")
-    assert diff.split("\n") == ["--- f", "+++ f", "@@ -7,7 +7,7 @@", " 7", " 8", " 9", "-10", "+ten", " 11", " 12", " 13"]
+    assert diff.split("\n") == [
+        "--- f",
+        "+++ f",
+        "@@ -7,7 +7,7 @@",
+        " 7",
+        " 8",
+        " 9",
+        "-10",
+        "+ten",
+        " 11",
+        " 12",
+        " 13",
+    ]
 
 
 def test_a_long_diff_is_cut() -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -126,13 +125,13 @@ def test_a_path_that_is_too_deep_is_refused(root: Path) -> None:
 
 
 def test_no_descriptor_is_left_open(root: Path) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for path in ("a/b/up/to-a/file", "out/secret", "a/file/x", "loop", "a/b/../.."):
         try:
             where(root, path)
         except ToolError:
             continue
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_without_a_workspace_the_error_says_so(tmp_path: Path) -> None:
@@ -141,7 +140,23 @@ def test_without_a_workspace_the_error_says_so(tmp_path: Path) -> None:
 
 
 PARTS = st.sampled_from(
-    ["a", "b", "..", ".", "", "file", "up", "to-a", "out", "out-absolute", "absolute", "loop", "dangling", "out-later", "x"]
+    [
+        "a",
+        "b",
+        "..",
+        ".",
+        "",
+        "file",
+        "up",
+        "to-a",
+        "out",
+        "out-absolute",
+        "absolute",
+        "loop",
+        "dangling",
+        "out-later",
+        "x",
+    ]
 )
 
 
@@ -154,7 +169,7 @@ def test_no_path_ever_leads_out(root: Path, path: str, follow: bool) -> None:  #
     except ToolError:
         return
     with place:
-        held = Path(os.readlink(f"/proc/self/fd/{place.folder}"))
+        held = Path(f"/proc/self/fd/{place.folder}").readlink()
         assert held == root.resolve() or root.resolve() in held.parents
         assert "/" not in place.name
         assert place.name not in {"..", ""}

@@ -76,7 +76,7 @@ def decode(line: bytes, max_depth: int = MAX_DEPTH) -> Any:  # noqa: ANN401 - an
         raise FrameError(f"the message is not UTF-8: {error.reason} at byte {error.start}") from None
     try:
         value, end = _scan(text, 0)
-    except (_Duplicate, RecursionError, StopIteration, ValueError) as error:
+    except (_Duplicate, RecursionError, StopIteration, SystemError, ValueError) as error:
         raise FrameError(_explain(error)) from None
     if end != len(text):
         raise FrameError(f"the message is not JSON: more text after the value at character {end}")
@@ -94,6 +94,9 @@ def _explain(error: Exception) -> str:
         return "the message is nested too deep"
     if isinstance(error, StopIteration):
         return f"the message is not JSON: no value at character {error.value}"
+    if isinstance(error, SystemError):
+        # Python 3.11's scanner has no exception to raise for a syntax error while `json` is not imported.
+        return "the message is not JSON"
     return f"the message is not JSON: {error}"
 
 
