@@ -1,8 +1,8 @@
 """What a page of the documentation asks its reader to do.
 
-A fenced block tagged `console` holds commands (`$ `, going on with `> `) and what they print. `...` stands for anything,
-within a line or for any number of lines; runs of spaces count as one. A command ending in `# exits with N` must do so. A
-block tagged `LANGUAGE title=PATH` is a file that the reader makes before going on. Nothing else is run.
+A fenced block tagged `console` holds commands (`$ `, going on with `> `) and what they print. `...` stands for
+anything, within a line or for any number of lines; runs of spaces count as one. A command ending in `# exits with N`
+must do so. A block tagged `LANGUAGE title=PATH` is a file that the reader makes before going on. Nothing else is run.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class FileToMake:
 
 
 def squeezed(line: str) -> str:
-    return re.sub(" +", " ", line.rstrip())
+    return re.sub("[ \t]+", " ", line.rstrip())
 
 
 def blocks(page: Path) -> Iterator[Block]:

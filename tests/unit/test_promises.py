@@ -28,7 +28,7 @@ def promised() -> dict[str, set[str]]:
     return promises
 
 
-def tested() -> dict[str, set[str]]:
+def kept_by() -> dict[str, set[str]]:
     """Promise to the test files that hold a test marked with it."""
     tests: dict[str, set[str]] = {}
     for path in sorted((ROOT / "tests").rglob("test_*.py")):
@@ -45,7 +45,7 @@ def marks(tree: ast.AST) -> Iterator[str]:
 
 
 def test_every_promise_names_its_tests_and_every_such_test_its_promise():
-    assert promised() == tested()
+    assert promised() == kept_by()
 
 
 def test_every_security_test_keeps_a_promise():
