@@ -25,6 +25,9 @@ __all__ = ["Authenticator", "KeyBackend", "principal_of", "refuse_unauthenticate
 OPEN_PATHS = frozenset({"/health"})
 """What answers without a key: it tells nothing but that the runtime lives."""
 
+NO_SECRET = ""
+"""The key's secret stays out of what travels with a request."""
+
 HOW = "Send `Authorization: Bearer KEY`; `muxi-runtime keys create` makes one."
 
 
@@ -44,7 +47,7 @@ class _User(AuthenticatedUser):
 
     def __init__(self, principal: Principal) -> None:
         super().__init__(
-            AccessToken(token="", client_id=principal.key or "", scopes=[], subject=principal.user)
+            AccessToken(token=NO_SECRET, client_id=principal.key or "", scopes=[], subject=principal.user)
         )  # the secret stays out of it
         self.principal = principal
 

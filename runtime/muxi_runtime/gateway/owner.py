@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from muxi_runtime.journal.contract import Journal
-    from muxi_sandbox.contract import Backend, Spec
+    from muxi_sandbox.contract import Backend, Sandbox, Spec
 
 __all__ = ["Owner"]
 
@@ -117,12 +117,12 @@ class Owner:
             on_tools_changed=self._tools_changed,
         ) as upstream:
             sandbox = upstream.lease.sandbox
-            await self._tell("sandbox.leased", sandbox.id, image=self._spec.image, seconds=_since(started))
+            await self._tell("sandbox.leased", sandbox, image=self._spec.image, seconds=_since(started))
             self._upstream = upstream
             self._decided.set()
             await self._until_over(upstream)
         reason = str(upstream.failure) if upstream.failure else self._close_reason
-        await self._tell("sandbox.ended", sandbox.id, reason=reason[:500], seconds=_since(started))
+        await self._tell("sandbox.ended", sandbox, reason=reason[:500], seconds=_since(started))
 
     async def _until_over(self, upstream: Upstream) -> None:
         async with anyio.create_task_group() as group:
@@ -139,11 +139,9 @@ class Owner:
         if self._upstream is not None:
             await self._on_tools_changed(self._upstream)
 
-    async def _tell(self, kind: str, sandbox: str, **data: object) -> None:
-        assert not isinstance(self._spec, Exception)  # noqa: S101  # for the type checker: `_hold` raised otherwise
-        await self._journal.append(
-            Draft(kind, task=self._spec.task, data={"server": self._spec.server, "sandbox": sandbox, **data})
-        )
+    async def _tell(self, kind: str, sandbox: Sandbox, **data: object) -> None:
+        facts = {"server": sandbox.spec.server, "sandbox": sandbox.id, **data}
+        await self._journal.append(Draft(kind, task=sandbox.spec.task, data=facts))
 
 
 def _since(started: float) -> float:
