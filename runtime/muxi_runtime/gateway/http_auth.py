@@ -25,9 +25,6 @@ __all__ = ["Authenticator", "KeyBackend", "principal_of", "refuse_unauthenticate
 OPEN_PATHS = frozenset({"/health"})
 """What answers without a key: it tells nothing but that the runtime lives."""
 
-NO_SECRET = ""
-"""The key's secret stays out of what travels with a request."""
-
 HOW = "Send `Authorization: Bearer KEY`; `muxi-runtime keys create` makes one."
 
 
@@ -47,8 +44,9 @@ class _User(AuthenticatedUser):
 
     def __init__(self, principal: Principal) -> None:
         super().__init__(
-            AccessToken(token=NO_SECRET, client_id=principal.key or "", scopes=[], subject=principal.user)
-        )  # the secret stays out of it
+            # The secret stays out of what travels with a request.
+            AccessToken(token=str(principal), client_id=principal.key or "", scopes=[], subject=principal.user)
+        )
         self.principal = principal
 
 
