@@ -110,7 +110,7 @@ async def test_the_environment_is_not_the_servers(client: Client) -> None:
     result = await run(client, "import os; print(sorted(os.environ))")
     names = set(eval(result["stdout"]))  # noqa: S307 - a list of names
     assert names <= {
-        *("PATH", "HOME", "TMPDIR", "LANG", "MPLBACKEND", "PYTHONDONTWRITEBYTECODE", "TZ"),
+        *("PATH", "HOME", "TMPDIR", "LANG", "MPLBACKEND", "MPLCONFIGDIR", "PYTHONDONTWRITEBYTECODE", "TZ"),
         *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
         "LC_CTYPE",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -153,25 +155,31 @@ async def test_a_session_that_ends_itself_says_so(client: Client, code: str) -> 
 
 
 async def test_a_session_that_ended_between_calls_is_begun_anew_and_says_so(client: Client) -> None:
-    pid = (await run(client, "import os, threading, time\nos.getpid()"))["result"]
-    code = "threading.Thread(target=lambda: (time.sleep(0.2), os._exit(1))).start()"
-    await run(client, code)
+    pid = int((await run(client, "import os\nos.getpid()"))["result"])
+    os.kill(pid, signal.SIGKILL)
     await until(lambda: not is_alive(pid))
     result = await run(client, "os")
     assert result["state"] == "restarted"
     assert result["error"]["type"] == "NameError"
 
 
-async def test_output_between_calls_comes_with_the_next(client: Client, tmp_path: Path) -> None:
+async def test_between_calls_a_session_stands_still(client: Client) -> None:
     code = (
-        "import threading\ngo = threading.Event()\n"
-        "def late():\n    go.wait(); print('late', flush=True); open('said', 'w').close()\n"
-        "threading.Thread(target=late).start()"
+        "import os, threading, time\nturns = 0\n"
+        "def turn():\n    global turns\n    while True:\n        turns += 1; time.sleep(0.01)\n"
+        "threading.Thread(target=turn, daemon=True).start()\nos.getpid()"
     )
-    await run(client, code)
-    await run(client, "threading.Timer(0.1, go.set).start()")
-    await until((tmp_path / "said").exists)
-    assert (await run(client, "1"))["stdout"] == "late\n"
+    pid = (await run(client, code))["result"]
+    assert Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"  # noqa: ASYNC240 - one look
+    result = await run(client, "before = turns\nwhile turns < before + 3: time.sleep(0.01)\nturns > before")
+    assert result["result"] == "True"
+
+
+async def test_a_fork_that_runs_on_does_not_speak_for_the_session(client: Client) -> None:
+    result = await run(client, "import os, time\nif os.fork() == 0: print('child')\nelse: time.sleep(0.5)\n'done'")
+    assert result["result"] == "'done'"
+    assert result["stdout"] == "child\n"
+    assert (await run(client, "1"))["state"] == "kept"
 
 
 async def test_what_the_code_prints_and_writes_to_the_channel_cannot_forge_a_reply(client: Client) -> None:

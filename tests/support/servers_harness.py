@@ -41,7 +41,7 @@ def boxed(image: str, server: str, *more: str) -> StdioServerParameters:
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "128"),
         *("--memory", "512m", "--memory-swap", "512m", "--ulimit", "nofile=1024:1024", "--ulimit", "core=0"),
         *("--tmpfs", "/tmp:size=64m,mode=1777,nosuid,nodev"),
-        *("--tmpfs", "/workspace:size=64m,nr_inodes=2000,mode=1777,nosuid,nodev"),
+        *("--tmpfs", "/workspace:size=64m,nr_inodes=2000,uid=65534,nosuid,nodev"),
         *("-v", f"{source}:/servers/muxi_servers:ro", *more),
     ]
     command = ["python3", "-I", "-c", _BOOT, f"muxi_servers.{server}"]

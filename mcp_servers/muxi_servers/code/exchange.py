@@ -10,7 +10,7 @@ import os
 from select import POLLIN, POLLOUT
 from time import monotonic
 
-from muxi_servers.code.reply import REPLY
+from muxi_servers.code.reply import REAP, REAPED, REPLY
 from muxi_servers.kit.codec import decode, encode
 from muxi_servers.kit.errors import FrameError
 from muxi_servers.kit.schema import find_error
@@ -29,6 +29,7 @@ __all__ = ["MAX_REPLY_BYTES", "Exchange"]
 MAX_REPLY_BYTES = 8 * 2**20
 _CHUNK = 65_536
 _GRACE_SECONDS = 2.0
+_KEPT_DEAD = 8
 _INTERRUPT = "signal 2"
 
 
@@ -47,10 +48,12 @@ class Exchange(Watch):
         assert program.channel is not None  # noqa: S101 - sessions are started with one  # nosec B101
         self._to_session, self._from_session = program.channel
         call.on_cancel(lambda: program.tell(_INTERRUPT))
+        self._reaping = False
         self._kill_at = 0.0  # 0: no limit was passed yet, or it has been killed
 
     def _register(self) -> None:
         super()._register()
+        self._program.tell("resume")
         self._poller.register(self._to_session, POLLOUT)
         self._poller.register(self._from_session, POLLIN)
 
@@ -86,27 +89,47 @@ class Exchange(Watch):
             reply = decode(line)
         except FrameError:
             reply = None
-        if find_error(reply, REPLY) is not None:
+        self._buffer.clear()
+        if self._reaping:
+            if reply != REAPED:
+                self._distrust()
+                return
+        elif find_error(reply, REPLY) is None:
+            self.reply = reply
+        else:
             self._distrust()
             return
-        self.reply = reply
-        self._poller.unregister(self._from_session)
         self._program.tell("sweep")
 
     def _distrust(self) -> None:
         """The session's end of the channel is in other hands: end it."""
         self._poller.unregister(self._from_session)
+        self.reply = None
         self._program.end()
 
     def _hear(self) -> None:
         word, rest = self._program.receive()
         if word == "swept":
-            self.outcome.left_over = int(rest[0])
-            self._ended = True
+            self._take_swept(int(rest[0]))
             return
         self._take_end(word, rest)
         if self._ended:
             self.reply = None
+
+    def _take_swept(self, count: int) -> None:
+        """The session is stopped and what it started is dead, but it has still to wait for its dead children.
+
+        A few are left for the user's code to ask about; many would use up the sandbox's processes until the next call.
+        """
+        self.outcome.left_over += count
+        if count <= _KEPT_DEAD or self._reaping:
+            self._ended = True
+            return
+        self._reaping = True
+        self._request = memoryview(encode(REAP) + b"\n")
+        self._poller.register(self._to_session, POLLOUT)
+        self._program.tell("resume")
+        self._kill_at = monotonic() + _GRACE_SECONDS
 
     def _stop(self) -> None:
         # First as Ctrl-C would, so that the variables stay; killed if that does not help.

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from muxi_servers.kit.watch import Outcome
 
-__all__ = ["MAX_COLUMNS", "MAX_ROWS", "REPLY", "SESSION_OUTPUT", "to_result"]
+__all__ = ["MAX_COLUMNS", "MAX_ROWS", "REAP", "REAPED", "REPLY", "SESSION_OUTPUT", "to_result"]
 
 MAX_ROWS = 50
 MAX_COLUMNS = 20
@@ -44,6 +44,10 @@ _COMMON: dict[str, dict[str, Any]] = {
 }
 REPLY = object_schema({**_COMMON, "images": {"type": "array", "items": {"type": "string"}, "maxItems": MAX_IMAGES}})
 """One line from the session; `images` are PNG in base64."""
+
+REAP = {"reap": True}
+REAPED = {"reaped": True}
+"""Asks a session to wait for its dead children, and its answer."""
 
 _KEPT_OF_OUTCOME = (
     *("ended_by", "duration_seconds", "stdout", "stderr", "stdout_bytes", "stderr_bytes"),

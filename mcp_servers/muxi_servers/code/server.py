@@ -94,7 +94,7 @@ def _session_tools(sessions: Sessions) -> list[Tool]:
                 "Run Python in a session whose variables and imports stay between calls. Returns what was printed and "
                 "the value of the last expression; matplotlib figures and PIL images as images, pandas tables as "
                 "tables; display(x) shows more than one. Top-level await works. Programs that it starts end with "
-                "the call."
+                "the call, and threads pause until the next."
             ),
             arguments=arguments_schema(code=_CODE, session=_SESSION, timeout_seconds=_SECONDS, max_output_bytes=_BYTES),
             output=SESSION_OUTPUT,

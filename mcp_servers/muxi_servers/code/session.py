@@ -14,6 +14,7 @@ from muxi_servers.code.cell import Cells
 from muxi_servers.code.display import Shown, show_figures
 from muxi_servers.kit.codec import decode, encode
 from muxi_servers.kit.frames import FrameReader, write_all
+from muxi_servers.kit.linux import reap
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ _REPLIES = 4
 
 def main() -> int:
     """Serve until the server closes its end."""
+    process = os.getpid()
     for descriptor in (_REQUESTS, _REPLIES):
         os.set_inheritable(descriptor, False)  # noqa: FBT003 - positional only
     main_module = type(sys)("__main__")
@@ -40,12 +42,20 @@ def main() -> int:
         line = reader.read()
         if line is None:
             return 0
-        reply = _run(cells, decode(line)["code"])
+        request = decode(line)
+        reply = _reap() if "reap" in request else _run(cells, request["code"])
+        if os.getpid() != process:
+            os._exit(0)  # a fork that the user's code made and that ran on to here does not speak for the session
         write_all(_REPLIES, encode(reply) + b"\n")
 
 
 def _ignore(*_: object) -> None:
     """SIGINT between two requests: nothing to interrupt. (SIG_IGN would be inherited by programs.)."""
+
+
+def _reap() -> dict[str, Any]:
+    reap()
+    return {"reaped": True}
 
 
 def _run(cells: Cells, source: str) -> dict[str, Any]:

@@ -8,7 +8,8 @@ It speaks with the server over one socket, in packets of ASCII:
                       exited WAIT_STATUS PEAK_KIB COUNT    the program has ended and COUNT others were killed; the end
                       stuck                                something could not be killed; the end
     to the keeper     signal NUMBER                        to the program's process group
-                      sweep                                kill what the program started, not the program
+                      sweep                                stop the program, and kill what it has started
+                      resume                               let it go on
                       end                                  kill everything (as does closing the socket)
 
 The program gets none of these descriptors, and cannot look into this process: it is not dumpable.
@@ -21,11 +22,12 @@ import os
 from resource import RUSAGE_CHILDREN, getrusage
 from select import POLLIN, poll
 
-from muxi_servers.kit.linux import adopt_orphans, end_descendants, reap
+from muxi_servers.kit.linux import SIGCONT, SIGSTOP, adopt_orphans, end_descendants, reap
 from muxi_servers.kit.program import become
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any, NoReturn
 
 __all__ = ["keep"]
@@ -67,8 +69,11 @@ class _Keeper:
         except ConnectionError:
             return False
         if word == b"signal":
-            self._signal(int(number))
+            self._signal(os.killpg, int(number))
+        elif word == b"resume":
+            self._signal(os.kill, SIGCONT)
         elif word == b"sweep":
+            self._signal(os.kill, SIGSTOP)  # so that nothing new comes while the rest is killed, nor later
             swept = end_descendants(spare=self._program)
             self._note_ended(swept.statuses)
             self._say(f"swept {swept.count}" if swept.all_gone else "stuck")
@@ -76,9 +81,9 @@ class _Keeper:
             return False
         return True
 
-    def _signal(self, number: int) -> None:
+    def _signal(self, send: Callable[[int, int], None], number: int) -> None:
         try:
-            os.killpg(self._program, number)
+            send(self._program, number)
         except ProcessLookupError:
             self._note_ended(reap())
 

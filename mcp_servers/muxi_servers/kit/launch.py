@@ -27,7 +27,7 @@ _LINK = 3  # the zygote's only descriptor beside the standard ones
 _START_SECONDS = 10.0
 _END_SECONDS = 10.0
 _PASSED_ON = (
-    *("TZ", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
+    *("TZ", "MPLCONFIGDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
 )
 
@@ -39,7 +39,7 @@ def give_up(why: str) -> NoReturn:
 
 
 def program_environment(temporary: str) -> dict[str, str]:
-    """What a program finds in its environment; of the server's own only what it needs to reach the network."""
+    """What a program finds in its environment; of the server's own only what is named above."""
     return {
         "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": "/tmp",  # noqa: S108 - the sandbox's own tmpfs  # nosec B108

@@ -18,6 +18,7 @@ __all__ = ["adopt_orphans", "descendants", "end_descendants", "reap", "set_dumpa
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
 SIGKILL = 9
+SIGCONT = 18
 SIGSTOP = 19
 
 _prctl = dlsym(dlopen(None, 0), "prctl")  # type: ignore[arg-type]  # None is this process, as for dlopen(3)
