@@ -1,0 +1,126 @@
+"""`python -m tests.benchmarks [--quick] [--out FOLDER]`, from the repository's root; `make bench` calls it.
+
+Measures are taken in rounds, one after the other in each, so that this machine's drift falls on all of them.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import statistics
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack
+from functools import partial
+from pathlib import Path
+
+import anyio
+from anyio import to_thread
+from docker import APIClient
+from rich.console import Console
+from tests.benchmarks.arithmetic import Figure, Ratio, figure, ratio
+from tests.benchmarks.memory import SERVERS, container_mib, idle_sandbox_mib
+from tests.benchmarks.report import show, write
+from tests.benchmarks.timings import Measure, call_measures, engine_measures, lease_measures, stream_measures
+from tests.support.running import Running, running_runtime
+
+from muxi_sandbox.docker.backend import DockerBackend
+from muxi_sandbox.docker.images import ImageStore
+from muxi_sandbox.docker.settings import EngineSettings
+
+ROUNDS, QUICK_ROUNDS = 15, 3
+CREATE, EXEC = "engine: create and start", "engine: exec python3 -c pass"
+READY, STAT = "cold lease, server answered", "call: files.stat"
+RUN, SESSION = "call: code.run, a fresh Python process", "call: code.session_run, one statement"
+RATIOS = (
+    ("cold lease / engine create and start", "cold lease", CREATE, ""),
+    ("cold lease with its server ready / engine create and start", READY, CREATE, ""),
+    ("tool call on a leased sandbox / engine exec", STAT, EXEC, ""),
+    ("fresh Python process through the gateway / engine exec", RUN, EXEC, "at most 0.1"),
+    ("statement in a session through the gateway / engine exec", SESSION, EXEC, "at most 0.04"),
+    ("attach round trip / engine exec", "attach: request and answer", EXEC, ""),
+)
+
+
+async def measure(running: Running, settings: EngineSettings, rounds: int) -> tuple[list[Figure], list[Ratio]]:
+    """Take all samples."""
+    async with AsyncExitStack() as stack:
+        images = await stack.enter_async_context(ImageStore(settings))
+        code, python = [await images.ensure(name, print) for name in ("code", "python")]
+        backend = await stack.enter_async_context(DockerBackend(settings, f"bench-{os.getpid()}"))
+        measures = [
+            *await stack.enter_async_context(engine_measures(settings.socket, code)),
+            *lease_measures(backend, code),
+            *await stack.enter_async_context(stream_measures(backend, code)),
+            *await stack.enter_async_context(call_measures(running)),
+        ]
+        samples, by_round = await take(measures, rounds)
+        figures = [figure(name, "ms", values) for name, values in samples.items()]
+        figures += await weigh(settings, backend, code, python, 1 + rounds // 5)
+    return figures, [ratio(name, by_round[over], by_round[under], goal) for name, over, under, goal in RATIOS]
+
+
+async def take(measures: Sequence[Measure], rounds: int) -> tuple[Mapping[str, list[float]], Mapping[str, list[float]]]:
+    """All samples by name, and each round's median by name; the first round only warms up."""
+    samples: dict[str, list[float]] = {m.name: [] for m in measures}
+    by_round: dict[str, list[float]] = {m.name: [] for m in measures}
+    for number in range(rounds + 1):
+        for m in measures:
+            taken = [await m.sample() for _ in range(m.repeat)]
+            if number:
+                samples[m.name] += taken
+                by_round[m.name].append(statistics.median(taken))
+    return samples, by_round
+
+
+async def weigh(settings: EngineSettings, backend: DockerBackend, code: str, python: str, times: int) -> list[Figure]:
+    """Memory of idle sandboxes, beside a container that only sleeps and a bare Python."""
+    figures = []
+    with APIClient(base_url=f"unix://{settings.socket}", version="auto") as client:
+        for name, command in (
+            ("memory: idle container (sleep)", ["sleep", "600"]),
+            ("memory: bare Python that waits", ["python3", "-I", "-S", "-c", "import sys; sys.stdin.read()"]),
+        ):
+            weights = [await to_thread.run_sync(_weigh_plain, client, python, command) for _ in range(times)]
+            figures.append(figure(name, "MiB", weights))
+        for server in SERVERS:
+            image = code if server == "code" else python
+            weights = [await idle_sandbox_mib(client, backend, image, server) for _ in range(times)]
+            figures.append(figure(f"memory: idle ready sandbox of {server}", "MiB", weights))
+    return figures
+
+
+def _weigh_plain(client: APIClient, image: str, command: list[str]) -> float:
+    host = client.create_host_config(network_mode="none", init=True)
+    labels = {"muxi.bench": "1"}
+    container = client.create_container(image, command, host_config=host, stdin_open=True, labels=labels)["Id"]
+    try:
+        client.start(container)
+        time.sleep(0.5)  # until it has started and is idle: nothing tells when
+        return container_mib(client, container)
+    finally:
+        client.remove_container(container, force=True)
+
+
+def main() -> None:
+    """Run it, print the tables, write the files."""
+    options = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure sandboxes and calls.")
+    options.add_argument("--quick", action="store_true", help="a few rounds: to see that it works, not to quote")
+    options.add_argument("--out", type=Path, default=Path("bench-results"))
+    chosen = options.parse_args()
+    rounds = QUICK_ROUNDS if chosen.quick else ROUNDS
+    settings, console = EngineSettings(), Console()
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="muxi-bench-"))
+        running = stack.enter_context(running_runtime(Path(folder) / "home"))
+        with console.status(f"measuring, {rounds} rounds"):
+            figures, ratios = anyio.run(partial(measure, running, settings, rounds))
+    show(figures, ratios, console)
+    about = {"rounds": rounds, "processors": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()}
+    console.print(f"Written to {write(chosen.out, figures, ratios, about)}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,31 @@
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.timeout(280)
+def test_the_quick_benchmark_measures_everything_and_leaves_nothing_behind(tmp_path: Path, python_image: str):
+    del python_image
+    subprocess.run(
+        [sys.executable, "-m", "tests.benchmarks", "--quick", "--out", tmp_path],
+        cwd=ROOT,
+        check=True,
+        timeout=240,
+        stdout=subprocess.DEVNULL,
+    )
+    found = json.loads((tmp_path / "bench.json").read_text())
+    assert len(found["figures"]) >= 15
+    assert all(figure["samples"] and figure["median"] > 0 for figure in found["figures"])
+    assert all(ratio["value"] > 0 for ratio in found["ratios"])
+    left = subprocess.run(
+        ["docker", "ps", "-aq", "--filter", "label=muxi.bench"], capture_output=True, text=True, check=False
+    )
+    assert left.stdout == ""
+    assert (tmp_path / "bench.md").read_text().count("|") > 50
