@@ -5,7 +5,6 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from tests.benchmarks.arithmetic import document, figure, ratio
 from tests.benchmarks.report import markdown
 
