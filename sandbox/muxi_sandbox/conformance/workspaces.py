@@ -10,8 +10,13 @@ from muxi_sandbox.contract import WorkspaceAccess
 
 @check
 async def without_access_there_is_no_workspace(scene: Scene) -> None:
-    async with scene.lease() as lease:
-        expect("error" in await ask(lease.sandbox, "names"), "there is a workspace")
+    async with scene.writer() as writer, scene.lease(server="blind") as lease:
+        await ask(writer, "write", name="a", text="data")
+        # An image may have a folder of that name; what counts is that it is not the task's, and takes nothing.
+        seen = await ask(lease.sandbox, "names")
+        expect(seen == [] or "error" in seen, "the task's files are seen")
+        expect("error" in await ask(lease.sandbox, "write", name="b", text="no"), "something could be written")
+        expect(await ask(writer, "names") == ["a"], "the task's workspace was changed")
         expect(not lease.workspace_is_new, "a workspace was made that nobody asked for")
 
 
