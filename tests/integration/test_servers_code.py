@@ -76,6 +76,27 @@ async def test_the_interpreter_ends_the_ordinary_way(client: Client) -> None:
     assert (await run(client, code))["stdout"] == "no newlinethread\nat exit\n"
 
 
+@pytest.mark.parametrize("thread", ["", "import threading; threading.Thread(target=print, args=('t',)).start()\n"])
+async def test_files_left_open_are_written_and_exit_functions_run(client: Client, tmp_path: Path, thread: str) -> None:
+    code = (
+        f"{thread}import atexit, logging.handlers\n"
+        "f = open('left', 'w'); f.write('data')\n"
+        "atexit.register(lambda: print('bye', end=''))"
+    )
+    told = await run(client, code)
+    assert told["stdout"].removeprefix("t\n") == "bye"
+    assert (tmp_path / "left").read_text() == "data"
+
+
+@pytest.mark.parametrize(
+    ("end", "code", "stderr"),
+    [("sys.exit()", 0, ""), ("sys.exit(300)", 44, ""), ("sys.exit('why')", 1, "why\n"), ("sys.exit(False)", 0, "")],
+)
+async def test_exit_codes_are_those_of_the_interpreter(client: Client, end: str, code: int, stderr: str) -> None:
+    told = await run(client, f"import sys\n{end}")
+    assert (told["exit_code"], told["stderr"]) == (code, stderr)
+
+
 async def test_nothing_leaks_from_one_run_to_the_next(client: Client) -> None:
     await run(
         client, "import builtins, os, sys\nbuiltins.leak = 1\nos.environ['LEAK'] = '1'\nsys.modules['leak'] = sys"

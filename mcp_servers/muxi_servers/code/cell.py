@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import inspect
 import linecache
 import traceback
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["Cells"]
 
 _MAX_TEXT = 20_000
+_CO_COROUTINE = 0x80  # as in `inspect`, whose import takes longer than all the rest of a session's start
 
 
 class Cells:
@@ -57,7 +57,7 @@ class Cells:
 
     def _evaluate(self, code: CodeType) -> object:
         value = eval(code, self.namespace)  # noqa: S307 - running source is what this is for  # nosec B307
-        if not (code.co_flags & inspect.CO_COROUTINE):
+        if not (code.co_flags & _CO_COROUTINE):
             return value
         if self._runner is None:
             import asyncio  # noqa: PLC0415 - only where the source awaits

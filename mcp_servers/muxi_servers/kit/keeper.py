@@ -22,7 +22,7 @@ import os
 from resource import RUSAGE_CHILDREN, getrusage
 from select import POLLIN, poll
 
-from muxi_servers.kit.linux import SIGCONT, SIGSTOP, adopt_orphans, end_descendants, reap
+from muxi_servers.kit.linux import SIGCONT, SIGSTOP, adopt_orphans, end_descendants, reap, wait_for_stop
 from muxi_servers.kit.program import become
 
 TYPE_CHECKING = False
@@ -73,12 +73,22 @@ class _Keeper:
         elif word == b"resume":
             self._signal(os.kill, SIGCONT)
         elif word == b"sweep":
-            self._signal(os.kill, SIGSTOP)  # so that nothing new comes while the rest is killed, nor later
-            swept = end_descendants(spare=self._program)
-            self._note_ended(swept.statuses)
-            self._say(f"swept {swept.count}" if swept.all_gone else "stuck")
+            return self._sweep()
         else:
             return False
+        return True
+
+    def _sweep(self) -> bool:
+        """Stop the program first, so that nothing new comes while the rest is killed, nor later."""
+        if self._status is None:
+            self._signal(os.kill, SIGSTOP)
+            stopped, status = wait_for_stop(self._program)
+            self._status = status
+            if not stopped:
+                return status is not None  # it has ended; or it cannot be stopped, so it is killed
+        swept = end_descendants(spare=self._program)
+        self._note_ended(swept.statuses)
+        self._say(f"swept {swept.count}" if swept.all_gone else "stuck")
         return True
 
     def _signal(self, send: Callable[[int, int], None], number: int) -> None:

@@ -13,7 +13,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["adopt_orphans", "descendants", "end_descendants", "reap", "set_dumpable"]
+__all__ = ["adopt_orphans", "descendants", "end_descendants", "reap", "set_dumpable", "wait_for_stop"]
 
 _PR_SET_DUMPABLE = 4
 _PR_SET_CHILD_SUBREAPER = 36
@@ -103,6 +103,23 @@ def reap() -> dict[int, int]:
         ended[process] = status
 
 
+def wait_for_stop(child: int, seconds: float = 5.0) -> tuple[bool, int | None]:
+    """Wait until a child that was sent SIGSTOP stands still with all its threads; before that it can still fork.
+
+    Returns whether it does, and its wait status if it has ended instead.
+    """
+    until = monotonic() + seconds
+    while monotonic() < until:
+        try:
+            process, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
+        except ChildProcessError:
+            return False, None
+        if process == child:
+            return (True, None) if os.WIFSTOPPED(status) else (False, status)
+        sleep(0.0002)
+    return False, None
+
+
 class Ended:
     """What `end_descendants` did: how many there were, `reap`'s findings, and whether all are gone."""
 
@@ -123,22 +140,24 @@ def end_descendants(spare: int = 0, skip: frozenset[int] = frozenset(), seconds:
     until = monotonic() + seconds
     ended = Ended()
     seen: set[int] = set()
-    while monotonic() < until:
-        found = descendants(os.getpid(), spare, skip)
+    found = descendants(os.getpid(), spare, skip)
+    while found and monotonic() < until:
         seen |= found.keys()
         running = [process for process, state in found.items() if state not in {b"T", b"t"}]
         _signal_all(running, SIGSTOP)
         if len(running) <= 1:
             break  # one alone has nothing to race with, and the loop below looks again
-    while monotonic() < until:
+        found = descendants(os.getpid(), spare, skip)
+    looks = 2 if found else 0  # one look is no snapshot: a process may be born behind it while its parent dies
+    while looks and monotonic() < until:
+        _signal_all(list(found), SIGKILL)
+        sleep(0.0005)
+        ended.statuses.update(reap())
         found = descendants(os.getpid(), spare, skip)
         seen |= found.keys()
-        _signal_all(list(found), SIGKILL)
-        ended.statuses.update(reap())
-        if not found:
-            ended.all_gone = True
-            break
-        sleep(0.0005)
+        looks = 2 if found else looks - 1
+    ended.statuses.update(reap())
+    ended.all_gone = looks == 0
     ended.count = len(seen)
     return ended
 

@@ -36,9 +36,9 @@ class _Keepers:
 
     def bury(self, *_: object) -> None:
         """On SIGCHLD. A keeper that was killed leaves its programs to this process: they are killed here."""
-        buried = self.alive & reap().keys()
-        self.alive -= buried
-        if buried:
+        ended = reap()
+        self.alive -= ended.keys()
+        if any(ended.values()):  # one that ended by itself has left nothing
             end_descendants(skip=frozenset(self.alive))
 
 
