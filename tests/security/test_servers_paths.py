@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Event, Thread
 from typing import Any, Self
 
+import anyio
 import pytest
 from mcp import Client
 from servers_harness import local
@@ -194,10 +195,22 @@ async def test_an_expression_that_never_ends_is_ended_and_others_are_served_mean
     client: Client, outside: Path
 ) -> None:
     (outside / "work" / "evil").write_text("a" * 60 + "!")
-    result = await client.call_tool("grep", {"pattern": "(a+)+$", "path": "evil"})
-    assert result.is_error
-    assert "longer than 10 s" in str(result.content)
-    assert not (await client.call_tool("list", {})).is_error
+    order: list[str] = []
+
+    async def search() -> None:
+        result = await client.call_tool("grep", {"pattern": "(a+)+$", "path": "evil"})
+        assert result.is_error
+        assert "longer than 10 s" in str(result.content)
+        order.append("search")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(search)
+        for pattern in ("evil", "evil!"):
+            found = await client.call_tool("grep", {"pattern": pattern, "literal": True})
+            assert not found.is_error
+            assert not (await client.call_tool("list", {})).is_error
+        order.append("others")
+    assert order == ["others", "search"]
 
 
 @pytest.mark.promise("paths-stay-in-workspace")
