@@ -42,8 +42,10 @@ def test_a_denial_names_its_rule_and_what_would_change_it():
 
 
 def test_a_dead_sandbox_says_how_it_died():
-    data = to_wire(SandboxDiedError("gone", exit_code=137, out_of_memory=True)).data
-    assert data == {"kind": "sandbox", "cause": "SandboxDied", "exit_code": 137, "out_of_memory": True}
+    wire = to_wire(SandboxDiedError("gone", exit_code=137, out_of_memory=True))
+    assert "new sandbox" in str(wire)
+    assert "workspace" in str(wire)
+    assert wire.data == {"kind": "sandbox", "cause": "SandboxDied", "exit_code": 137, "out_of_memory": True}
     assert to_wire(SandboxError("x")).code == SANDBOX_FAILED
 
 

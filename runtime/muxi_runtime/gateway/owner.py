@@ -117,7 +117,13 @@ class Owner:
             on_tools_changed=self._tools_changed,
         ) as upstream:
             sandbox = upstream.lease.sandbox
-            await self._tell("sandbox.leased", sandbox, image=self._spec.image, seconds=_since(started))
+            await self._tell(
+                "sandbox.leased",
+                sandbox,
+                image=self._spec.image,
+                workspace_is_new=upstream.lease.workspace_is_new,
+                seconds=_since(started),
+            )
             self._upstream = upstream
             self._decided.set()
             await self._until_over(upstream)

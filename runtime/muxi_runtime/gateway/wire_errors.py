@@ -28,13 +28,24 @@ from muxi_runtime.errors import (
     UnknownTaskError,
     UnknownToolError,
 )
-from muxi_sandbox.errors import SandboxDiedError, SandboxError
+from muxi_sandbox.errors import (
+    EngineRestartedError,
+    LeaseExpiredError,
+    OutputFloodError,
+    SandboxDiedError,
+    SandboxError,
+)
 
 __all__ = ["DENIED", "SANDBOX_FAILED", "SERVER_FAILED", "to_wire"]
 
 DENIED = -32050
 SANDBOX_FAILED = -32051
 SERVER_FAILED = -32052
+
+GONE = (EngineRestartedError, LeaseExpiredError, OutputFloodError, SandboxDiedError)
+"""What ends a sandbox under its task."""
+
+AFTERMATH = " The next call gets a new sandbox. If no other sandbox of the task was left, its workspace starts empty."
 
 _KINDS: tuple[tuple[type[MuxiError], int, str], ...] = (
     (DeniedError, DENIED, "denied"),
@@ -51,7 +62,8 @@ def to_wire(error: MuxiError | SandboxError) -> MCPError:
     if isinstance(error, ForwardedError):
         return MCPError(error.code, str(error), error.data)
     if isinstance(error, SandboxError):
-        return MCPError(SANDBOX_FAILED, str(error), _sandbox_data(error))
+        after = AFTERMATH if isinstance(error, GONE) else ""
+        return MCPError(SANDBOX_FAILED, f"{error}{after}", _sandbox_data(error))
     for kind, code, name in _KINDS:
         if isinstance(error, kind):
             rule = {"rule": error.rule} if isinstance(error, DeniedError) else {}
