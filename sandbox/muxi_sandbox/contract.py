@@ -58,6 +58,10 @@ class Spec(BaseModel):
 
     `image` is a reference or id that the engine has; `command` empty means the image's own. `environment` holds no
     secrets. `seccomp` names a profile of `muxi_images`. `runtime` names an engine runtime, `None` for the default.
+
+    Without `init` the program is process 1 itself, and reaps what is orphaned. The engine's init holds copies of the
+    program's streams where every process of the sandbox can open them; a program that runs others in its sandbox and
+    hides its own streams from them has to be its own init.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -66,6 +70,7 @@ class Spec(BaseModel):
     server: str = Field(pattern=Name)
     image: str = Field(min_length=1, max_length=500)
     command: tuple[str, ...] = ()
+    init: bool = True
     environment: dict[str, str] = Field(default_factory=dict)
     workspace: WorkspaceAccess = WorkspaceAccess.NONE
     limits: Limits = Field(default_factory=Limits)

@@ -95,6 +95,10 @@ def test_a_command_replaces_the_image_s_own() -> None:
     assert "Cmd" not in options(command=("prog",))
 
 
+def test_a_program_that_is_its_own_init_gets_no_other() -> None:
+    assert options(init=False)["HostConfig"]["Init"] is False
+
+
 def test_the_workspace_is_the_only_mount() -> None:
     mount = {"Type": "volume", "Source": "vol", "Target": "/workspace", "VolumeOptions": {"NoCopy": True}}
     assert options("vol", workspace=WorkspaceAccess.WRITE)["HostConfig"]["Mounts"] == [mount]

@@ -18,6 +18,7 @@ def test_a_manifest_asks_for_the_workspace_and_nothing_else(name: str) -> None:
     manifest = Manifest.model_validate(yaml.safe_load((FOLDER / name / "manifest.yaml").read_text()))
     assert manifest.name == name
     assert manifest.command == ("python3", "-I", "-m", f"muxi_servers.{name}")
+    assert not manifest.init
     assert manifest.profile.workspace is WorkspaceAccess.WRITE
     assert manifest.profile.network.allow == ()
     assert manifest.profile.secrets == ()

@@ -63,6 +63,7 @@ class Manifest(BaseModel):
     description: str = Field("", description="for people: what it is good for")
     image: str = Field(description="`build:NAME` for an image of this project, else a reference that the engine has")
     command: tuple[str, ...] = Field((), description="empty: the image's own")
+    init: bool = Field(default=True, description="false: the program is process 1 itself, and reaps what is orphaned")
     environment: dict[str, str] = Field(default_factory=dict, description="no secrets")
     profile: Profile = Field(default_factory=Profile)
     built_in: bool = Field(default=False, exclude=True, description="set by the catalog, never by a file")

@@ -57,6 +57,7 @@ class SpecBook:
             server=server,
             image=image,
             command=manifest.command,
+            init=manifest.init,
             environment=manifest.environment,
             workspace=manifest.profile.workspace,
             limits=manifest.profile.limits,

@@ -84,7 +84,7 @@ def _host_config(spec: Spec, seccomp: str, volume: str | None, runtime: str | No
         "CapDrop": ["ALL"],
         "SecurityOpt": ["no-new-privileges:true", f"seccomp={seccomp}"],
         "ReadonlyRootfs": True,
-        "Init": True,
+        "Init": spec.init,
         "NetworkMode": "none",
         "IpcMode": "private",
         "CgroupnsMode": "private",
