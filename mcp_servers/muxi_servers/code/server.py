@@ -16,8 +16,8 @@ __all__ = ["build"]
 
 _INFO = {"name": "muxi-code", "title": "Code", "version": "0.1.0"}
 _INSTRUCTIONS = (
-    "Runs code in a sandbox of this task. Files in the workspace (the working folder) stay from call to call; "
-    "nothing else does, except the variables of a session. Use run for scripts, session_run to work step by step."
+    "Runs code in a sandbox of this task. Files in the workspace (the working folder) stay from call to call, and the "
+    "variables of a session; count on nothing else. Use run for scripts, session_run to work step by step."
 )
 _CODE = {"type": "string", "minLength": 1, "maxLength": 1_000_000, "description": "the source"}
 _SECONDS = {

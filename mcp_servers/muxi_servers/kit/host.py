@@ -5,6 +5,7 @@ python3 -I -m muxi_servers.NAME [--workspace FOLDER]
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # the C half of `signal`, a megabyte lighter; typeshed has no stub
 import sys
 
 from muxi_servers.kit.frames import claim_standard_streams
@@ -28,6 +29,8 @@ def host(load: Callable[[], Build]) -> None:
     `load` imports the server and returns what builds it. It is called after the zygote has been forked, which so stays
     free of the server's modules, threads and state.
     """
+    # As process 1 it is reached by no signal of its programs but those that it has a handler for; Python set one here.
+    _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     source, sink = claim_standard_streams()
     launcher = Launcher.begin()
     try:

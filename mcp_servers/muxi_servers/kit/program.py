@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["become", "run_script"]
 
 _PARKED = 64  # descriptors are moved here first, so that none is overwritten before it is used
-_OOM_SCORE = b"500"  # the kernel takes a program before the server
+_OOM_SCORE = b"1000"  # the most: the kernel takes a program, however small, before the server, which has its 500
 _NICENESS = 5
 _NOT_FOUND = 127
 _INTERRUPTED = 130
