@@ -14,7 +14,7 @@ import os, sys
 def guests():
     # the server, its zygote and the keepers: everything that runs our command line but is not below a keeper
     me, own = os.getpid(), set()
-    while me > 1:
+    while me > 0:
         own.add(me)
         me = int(open(f'/proc/{me}/stat').read().rpartition(')')[2].split()[1])
     return sorted(own - {os.getpid()})

@@ -6,15 +6,21 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Self
 
 import anyio
-from mcp import StdioServerParameters
+import yaml
+from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
 
 import muxi_servers
+from muxi_runtime.catalog.manifest import Manifest
+from muxi_runtime.gateway.sandbox_transport import SandboxTransport
+from muxi_sandbox.contract import Spec
+from muxi_sandbox.docker.backend import DockerBackend
 
 SERVERS = ("code", "files", "shell")
 _BOOT = (
@@ -37,7 +43,7 @@ def boxed(image: str, server: str, *more: str) -> StdioServerParameters:
     """The server in a container as the sandbox makes it; `more` are options of `docker run`."""
     source = Path(muxi_servers.__file__).parent
     options = [
-        *("--rm", "-i", "--init", "--network", "none", "--read-only", "--user", "65534:65534"),
+        *("--rm", "-i", "--network", "none", "--read-only", "--user", "65534:65534"),
         *("--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--pids-limit", "128"),
         *("--memory", "512m", "--memory-swap", "512m", "--ulimit", "nofile=1024:1024", "--ulimit", "core=0"),
         *("--tmpfs", "/tmp:size=64m,mode=1777,nosuid,nodev"),
@@ -123,3 +129,33 @@ class RawServer:
     def call(self, tool: str, request_id: int | str, **arguments: Any) -> None:
         """Send a modern tool call without waiting."""
         self.send("tools/call", {"name": tool, "arguments": arguments, "_meta": MODERN}, request_id)
+
+
+def as_leased(server: str, image: str, task: str) -> Spec:
+    """What the runtime asks the backend for, from the server's own manifest."""
+    file = Path(muxi_servers.__file__).parent / server / "manifest.yaml"
+    manifest = Manifest.model_validate(yaml.safe_load(file.read_text()))
+    return Spec(
+        task=task,
+        server=server,
+        image=image,
+        command=manifest.command,
+        init=manifest.init,
+        workspace=manifest.profile.workspace,
+        limits=manifest.profile.limits,
+    )
+
+
+@asynccontextmanager
+async def leased(backend: DockerBackend, spec: Spec, heard: list[str] | None = None) -> AsyncIterator[Client]:
+    """A client of the server in a sandbox of the runtime's making; `heard` gets what it sends unasked."""
+
+    async def hear(message: object) -> None:
+        if heard is not None:
+            heard.append(str(message))
+
+    async with (
+        backend.lease(spec) as lease,
+        Client(SandboxTransport(lease.sandbox).connect(), message_handler=hear) as client,
+    ):
+        yield client
