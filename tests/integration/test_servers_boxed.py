@@ -9,7 +9,7 @@ import pytest
 from mcp import Client
 from servers_harness import SERVERS, boxed, text_of
 
-# Measured at 10.5 MiB in the image; here the sources are mounted, and compiling them at the start takes up to 2 MiB more.
+# 10.5 MiB in the image; here the sources are mounted, and compiling them at the start takes up to 2 MiB more.
 MOST_RESIDENT_KIB = 14 * 1024
 
 
