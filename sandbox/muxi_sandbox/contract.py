@@ -6,7 +6,9 @@ and `fake.FakeBackend` (in memory, for tests of what is above). Both pass `confo
 A backend promises:
 
 - `lease` gives a sandbox in which the spec's program already runs, and that no one else has, had or will have;
-- the sandbox has no network, and nothing of the host but the spec's workspace;
+- `prepare` gives the same ahead of time, for nobody yet: `Prepared.claim` makes it one task's, once;
+- the sandbox has no network, and nothing of the host but the task's workspace and, if its spec names hosts, one Unix
+  socket to the egress proxy (`egress.contract`), which exists from the claim on;
 - leaving the lease kills and removes it, whatever happened, within a bounded time, also under cancellation;
 - every wait is bounded, and every failure is one of `errors`, never a frame;
 - what is left over after a crash is found again by labels and removed by `reap`.
@@ -21,7 +23,18 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["Backend", "BackendHealth", "Check", "Lease", "Limits", "Sandbox", "Spec", "WorkspaceAccess"]
+__all__ = [
+    "Backend",
+    "BackendHealth",
+    "Check",
+    "Lease",
+    "LimitHit",
+    "Limits",
+    "Prepared",
+    "Sandbox",
+    "Spec",
+    "WorkspaceAccess",
+]
 
 Name = r"^[a-z][a-z0-9-]{0,62}$"
 
@@ -56,8 +69,10 @@ class Limits(BaseModel):
 class Spec(BaseModel):
     """What to run and what it gets. Data only: no field reaches the engine as an option of its own.
 
-    `image` is a reference or id that the engine has; `command` empty means the image's own. `environment` holds no
-    secrets. `seccomp` names a profile of `muxi_images`. `runtime` names an engine runtime, `None` for the default.
+    `task` is `None` while the sandbox is nobody's yet. `image` is a reference or id that the engine has; `command` empty
+    means the image's own. `environment` holds no secrets. `network` holds what it may connect to, as
+    `egress.names` reads it; empty means nothing at all. `seccomp` names a profile of `muxi_images`. `runtime` names an
+    engine runtime, `None` for the default.
 
     Without `init` the program is process 1 itself, and reaps what is orphaned. The engine's init holds copies of the
     program's streams where every process of the sandbox can open them; a program that runs others in its sandbox and
@@ -66,13 +81,14 @@ class Spec(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    task: str = Field(pattern=Name)
+    task: str | None = Field(None, pattern=Name)
     server: str = Field(pattern=Name)
     image: str = Field(min_length=1, max_length=500)
     command: tuple[str, ...] = ()
     init: bool = True
     environment: dict[str, str] = Field(default_factory=dict)
     workspace: WorkspaceAccess = WorkspaceAccess.NONE
+    network: tuple[str, ...] = ()
     limits: Limits = Field(default_factory=Limits)
     seccomp: str = Field("default", pattern=Name)
     runtime: str | None = None
@@ -87,7 +103,7 @@ class Sandbox(Protocol):
 
     @property
     def spec(self) -> Spec:
-        """What was asked for."""
+        """What was asked for; its `task` is set by the claim."""
 
     async def send(self, frame: bytes) -> None:
         """Write one frame to standard input; waits while the program does not read (back-pressure).
@@ -109,6 +125,31 @@ class Sandbox(Protocol):
     def stderr_tail(self) -> str:
         """The last 64 KiB of standard error, as text with control characters replaced."""
 
+    async def pause(self) -> None:
+        """Stop every process of the sandbox where it is; no error if it is stopped already or has ended.
+
+        Raises:
+            SandboxError: the engine could not do it; the sandbox runs on.
+        """
+
+    async def resume(self) -> None:
+        """Let a paused sandbox go on; no error if it is not paused or has ended.
+
+        Raises:
+            SandboxError: the engine could not do it.
+        """
+
+    def limits_hit(self) -> tuple[LimitHit, ...]:
+        """Which limits its programs ran into since this was last asked; empty where that cannot be known."""
+
+
+@dataclass(frozen=True, slots=True)
+class LimitHit:
+    """One limit that was reached: `limit` names a field of `Limits`, `value` is what it is set to."""
+
+    limit: str
+    value: float
+
 
 @dataclass(frozen=True, slots=True)
 class Lease:
@@ -117,6 +158,24 @@ class Lease:
     sandbox: Sandbox
     workspace_is_new: bool
     """Whether this lease made the task's workspace (so that a lost one can be told)."""
+
+
+class Prepared(Protocol):
+    """A sandbox that runs and is nobody's yet. Its program sees no workspace and no way out before the claim."""
+
+    @property
+    def sandbox(self) -> Sandbox:
+        """Already running; frames may be exchanged, so that its server is ready when it is claimed."""
+
+    async def claim(self, task: str) -> Lease:
+        """Make it this task's, for good: the workspace appears at `/workspace`, the egress socket listens.
+
+        The program may have opened `/workspace` before: what it holds open of it stays empty and read-only.
+
+        Raises:
+            SandboxError: it ended, or could not be given what its spec says; it cannot be claimed again.
+            ValueError: it was claimed before.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +201,22 @@ class Backend(Protocol):
     """Gives leases. An async context manager: entering connects, leaving ends what is left of this process's leases."""
 
     def lease(self, spec: Spec) -> AbstractAsyncContextManager[Lease]:
-        """A sandbox of its own for the block.
+        """A sandbox of its own for the block; the workspace of `spec.task` is there before the program starts.
 
         Raises:
             SandboxError: on entering; see `errors` for which. Nothing is left behind.
+            ValueError: the spec names no task.
         """
+
+    def prepare(self, spec: Spec) -> AbstractAsyncContextManager[Prepared]:
+        """A sandbox ahead of its task, which lives for the block at most. `spec.task` is not looked at.
+
+        Raises:
+            SandboxError: on entering; `SpecRefusedError` where `can_prepare` is false.
+        """
+
+    def can_prepare(self, spec: Spec) -> bool:
+        """Whether `prepare` is possible here: a workspace can be given later only where the host may mount."""
 
     async def end_task(self, task: str) -> None:
         """Remove what belongs to the task beyond its leases: the workspace. No error if there is nothing.

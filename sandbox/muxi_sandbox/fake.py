@@ -66,6 +66,25 @@ class _Running:
             await self.ended.wait()
 
 
+class _Prepared:
+    """See `contract.Prepared`."""
+
+    def __init__(self, process: FakeProcess, workspace: Callable[[Spec], tuple[FakeFiles | None, bool]]) -> None:
+        self._process = process
+        self._workspace = workspace
+
+    @property
+    def sandbox(self) -> StreamSandbox:
+        """See `contract.Prepared.sandbox`."""
+        return self._process.stream
+
+    async def claim(self, task: str) -> Lease:
+        """See `contract.Prepared.claim`."""
+        self.sandbox.assign(task)
+        self._process.files, is_new = self._workspace(self.sandbox.spec)
+        return Lease(self.sandbox, workspace_is_new=is_new)
+
+
 class FakeEngine:
     """What would be the container engine: it outlives the hosts that use it, and can be stopped."""
 
@@ -112,12 +131,15 @@ class FakeBackend:
         installation: str = "fake",
         seccomp: frozenset[str] = frozenset({"default"}),
         runtimes: frozenset[str] = frozenset(),
+        can_mount: bool = True,
     ) -> None:
+        """`can_mount` false makes a host that cannot give a running sandbox its workspace."""
         self._programs = dict(programs)
         self.engine = engine or FakeEngine()
         self._installation = installation
         self._seccomp = seccomp
         self._runtimes = runtimes
+        self._can_mount = can_mount
         self._held: set[str] = set()
         self._held_tasks: set[str] = set()
         self._tasks: TaskGroup
@@ -140,20 +162,40 @@ class FakeBackend:
     @asynccontextmanager
     async def lease(self, spec: Spec) -> AsyncIterator[Lease]:
         """See `contract.Backend.lease`."""
+        if spec.task is None:
+            raise ValueError("a lease is for a task: the spec names none")
+        async with self._sandbox(spec) as prepared:
+            yield await prepared.claim(spec.task)
+
+    @asynccontextmanager
+    async def prepare(self, spec: Spec) -> AsyncIterator[_Prepared]:
+        """See `contract.Backend.prepare`."""
+        if not self.can_prepare(spec):
+            raise SpecRefusedError("This host may not mount: a sandbox with a workspace cannot be made ahead.")
+        async with self._sandbox(spec) as prepared:
+            yield prepared
+
+    def can_prepare(self, spec: Spec) -> bool:
+        """See `contract.Backend.can_prepare`."""
+        return self._can_mount or spec.workspace is WorkspaceAccess.NONE
+
+    @asynccontextmanager
+    async def _sandbox(self, spec: Spec) -> AsyncIterator[_Prepared]:
         await anyio.lowlevel.checkpoint()
         self.engine.require()
         program = self._admit(spec)
-        files, is_new = self._workspace(spec)
         sandbox = self.engine.next_id()
         pipe = Pipe()
-        stream = StreamSandbox(sandbox, spec, pipe)
-        running = _Running(self._installation, stream, anyio.CancelScope())
-        process = FakeProcess(spec, stream, pipe, files)
+        unclaimed = spec.model_copy(update={"task": None})
+        process = FakeProcess(unclaimed, pipe)
+        process.stream = StreamSandbox(sandbox, unclaimed, pipe, process)
+        running = _Running(self._installation, process.stream, anyio.CancelScope())
         self.engine.running[sandbox] = running
         self._held.add(sandbox)
+        prepared = _Prepared(process, self._workspace)
         self._tasks.start_soon(self._run, program, process, running)
         try:
-            yield Lease(stream, workspace_is_new=is_new)
+            yield prepared
         finally:
             await self._end(sandbox)
 
@@ -170,6 +212,8 @@ class FakeBackend:
     def _workspace(self, spec: Spec) -> tuple[FakeFiles | None, bool]:
         if spec.workspace is WorkspaceAccess.NONE:
             return None, False
+        if spec.task is None:
+            raise ValueError("a workspace is a task's")
         key = (self._installation, spec.task)
         is_new = key not in self.engine.workspaces
         workspace = self.engine.workspaces.setdefault(key, FakeWorkspace.of(spec.limits))

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import anyio
 
+from muxi_sandbox.contract import LimitHit
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -50,13 +52,17 @@ class Pipe:
 class FakeProcess:
     """Standard streams, files and memory of one program."""
 
-    def __init__(self, spec: Spec, stream: StreamSandbox, stdin: Pipe, files: FakeFiles | None) -> None:
+    def __init__(self, spec: Spec, stdin: Pipe) -> None:
         self._spec = spec
-        self._stream = stream
         self._stdin = stdin
         self._allocated = 0
-        self.files = files
-        """The workspace, `None` without access."""
+        self._going = anyio.Event()
+        self._going.set()
+        self._hits: list[LimitHit] = []
+        self.stream: StreamSandbox
+        """Where its output goes; set before it starts."""
+        self.files: FakeFiles | None = None
+        """The workspace, `None` without access and before the claim."""
 
     @property
     def command(self) -> tuple[str, ...]:
@@ -70,7 +76,10 @@ class FakeProcess:
 
     async def receive(self) -> bytes:
         """The next frame from the host."""
-        return (await self._stdin.read()).removesuffix(b"\n")
+        await self._going.wait()
+        frame = (await self._stdin.read()).removesuffix(b"\n")
+        await self._going.wait()
+        return frame
 
     async def send(self, frame: bytes) -> None:
         """Write one frame; waits while the host does not read."""
@@ -79,12 +88,13 @@ class FakeProcess:
     async def write(self, data: bytes) -> None:
         """Write to standard output as it is."""
         await anyio.lowlevel.checkpoint()
-        await self._stream.feed_stdout(data)
+        await self._going.wait()
+        await self.stream.feed_stdout(data)
 
     async def complain(self, data: bytes) -> None:
         """Write to standard error."""
         await anyio.lowlevel.checkpoint()
-        self._stream.feed_stderr(data)
+        self.stream.feed_stderr(data)
 
     def allocate(self, mib: int) -> None:
         """Take memory for good.
@@ -95,6 +105,26 @@ class FakeProcess:
         self._allocated += mib
         if self._allocated > self._spec.limits.memory_mib:
             raise OutOfMemoryError
+
+    def hit(self, limit: str) -> None:
+        """Run into a limit, a field of `Limits`, as the host notices it."""
+        self._hits.append(LimitHit(limit, getattr(self._spec.limits, limit)))
+
+    async def pause(self) -> None:
+        """See `stream.Controls`: it stops at its next receive or write."""
+        await anyio.lowlevel.checkpoint()
+        if self._going.is_set():
+            self._going = anyio.Event()
+
+    async def resume(self) -> None:
+        """See `stream.Controls`."""
+        await anyio.lowlevel.checkpoint()
+        self._going.set()
+
+    def limits_hit(self) -> tuple[LimitHit, ...]:
+        """See `stream.Controls`."""
+        hits, self._hits = tuple(self._hits), []
+        return hits
 
     def close(self) -> None:
         """The program has ended."""

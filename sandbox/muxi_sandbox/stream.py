@@ -19,9 +19,9 @@ from muxi_sandbox.stderr import StderrTail
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from muxi_sandbox.contract import Spec
+    from muxi_sandbox.contract import LimitHit, Spec
 
-__all__ = ["Stdin", "StreamSandbox"]
+__all__ = ["Controls", "Stdin", "StreamSandbox"]
 
 MIB = 2**20
 HELD_BYTES = 256 * 2**10
@@ -39,13 +39,27 @@ class Stdin(Protocol):
         """
 
 
+class Controls(Protocol):
+    """What a backend can do to a sandbox beside speaking to it; see `contract.Sandbox` for each."""
+
+    async def pause(self) -> None:
+        """Stop every process."""
+
+    async def resume(self) -> None:
+        """Let them go on."""
+
+    def limits_hit(self) -> tuple[LimitHit, ...]:
+        """Limits reached since this was last asked."""
+
+
 class StreamSandbox:
     """One running program as frames. A backend calls `feed`, `fail` and `close`; everyone else sees `Sandbox`."""
 
-    def __init__(self, sandbox_id: str, spec: Spec, stdin: Stdin) -> None:
+    def __init__(self, sandbox_id: str, spec: Spec, stdin: Stdin, controls: Controls) -> None:
         self._id = sandbox_id
         self._spec = spec
         self._stdin = stdin
+        self._controls = controls
         self._frames: deque[bytes] = deque()
         self._held = 0
         self._output = 0
@@ -69,6 +83,17 @@ class StreamSandbox:
     def spec(self) -> Spec:
         """What was asked for."""
         return self._spec
+
+    def assign(self, task: str) -> None:
+        """It is this task's from now on.
+
+        Raises:
+            ValueError: it is somebody's already.
+        """
+        if self._spec.task is not None:
+            raise ValueError(f"sandbox {self._id[:12]} was claimed before; a sandbox is never used twice")
+        self._raise_if_over()
+        self._spec = self._spec.model_copy(update={"task": task})
 
     @property
     def failure(self) -> SandboxError | None:
@@ -108,6 +133,20 @@ class StreamSandbox:
     def stderr_tail(self, limit: int | None = None) -> str:
         """See `contract.Sandbox.stderr_tail`; only its last `limit` bytes if given."""
         return self._stderr.text(limit)
+
+    async def pause(self) -> None:
+        """See `contract.Sandbox.pause`."""
+        if self._failure is None:
+            await self._controls.pause()
+
+    async def resume(self) -> None:
+        """See `contract.Sandbox.resume`."""
+        if self._failure is None:
+            await self._controls.resume()
+
+    def limits_hit(self) -> tuple[LimitHit, ...]:
+        """See `contract.Sandbox.limits_hit`."""
+        return self._controls.limits_hit()
 
     async def feed_stdout(self, data: bytes) -> None:
         """Take what the program wrote; waits while the frames that it holds are not read.

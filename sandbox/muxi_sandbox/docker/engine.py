@@ -140,6 +140,25 @@ class Engine:
 
         await self.call(f"kill container {container[:12]}", do)
 
+    async def pause(self, container: str) -> None:
+        """Freeze a container's processes; one that is paused or does not run is left as it is."""
+        await self._switch(f"pause container {container[:12]}", lambda client: client.pause(container))
+
+    async def resume(self, container: str) -> None:
+        """Let a paused container's processes go on; one that is not paused is left as it is."""
+        await self._switch(f"resume container {container[:12]}", lambda client: client.unpause(container))
+
+    async def _switch(self, what: str, do: Callable[[APIClient], None]) -> None:
+        def tolerant(client: APIClient) -> None:
+            try:
+                do(client)
+            except APIError as error:
+                # What the engine answers where there is nothing to switch: 404 gone, 409 not running, 500 "already".
+                if not _is_client_error(error) and "paused" not in str(error.explanation):
+                    raise
+
+        await self.call(what, tolerant, makes=True)
+
     async def remove(self, container: str) -> bool:
         """Kill and remove a container with its anonymous volumes; whether there was one."""
 

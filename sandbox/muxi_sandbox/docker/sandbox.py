@@ -22,7 +22,7 @@ from muxi_sandbox.stream import StreamSandbox
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from muxi_sandbox.contract import Spec
+    from muxi_sandbox.contract import LimitHit, Spec
     from muxi_sandbox.docker.attach import Attachment
     from muxi_sandbox.docker.engine import ContainerState, Engine
     from muxi_sandbox.docker.settings import EngineSettings
@@ -51,7 +51,7 @@ class ContainerSandbox:
         watch: EngineWatch,
         settings: EngineSettings,
     ) -> None:
-        self.stream = StreamSandbox(container, spec, attachment)
+        self.stream = StreamSandbox(container, spec, attachment, self)
         self._container = container
         self._attachment = attachment
         self._engine = engine
@@ -150,6 +150,18 @@ class ContainerSandbox:
             await self._engine.kill(self._container)
         except SandboxError as error:
             log.warning("%s The end of the lease will try again.", error)
+
+    async def pause(self) -> None:
+        """See `contract.Sandbox.pause`."""
+        await self._engine.pause(self._container)
+
+    async def resume(self) -> None:
+        """See `contract.Sandbox.resume`."""
+        await self._engine.resume(self._container)
+
+    def limits_hit(self) -> tuple[LimitHit, ...]:
+        """See `contract.Sandbox.limits_hit`."""
+        return ()
 
     async def close(self) -> None:
         """Stop reading and writing, and close the connection. The container itself is the backend's to remove."""
