@@ -69,10 +69,10 @@ class Limits(BaseModel):
 class Spec(BaseModel):
     """What to run and what it gets. Data only: no field reaches the engine as an option of its own.
 
-    `task` is `None` while the sandbox is nobody's yet. `image` is a reference or id that the engine has; `command` empty
-    means the image's own. `environment` holds no secrets. `network` holds what it may connect to, as
-    `egress.names` reads it; empty means nothing at all. `seccomp` names a profile of `muxi_images`. `runtime` names an
-    engine runtime, `None` for the default.
+    `task` is `None` while the sandbox is nobody's yet. `image` is a reference or id that the engine has; `command`
+    empty means the image's own. `environment` holds no secrets. `network` holds what it may connect to, as
+    `egress.names` reads it; empty means nothing at all. `seccomp` names a profile of `muxi_images`. `runtime` names
+    an engine runtime, `None` for the default.
 
     Without `init` the program is process 1 itself, and reaps what is orphaned. The engine's init holds copies of the
     program's streams where every process of the sandbox can open them; a program that runs others in its sandbox and

@@ -1,8 +1,8 @@
 """The seam between a sandbox's way out and whoever decides about it.
 
-Above it: the runtime, which is a `Gatekeeper`: it asks its policy and writes the journal. Below it: `proxy.EgressProxy`,
-the production `Egress`, which a backend starts at the claim of each sandbox whose spec names hosts. `ClosedEgress` is for
-a backend that has nobody to ask: nothing is let out.
+Above it: the runtime, which is a `Gatekeeper`: it asks its policy and writes the journal. Below it:
+`proxy.EgressProxy`, the production `Egress`, which a backend starts at the claim of each sandbox whose spec names
+hosts. `ClosedEgress` is for a backend that has nobody to ask: nothing is let out.
 """
 
 from __future__ import annotations
