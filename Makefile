@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench lock compose-up compose-down clean venv venv-dev
+.PHONY: help up down test check bench security lock compose-up compose-down clean venv venv-dev
 
 BIN := .venv/bin
 SOURCES := runtime sandbox mcp_servers generator images scripts
@@ -33,6 +33,11 @@ check: venv-dev ## Lint, types, import rules, security lint, file sizes
 bench: venv-dev ## Measure what sandboxes and calls cost on this machine
 	@$(BIN)/muxi-runtime images build --install-engine
 	@$(BIN)/python -m tests.benchmarks
+
+security: venv-dev ## Try every attack of the list, and print what came of each
+	@scripts/node.sh
+	@$(BIN)/muxi-runtime images build --install-engine
+	@$(BIN)/python -m tests.attack_matrix -q
 
 lock: ## Resolve the dependencies anew (needs uv and npm)
 	scripts/lock.sh
