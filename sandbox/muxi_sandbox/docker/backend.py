@@ -18,6 +18,7 @@ import anyio
 from muxi_sandbox.contract import BackendHealth, Lease
 from muxi_sandbox.docker.attach import attach
 from muxi_sandbox.docker.engine import Engine
+from muxi_sandbox.docker.forwarding import Forwarder
 from muxi_sandbox.docker.hardening import alarming, create_options, labels_of, missing_defences
 from muxi_sandbox.docker.health import examine
 from muxi_sandbox.docker.reaper import reap
@@ -60,6 +61,7 @@ class DockerBackend:
         self._engine = Engine(settings)
         self._watch = EngineWatch(settings.socket, self._sweep_soon)
         self._workspaces = Workspaces(self._engine, installation)
+        self._forwarder = Forwarder(self._engine, settings, installation)
         self._held: set[str] = set()
         """Names of containers that a lease holds or is about to."""
         self._doubtful: set[str] = set()
@@ -92,6 +94,7 @@ class DockerBackend:
         async with anyio.create_task_group() as group:
             for task in self._workspaces.tasks:
                 group.start_soon(self._end_quietly, task)
+        await self._forwarder.close()
 
     async def _end_quietly(self, task: str) -> None:
         try:
@@ -124,12 +127,14 @@ class DockerBackend:
     async def _set_up(self, name: str, spec: Spec, ending: AsyncExitStack) -> Lease:
         await self._watch.ready(self._settings.restart_grace_seconds)
         volume = await self._workspaces.volume(spec)
+        fitted, mounts = await self._forwarder.fit(spec)
         options = create_options(
-            spec,
+            fitted,
             seccomp=seccomp_profile(spec.seccomp),
             labels=labels_of(self._installation, spec.task, spec.server),
             volume=volume,
             runtime=self._settings.runtime,
+            mounts=mounts,
         )
         ending.push_async_callback(self._remove, name)
         container, warnings = await self._engine.create(name, options)

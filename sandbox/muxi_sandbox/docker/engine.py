@@ -72,9 +72,7 @@ class Engine:
             try:
                 made = client.create_container_from_config(options, name)  # type: ignore[no-untyped-call]  # stubs lag
             except ImageNotFound:
-                raise ImageMissingError(
-                    f"The engine has no image {image!r}. Build it with `muxi-runtime images build`, or pull it."
-                ) from None
+                raise _missing(image) from None
             except APIError as error:
                 if _is_client_error(error):
                     raise SpecRefusedError(f"The engine refuses the sandbox: {error.explanation}. {DOCTOR}") from error
@@ -109,6 +107,23 @@ class Engine:
             f"inspect container {container[:12]}", lambda client: client.inspect_container(container)
         )
         return found
+
+    async def image(self, reference: str) -> Json:
+        """All that the engine knows of an image.
+
+        Raises:
+            ImageMissingError: it is not here.
+            EngineUnavailableError: no answer.
+        """
+
+        def do(client: APIClient) -> Json:
+            try:
+                found: Json = client.inspect_image(reference)  # type: ignore[no-untyped-call]  # stubs lag
+            except ImageNotFound:
+                raise _missing(reference) from None
+            return found
+
+        return await self.call(f"inspect image {reference!r}", do)
 
     async def state(self, container: str) -> ContainerState:
         """How a container ended; waits up to two seconds for one that is just about to."""
@@ -286,6 +301,12 @@ class Engine:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def _missing(image: str) -> ImageMissingError:
+    return ImageMissingError(
+        f"The engine has no image {image!r}. Build it with `muxi-runtime images build`, or pull it."
+    )
 
 
 def _is_client_error(error: APIError) -> bool:

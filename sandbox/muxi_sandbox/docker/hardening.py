@@ -40,7 +40,13 @@ def labels_of(installation: str, task: str, server: str = "") -> dict[str, str]:
 
 
 def create_options(
-    spec: Spec, *, seccomp: str, labels: Mapping[str, str], volume: str | None, runtime: str | None = None
+    spec: Spec,
+    *,
+    seccomp: str,
+    labels: Mapping[str, str],
+    volume: str | None,
+    runtime: str | None = None,
+    mounts: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
     """The body of the engine's "create a container", API 1.41 or newer.
 
@@ -50,6 +56,7 @@ def create_options(
         labels: see `labels_of`.
         volume: the task's workspace; `None` exactly if the spec asks for no access.
         runtime: the engine runtime where the spec names none.
+        mounts: of the backend's own, in the engine's form, besides the workspace.
     """
     options: dict[str, Any] = {
         "Image": spec.image,
@@ -69,7 +76,7 @@ def create_options(
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": _host_config(spec, seccomp, volume, spec.runtime or runtime),
+        "HostConfig": _host_config(spec, seccomp, [*_mounts(spec, volume), *mounts], spec.runtime or runtime),
     }
     if spec.command:
         options["Entrypoint"] = list(spec.command)
@@ -78,7 +85,7 @@ def create_options(
     return options
 
 
-def _host_config(spec: Spec, seccomp: str, volume: str | None, runtime: str | None) -> dict[str, Any]:
+def _host_config(spec: Spec, seccomp: str, mounts: Sequence[Mapping[str, Any]], runtime: str | None) -> dict[str, Any]:
     config: dict[str, Any] = {
         "Privileged": False,
         "CapDrop": ["ALL"],
@@ -92,7 +99,7 @@ def _host_config(spec: Spec, seccomp: str, volume: str | None, runtime: str | No
         "RestartPolicy": {"Name": "no", "MaximumRetryCount": 0},
         "AutoRemove": False,
         "PublishAllPorts": False,
-        "Mounts": _mounts(spec, volume),
+        "Mounts": [dict(mount) for mount in mounts],
         **_resources(spec.limits),
     }
     return {**config, "Runtime": runtime} if runtime else config
