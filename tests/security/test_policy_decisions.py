@@ -14,7 +14,7 @@ from muxi_runtime.policy.settings import PolicySettings
 
 PERMIT_ALL = '@id("all") permit (principal, action, resource);'
 READS = (
-    '@id("no-x") forbid (principal, action, resource) when {'
+    '@id("no-x") forbid (principal, action == Action::"call_tool", resource) when {'
     ' context.arguments.hasTag("a") && context.arguments.getTag("a").text like "*x*" };'
 )
 ANY_TEXT = st.text(st.characters(codec=None), max_size=40)
@@ -151,7 +151,9 @@ def test_without_a_permit_everything_is_denied():
 def test_a_rule_that_fails_while_it_is_evaluated_denies(effect):
     argument = 'context.arguments.getTag("n")'
     overflow = f'context.arguments.hasTag("n") && {argument} has low && {argument}.low * 4611686018427387904 == 0'
-    policy = policy_of(PERMIT_ALL, f'@id("bad") {effect} (principal, action, resource) when {{ {overflow} }};')
+    policy = policy_of(
+        PERMIT_ALL, f'@id("bad") {effect} (principal, action == Action::"call_tool", resource) when {{ {overflow} }};'
+    )
     decision = policy.decide(call(arguments={"n": 2**40}))
     assert (decision.effect, decision.rule) == (Effect.DENY, EVALUATION_ERROR)
     assert "bad" in decision.reason

@@ -33,7 +33,7 @@ def test_check_lists_the_rules(run):
     assert result.exit_code == ExitCode.OK
     found = json.loads(result.stdout)
     assert found["ok"]
-    assert {rule["effect"] for rule in found["rules"]} == {"permit", "ask"}
+    assert {rule["effect"] for rule in found["rules"]} == {"permit", "ask", "forbid"}
 
 
 def test_check_of_a_wrong_file_names_the_line_and_fails(run, tmp_path):

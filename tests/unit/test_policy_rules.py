@@ -49,12 +49,18 @@ def test_statements_are_cut_at_semicolons_that_end_them():
         ('\n@id("x") permit (principal, action == Action::"call_tol", resource);', 2, "rule 'x': unrecognized action"),
         ('@id("x") permit (principal, action, resource) when { context.foo == 1 };', 1, "attribute `foo`"),
         (
-            '@id("x") permit (principal, action, resource) when { context.arguments.getTag("a").text == "" };',
+            (
+                '@id("x") permit (principal, action == Action::"call_tool", resource)'
+                ' when { context.arguments.getTag("a").text == "" };'
+            ),
             1,
             "unable to guarantee safety of access to tag",
         ),
         (
-            '@id("x") permit (principal, action, resource) when { context.arguments.hasTag(context.task) };',
+            (
+                '@id("x") permit (principal, action == Action::"call_tool", resource)'
+                " when { context.arguments.hasTag(context.task) };"
+            ),
             1,
             "needs the argument's name in quotes",
         ),
@@ -113,7 +119,7 @@ def test_rules_see_who_calls_what_in_which_task_with_which_key():
         'context has key && context.key == "k1"',
         'context.labels.contains("private")',
     ):
-        policy = policy_of(f"permit (principal, action, resource) when {{ {condition} }};")
+        policy = policy_of(f'permit (principal, action == Action::"call_tool", resource) when {{ {condition} }};')
         right = call(principal=Principal("ada", "k1"), labels=frozenset({"private"}))
         wrong = call(principal=Principal("eve"), server="code", tool="x", task="t-2", built_in=True)
         assert policy.decide(right).effect is Effect.ALLOW, condition
@@ -142,7 +148,7 @@ def test_rules_see_who_calls_what_in_which_task_with_which_key():
 def test_a_rule_reads_an_argument_of_any_kind(value, condition):
     policy = policy_of(
         PERMIT,
-        'forbid (principal, action, resource) when { context.arguments.hasTag("a")'
+        'forbid (principal, action == Action::"call_tool", resource) when { context.arguments.hasTag("a")'
         f' && context.arguments.getTag("a"){condition} }};',
     )
     assert policy.decide(call({"a": value})).effect is Effect.DENY
@@ -162,7 +168,7 @@ def test_a_rule_reads_an_argument_of_any_kind(value, condition):
 )
 def test_a_rule_reads_an_argument_inside_another_by_its_path(name, arguments):
     policy = policy_of(
-        f'permit (principal, action, resource) when {{ context.arguments.hasTag("{name}")'
+        f'permit (principal, action == Action::"call_tool", resource) when {{ context.arguments.hasTag("{name}")'
         f' && context.arguments.getTag("{name}").text == "x" }};'
     )
     assert policy.decide(call(arguments)).effect is Effect.ALLOW
@@ -186,7 +192,7 @@ def test_check_gives_rules_problems_and_notes(tmp_path):
 def test_explain_names_the_rule_the_facts_and_single_changes_that_matter():
     policy = policy_of(
         PERMIT,
-        '@id("no-curl") forbid (principal, action, resource) when {'
+        '@id("no-curl") forbid (principal, action == Action::"call_tool", resource) when {'
         ' context.arguments.hasTag("command") && context.arguments.getTag("command").text like "*curl*" };',
     )
     found = explain(policy, call({"command": "curl x", "other": 1}))

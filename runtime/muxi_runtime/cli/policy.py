@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,10 @@ from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.policy.cases import CaseResult, load_cases, run_cases
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.policy.check import check as check_files
-from muxi_runtime.policy.contract import Effect, ToolCall
+from muxi_runtime.policy.contract import Connection, Effect, Request, ToolCall
 from muxi_runtime.policy.explain import Explanation
-from muxi_runtime.policy.explain import explain as explain_call
+from muxi_runtime.policy.explain import explain as explain_request
+from muxi_runtime.policy.questions import split_place
 
 __all__ = ["policy"]
 
@@ -68,7 +70,8 @@ def check(ctx: click.Context, files: tuple[Path, ...], out: Output) -> None:
 
 
 @policy.command()
-@click.argument("name", metavar="SERVER.TOOL")
+@click.argument("name", metavar="SERVER[.TOOL]")
+@click.option("--connect", "place", metavar="HOST:PORT", help="A connection of the server's, instead of a call.")
 @click.option("--arg", "texts", multiple=True, metavar="NAME=TEXT", help="An argument.")
 @click.option("--json-arg", "values", multiple=True, metavar="NAME=JSON", help="An argument that is not text.")
 @click.option("--user", default=LOCAL_USER, show_default=True, help="Who calls.")
@@ -84,6 +87,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     invocation: Invocation,
     name: str,
     *,
+    place: str | None,
     texts: tuple[str, ...],
     values: tuple[str, ...],
     user: str,
@@ -95,24 +99,33 @@ def explain(  # noqa: PLR0913 - one parameter an option
 ) -> None:
     """Say how a call would be decided, by which rule, from which facts, and what would change it.
 
-    What the tool says of itself is taken from the runtime's last look at it, and from --hint.
+    With --connect it is a connection of SERVER's that is explained, and no tool is named. What a tool says of itself is
+    taken from the runtime's last look at it, and from --hint.
     """
     settings = invocation.settings()
-    server, tool = _split(name)
-    definition = known_definition(settings.home, server, tool)
+    principal = Principal(user=user, key=key)
     own = _built_in_servers(settings)
-    call = ToolCall(
-        principal=Principal(user=user, key=key),
-        server=server,
-        tool=tool,
-        task="t-1",
-        arguments=collect(definition.get("inputSchema", {}), texts, values, None),
-        annotations={**definition.get("annotations", {}), **_hints(hints)},
-        built_in=(server in own) if built_in is None else built_in,
-        labels=frozenset(labels),
-    )
-    found = explain_call(CedarPolicy.load(settings.policy), call)
-    unknown = [] if definition else ["The runtime has not listed this tool yet: hints not given count as the worst."]
+    unknown = []
+    request: Request
+    if place is not None:
+        host, port = _place(place)
+        request = Connection(principal, name, host, port, "t-1", labels=frozenset(labels))
+    else:
+        server, tool = _split(name)
+        definition = known_definition(settings.home, server, tool)
+        request = ToolCall(
+            principal=principal,
+            server=server,
+            tool=tool,
+            task="t-1",
+            arguments=collect(definition.get("inputSchema", {}), texts, values, None),
+            annotations={**definition.get("annotations", {}), **_hints(hints)},
+            labels=frozenset(labels),
+        )
+        if not definition:
+            unknown = ["The runtime has not listed this tool yet: hints not given count as the worst."]
+    request = replace(request, built_in=(request.server in own) if built_in is None else built_in)
+    found = explain_request(CedarPolicy.load(settings.policy), request)
     out.show(_explained(found), *_shown(found), *unknown)
 
 
@@ -130,6 +143,13 @@ def test(ctx: click.Context, file: Path, out: Output) -> None:
     out.show(document, table(("", "case", "expected", "decided"), rows), counts)
     if failed:
         ctx.exit(ExitCode.FAILED)
+
+
+def _place(text: str) -> tuple[str, int]:
+    try:
+        return split_place(text)
+    except ValueError:
+        raise click.BadParameter(f"{text!r} is not like HOST:PORT", param_hint="--connect") from None
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -194,7 +214,8 @@ def _fact(value: object) -> str:
 
 
 def _title(result: CaseResult) -> str:
-    return result.case.name or f"{result.case.user} calls {result.case.tool}"
+    case = result.case
+    return case.name or (f"{case.user} calls {case.tool}" if case.tool else f"{case.server} connects to {case.connect}")
 
 
 def _expected(result: CaseResult) -> str:

@@ -1,4 +1,4 @@
-"""`policy test`: a file of cases, each a call and what the policy must say of it.
+"""`policy test`: a file of cases, each a call or a connection and what the policy must say of it.
 
 cases:
   - name: nobody deletes by shell
@@ -7,32 +7,40 @@ cases:
     arguments: {command: rm -rf /workspace}
     expect: deny
     rule: no-deletes
+  - name: nor does it fetch
+    server: shell
+    connect: example.com:443
+    expect: deny
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
-from muxi_runtime.policy.contract import Decision, Effect, Policy, ToolCall
+from muxi_runtime.policy.contract import Connection, Decision, Effect, Policy, Request, ToolCall
+from muxi_runtime.policy.questions import split_place
 from muxi_runtime.yaml_model import load_yaml_model
 
 __all__ = ["Case", "CaseResult", "load_cases", "run_cases"]
 
 
 class Case(BaseModel):
-    """One call and the decision that is right for it."""
+    """One call, or one connection, and the decision that is right for it."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     name: str = Field("", description="what it shows")
     user: str = Field(LOCAL_USER, description="who calls")
     key: str | None = Field(None, description="the public id of the key used")
-    tool: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}\..+$", description="SERVER.TOOL")
+    tool: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{0,31}\..+$", description="a call: SERVER.TOOL")
+    connect: str | None = Field(None, pattern=r"^.+:[0-9]{1,5}$", description="a connection: HOST:PORT")
+    server: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{0,31}$", description="whose sandbox connects")
+    scheme: Literal["connect", "http"] = Field("connect", description="of a connection: a tunnel, or a plain request")
     built_in: bool = Field(default=False, description="whether the server comes with this runtime")
     task: str = "t-1"
     arguments: dict[str, Any] = Field(default_factory=dict)
@@ -41,18 +49,29 @@ class Case(BaseModel):
     expect: Effect
     rule: str | None = Field(None, description="the rule that must decide; without it any may")
 
-    def call(self) -> ToolCall:
-        """The request."""
+    @model_validator(mode="after")
+    def _is_one_request(self) -> Self:
+        if (self.tool is None) is (self.connect is None) or (self.connect is None) is not (self.server is None):
+            raise ValueError("give either `tool`, or `server` and `connect`")
+        return self
+
+    def request(self) -> Request:
+        """What is decided about."""
+        principal = Principal(user=self.user, key=self.key)
+        labels = frozenset(self.labels)
+        if self.tool is None:
+            host, port = split_place(self.connect or "")
+            return Connection(principal, self.server or "", host, port, self.task, self.scheme, self.built_in, labels)
         server, _, tool = self.tool.partition(".")
         return ToolCall(
-            principal=Principal(user=self.user, key=self.key),
+            principal=principal,
             server=server,
             tool=tool,
             task=self.task,
             arguments=self.arguments,
             annotations=self.annotations,
             built_in=self.built_in,
-            labels=frozenset(self.labels),
+            labels=labels,
         )
 
 
@@ -86,4 +105,4 @@ def load_cases(path: Path) -> tuple[Case, ...]:
 
 def run_cases(policy: Policy, cases: tuple[Case, ...]) -> list[CaseResult]:
     """Decide each."""
-    return [CaseResult(case, policy.decide(case.call())) for case in cases]
+    return [CaseResult(case, policy.decide(case.request())) for case in cases]

@@ -1,6 +1,7 @@
-"""The seam between the one door and whatever decides.
+"""The seam between the ways out of the runtime and whatever decides.
 
-Above it: `gateway.call`, which asks before each call. Below it: `cedar.CedarPolicy` (production). There is no
+Above it: `gateway.call`, which asks before each call, and `gateway.egress`, which asks before each connection of a
+sandbox. Below it: `cedar.CedarPolicy` (production). There is no
 allow-all double: a test that wants one loads a one-line policy.
 """
 
@@ -9,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from muxi_runtime.identity.principal import Principal
 
-__all__ = ["Decision", "Effect", "Policy", "ToolCall"]
+__all__ = ["Connection", "Decision", "Effect", "Policy", "Request", "ToolCall"]
 
 
 class Effect(StrEnum):
@@ -48,6 +49,32 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Connection:
+    """One request: may this task's sandbox of this server connect to this host? Its profile lets it already.
+
+    Attributes:
+        principal: whose task it is.
+        host: a canonical name, or an address.
+        scheme: `http` for a plain request, `connect` for a tunnel.
+        built_in: whether the server is one that this project ships.
+        labels: the task's labels (`private`, `untrusted`).
+    """
+
+    principal: Principal
+    server: str
+    host: str
+    port: int
+    task: str
+    scheme: str = "connect"
+    built_in: bool = False
+    labels: frozenset[str] = frozenset()
+
+
+Request: TypeAlias = ToolCall | Connection
+"""What is decided about."""
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The answer, with what a person needs to understand it.
 
@@ -68,5 +95,5 @@ class Decision:
 class Policy(Protocol):
     """Decides. Pure, fast (well under a millisecond) and without input or output."""
 
-    def decide(self, call: ToolCall) -> Decision:
-        """The decision on one call; an error inside it is a denial (fail closed), never an exception."""
+    def decide(self, request: Request) -> Decision:
+        """The decision on one request; an error inside it is a denial (fail closed), never an exception."""

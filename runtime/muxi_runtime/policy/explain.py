@@ -1,4 +1,4 @@
-"""`policy explain`: which rules decided a call, from which facts, and which single change would decide it otherwise."""
+"""`policy explain`: which rules decided a request, from which facts, and what change would decide it otherwise."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ from typing import Any
 
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.policy.cedar import CedarPolicy
-from muxi_runtime.policy.contract import Decision, Effect, ToolCall
+from muxi_runtime.policy.contract import Connection, Decision, Effect, Request, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
+from muxi_runtime.policy.questions import place
 from muxi_runtime.policy.rules import Rule
 
 __all__ = ["Change", "Explanation", "explain"]
@@ -34,7 +35,7 @@ class Change:
 
 @dataclass(frozen=True, slots=True)
 class Explanation:
-    """Why a call is decided as it is.
+    """Why a request is decided as it is.
 
     Attributes:
         rules: those that took part, the deciding one first.
@@ -48,62 +49,79 @@ class Explanation:
     changes: tuple[Change, ...]
 
 
-def explain(policy: CedarPolicy, call: ToolCall) -> Explanation:
-    """Decide the call, and then again with one thing changed at a time."""
-    decision = policy.decide(call)
+def explain(policy: CedarPolicy, request: Request) -> Explanation:
+    """Decide the request, and then again with one thing changed at a time."""
+    decision = policy.decide(request)
     names = dict.fromkeys((decision.rule, *decision.rules))
     rules = tuple(policy.rules.rules[name] for name in names if name in policy.rules.rules)
-    changes = [*_fact_changes(policy, call, decision), *_rule_changes(policy, call, decision)]
-    return Explanation(decision, rules, _facts(policy, call), tuple(changes))
+    changes = [*_fact_changes(policy, request, decision), *_rule_changes(policy, request, decision)]
+    return Explanation(decision, rules, _facts(policy, request), tuple(changes))
 
 
-def _facts(policy: CedarPolicy, call: ToolCall) -> dict[str, Any]:
-    try:
-        arguments = {name: tag["text"] for name, tag in argument_tags(call.arguments, policy.rules.reads).items()}
-    except UnreadableError as error:
-        arguments = {"(unreadable)": str(error)}
-    return {
-        "principal": str(call.principal),
-        "tool": f"{call.server}.{call.tool}",
-        "built_in": call.built_in,
-        "task": call.task,
-        "annotations": tool_annotations(call.annotations),
-        "labels": sorted(call.labels),
-        "arguments that rules read": arguments,
+def _facts(policy: CedarPolicy, request: Request) -> dict[str, Any]:
+    known = {"principal": str(request.principal), "built_in": request.built_in, "task": request.task}
+    known |= {"labels": sorted(request.labels)}
+    if isinstance(request, Connection):
+        host = place(request.host, request.port)
+        return known | {"server": request.server, "host": host, "scheme": request.scheme}
+    return known | {
+        "tool": f"{request.server}.{request.tool}",
+        "annotations": tool_annotations(request.annotations),
+        "arguments that rules read": _arguments(policy, request),
     }
 
 
-def _fact_changes(policy: CedarPolicy, call: ToolCall, decision: Decision) -> Iterator[Change]:
-    for what, other in _others(policy, call):
+def _arguments(policy: CedarPolicy, call: ToolCall) -> dict[str, str]:
+    try:
+        return {name: tag["text"] for name, tag in argument_tags(call.arguments, policy.rules.reads).items()}
+    except UnreadableError as error:
+        return {"(unreadable)": str(error)}
+
+
+def _fact_changes(policy: CedarPolicy, request: Request, decision: Decision) -> Iterator[Change]:
+    for what, other in _others(policy, request):
         answer = policy.decide(other)
         if answer.effect is not decision.effect:
             yield Change(what, answer.effect, answer.rule)
 
 
-def _rule_changes(policy: CedarPolicy, call: ToolCall, decision: Decision) -> Iterator[Change]:
+def _rule_changes(policy: CedarPolicy, request: Request, decision: Decision) -> Iterator[Change]:
     for name in decision.rules:
-        answer = CedarPolicy(policy.rules.without(name)).decide(call)
+        answer = CedarPolicy(policy.rules.without(name)).decide(request)
         if answer.effect is not decision.effect:
             yield Change(f"without the rule {name!r}", answer.effect, answer.rule)
 
 
-def _others(policy: CedarPolicy, call: ToolCall) -> Iterator[tuple[str, ToolCall]]:
-    """The same call with one fact changed."""
+def _others(policy: CedarPolicy, request: Request) -> Iterator[tuple[str, Request]]:
+    """The same request with one fact changed."""
+    if isinstance(request, ToolCall):
+        yield from _other_hints(request)
+    else:
+        other = "http" if request.scheme == "connect" else "connect"
+        yield f"if the scheme were {other}", replace(request, scheme=other)
+    for label in _LABELS:
+        verb = "had not" if label in request.labels else "had"
+        yield f"if the task {verb} seen {label} content", replace(request, labels=request.labels ^ {label})
+    if not request.labels:
+        both = frozenset(_LABELS)
+        yield "if the task had seen private and untrusted content", replace(request, labels=both)
+    verb = "did not come" if request.built_in else "came"
+    yield f"if the server {verb} with this runtime", replace(request, built_in=not request.built_in)
+    if request.principal.user != LOCAL_USER:
+        yield f"if {LOCAL_USER} called it", replace(request, principal=Principal())
+    if isinstance(request, ToolCall):
+        yield from _other_arguments(policy, request)
+
+
+def _other_hints(call: ToolCall) -> Iterator[tuple[str, ToolCall]]:
     hints = tool_annotations(call.annotations)
     for ours, mcp in _HINTS.items():
         flipped = not hints[ours]
         changed = {**call.annotations, mcp: flipped}
         yield f"if the tool said {mcp}: {str(flipped).lower()}", replace(call, annotations=changed)
-    for label in _LABELS:
-        verb = "had not" if label in call.labels else "had"
-        yield f"if the task {verb} seen {label} content", replace(call, labels=call.labels ^ {label})
-    if not call.labels:
-        both = frozenset(_LABELS)
-        yield "if the task had seen private and untrusted content", replace(call, labels=both)
-    verb = "did not come" if call.built_in else "came"
-    yield f"if the server {verb} with this runtime", replace(call, built_in=not call.built_in)
-    if call.principal.user != LOCAL_USER:
-        yield f"if {LOCAL_USER} called it", replace(call, principal=Principal())
+
+
+def _other_arguments(policy: CedarPolicy, call: ToolCall) -> Iterator[tuple[str, ToolCall]]:
     for name in sorted(policy.rules.reads & call.arguments.keys()):
         fewer = {key: value for key, value in call.arguments.items() if key != name}
         yield f"without the argument {name!r}", replace(call, arguments=fewer)

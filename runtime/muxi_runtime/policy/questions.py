@@ -1,0 +1,126 @@
+"""From a request to what Cedar is asked: principal, action, resource, context, and the entities that rules look at.
+
+Who and what are parsed once per pair and kept; a request adds only its own facts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+from typing import Any, TypeAlias
+
+import cedarpy
+
+from muxi_runtime.policy.contract import Connection, Request, ToolCall
+from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
+from muxi_runtime.policy.rules import schema
+
+__all__ = ["Questions", "place", "split_place"]
+
+_PAIRS = 4096
+"""Pairs of user and resource whose entities are kept parsed, of each kind."""
+
+Question: TypeAlias = tuple[dict[str, Any], cedarpy.Entities]
+Json: TypeAlias = dict[str, Any]
+
+
+class Questions:
+    """Asks; `reads` are the arguments that rules look at."""
+
+    def __init__(self, reads: Iterable[str]) -> None:
+        self._reads = sorted(reads)
+        self._of_call = lru_cache(maxsize=_PAIRS)(_of_call)
+        self._of_connection = lru_cache(maxsize=_PAIRS)(_of_connection)
+
+    def about(self, request: Request) -> Question:
+        """The request as Cedar takes it, and the entities.
+
+        Raises:
+            UnreadableError: it cannot be shown truly.
+        """
+        if "." in request.server:
+            raise UnreadableError("a server's name holds no dot")
+        return self._connection(request) if isinstance(request, Connection) else self._call(request)
+
+    def _call(self, call: ToolCall) -> Question:
+        entities = self._of_call(call.principal.user, call.server, call.tool, call.built_in)
+        arguments = _uid("Arguments", "none")
+        tags = argument_tags(call.arguments, self._reads)
+        if tags:
+            arguments = _uid("Arguments", "call")
+            delta = {"uid": arguments, "attrs": {}, "parents": [], "tags": tags}
+            entities = entities.with_added_json_str(json.dumps([delta]))
+        context = {"annotations": tool_annotations(call.annotations), "arguments": {"__entity": arguments}}
+        return _question(call, "call_tool", _uid("Tool", f"{call.server}.{call.tool}"), context), entities
+
+    def _connection(self, connection: Connection) -> Question:
+        entities = self._of_connection(
+            connection.principal.user, connection.server, connection.host, connection.port, connection.built_in
+        )
+        context = {"scheme": connection.scheme, "server": {"__entity": _uid("Server", connection.server)}}
+        host = _uid("Host", place(connection.host, connection.port))
+        return _question(connection, "connect", host, context), entities
+
+
+def place(host: str, port: int) -> str:
+    """A host and a port as rules and people write them: `example.com:443`, `[2001:db8::1]:443`."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def split_place(text: str) -> tuple[str, int]:
+    """The other way round; what is around the last colon.
+
+    Raises:
+        ValueError: there is no port behind it.
+    """
+    host, _, port = text.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _question(request: Request, action: str, resource: Json, context: Json) -> Json:
+    context |= {"labels": sorted(request.labels), "task": request.task}
+    if request.principal.key is not None:
+        context["key"] = request.principal.key
+    return {
+        "principal": _uid("User", request.principal.user),
+        "action": _uid("Action", action),
+        "resource": resource,
+        "context": context,
+    }
+
+
+def _of_call(user: str, server: str, tool: str, built_in: bool) -> cedarpy.Entities:  # noqa: FBT001 - a cache's key
+    attributes = {"name": tool, "server": server, "built_in": built_in}
+    return _parsed(
+        _entity("User", user),
+        _entity("Server", server, {"built_in": built_in}),
+        _entity("Tool", f"{server}.{tool}", attributes, _uid("Server", server)),
+        _entity("Arguments", "none"),
+    )
+
+
+def _of_connection(
+    user: str,
+    server: str,
+    host: str,
+    port: int,
+    built_in: bool,  # noqa: FBT001 - a cache's key
+) -> cedarpy.Entities:
+    return _parsed(
+        _entity("User", user),
+        _entity("Server", server, {"built_in": built_in}),
+        _entity("Host", place(host, port), {"name": host, "port": port}),
+    )
+
+
+def _parsed(*entities: Json) -> cedarpy.Entities:
+    return cedarpy.Entities.from_json_str(json.dumps(entities), schema())
+
+
+def _entity(kind: str, name: str, attributes: Mapping[str, Any] | None = None, *parents: Json) -> Json:
+    return {"uid": _uid(kind, name), "attrs": dict(attributes or {}), "parents": list(parents)}
+
+
+def _uid(kind: str, name: str) -> Json:
+    return {"type": kind, "id": name}
