@@ -60,6 +60,7 @@ class SpecBook:
             init=manifest.init,
             environment=manifest.environment,
             workspace=manifest.profile.workspace,
+            network=manifest.profile.network.allow,
             limits=manifest.profile.limits,
             runtime=self._runtime,
         )

@@ -83,6 +83,7 @@ class TaskRegistry:
         self._own = own
         self._tasks: dict[str, Task] = {}
         self._by_key: dict[tuple[Principal, str, str], Task] = {}
+        self._ending: dict[str, Task] = {}
         self._stack = AsyncExitStack()
 
     async def __aenter__(self) -> Self:
@@ -114,6 +115,11 @@ class TaskRegistry:
     def of(self, principal: Principal) -> list[Task]:
         """The principal's own open tasks."""
         return [task for task in self._tasks.values() if task.principal == principal]
+
+    def principal_of(self, task_id: str) -> Principal | None:
+        """Whose task it is, also while it is being ended; `None` for one that does not exist."""
+        task = self._tasks.get(task_id) or self._ending.get(task_id)
+        return task.principal if task else None
 
     def named(self, task_id: str, principal: Principal) -> Task:
         """The principal's task of that id.
@@ -205,10 +211,11 @@ class TaskRegistry:
         if task.ended:
             return
         self._forget(task)
-        for owner in task.owners.values():
-            owner.close(f"task {task.id} was ended: {reason}")
-        for owner in task.owners.values():
-            await owner.closed.wait()
+        self._ending[task.id] = task
+        try:
+            await self._close(task, reason)
+        finally:
+            del self._ending[task.id]
         try:
             await self._backend.end_task(task.id)
         except SandboxError as error:
@@ -216,6 +223,12 @@ class TaskRegistry:
         await self._journal.append(
             Draft("task.ended", principal=str(task.principal), task=task.id, data={"reason": reason})
         )
+
+    async def _close(self, task: Task, reason: str) -> None:
+        for owner in task.owners.values():
+            owner.close(f"task {task.id} was ended: {reason}")
+        for owner in task.owners.values():
+            await owner.closed.wait()
 
     def _forget(self, task: Task) -> None:
         task.ended = True

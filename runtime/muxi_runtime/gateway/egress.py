@@ -1,0 +1,109 @@
+"""Decides what the sandboxes' egress proxy may connect to, and journals it: the `Gatekeeper` of the runtime.
+
+Above: the proxy of each sandbox, which asks only about what the server's profile lets through. Below: the policy and
+the journal. Whose task it is comes from the task registry, never from the sandbox.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from muxi_runtime.identity.principal import Principal
+from muxi_runtime.journal.contract import Draft, Journal
+from muxi_runtime.policy.contract import Connection, Decision, Effect, Policy
+from muxi_sandbox.egress.contract import Destination, Peer, Verdict
+
+__all__ = ["NO_TASK", "EgressGate"]
+
+logger = logging.getLogger(__name__)
+
+NO_TASK = "no-task"
+"""Stands for a rule where nobody's task asks."""
+
+BROKEN = "gate-failed"
+"""Stands for a rule where the decision itself failed."""
+
+
+def _nobody(_task: str) -> Principal | None:
+    return None
+
+
+class EgressGate:
+    """A `Gatekeeper`. Until `principal_of` is set, every connection is refused."""
+
+    def __init__(self, *, policy: Policy, journal: Journal, built_in: Callable[[str], bool]) -> None:
+        """`built_in` tells whether a server comes with this runtime."""
+        self._policy = policy
+        self._journal = journal
+        self._built_in = built_in
+        self.principal_of: Callable[[str], Principal | None] = _nobody
+        """Whose a task is; `None` for one that is no open task."""
+
+    async def decide(self, peer: Peer, destination: Destination) -> Verdict:
+        """See `Gatekeeper.decide`."""
+        try:
+            return self._decide(peer, destination)
+        except Exception as error:  # the contract: whatever goes wrong in here is a refusal
+            logger.exception("a connection could not be decided")
+            return Verdict(
+                allowed=False,
+                rule=BROKEN,
+                reason=f"The decision failed ({type(error).__name__}).",
+                remedy="See the runtime's log.",
+            )
+
+    def _decide(self, peer: Peer, destination: Destination) -> Verdict:
+        principal = self.principal_of(peer.task)
+        if principal is None:
+            return Verdict(
+                allowed=False,
+                rule=NO_TASK,
+                reason="The sandbox belongs to no open task, as while the tools of its server are listed.",
+                remedy="Connect from a tool call.",
+            )
+        request = Connection(
+            principal=principal,
+            server=peer.server,
+            host=destination.host,
+            port=destination.port,
+            task=peer.task,
+            scheme=destination.scheme,
+            built_in=self._built_in(peer.server),
+        )
+        return _verdict(self._policy.decide(request))
+
+    async def tell(self, peer: Peer, kind: str, facts: Mapping[str, Any]) -> None:
+        """See `Gatekeeper.tell`.
+
+        Raises:
+            JournalError: it could not be made durable.
+            ValueError: a kind that the journal does not know.
+        """
+        if kind == "egress.decided":
+            await self._append("egress.decided", peer, facts)
+        elif kind == "egress.closed":
+            await self._append("egress.closed", peer, facts)
+        else:
+            raise ValueError(f"{kind!r} is no event of the egress proxy")
+
+    async def _append(self, kind: str, peer: Peer, facts: Mapping[str, Any]) -> None:
+        principal = self.principal_of(peer.task)
+        data = {"server": peer.server, "sandbox": peer.sandbox, **facts}
+        await self._journal.append(
+            Draft(kind, principal=str(principal) if principal else None, task=peer.task, data=data)
+        )
+
+
+def _verdict(decision: Decision) -> Verdict:
+    if decision.effect is Effect.ASK:
+        return Verdict(
+            allowed=False,
+            rule=decision.rule,
+            reason=f"{decision.reason} A connection cannot wait for a person's answer.",
+            remedy="Permit it by a rule, or do it in a task to which the rule does not apply.",
+        )
+    return Verdict(
+        allowed=decision.effect is Effect.ALLOW, rule=decision.rule, reason=decision.reason, remedy=decision.remedy
+    )

@@ -1,0 +1,98 @@
+"""What the runtime answers a sandbox's egress proxy, and what of it is in the journal."""
+
+from __future__ import annotations
+
+import pytest
+
+from muxi_runtime.errors import JournalError
+from muxi_runtime.gateway.egress import BROKEN, NO_TASK, EgressGate
+from muxi_runtime.identity.principal import Principal
+from muxi_runtime.journal.memory import MemoryJournal
+from muxi_runtime.policy.cedar import CedarPolicy
+from muxi_runtime.policy.rules import parse_rules
+from muxi_runtime.policy.settings import PolicySettings
+from muxi_sandbox.egress.contract import Destination, Peer, Verdict
+
+ADA = Principal("ada", "k1")
+PEER = Peer(task="t-1", server="web", sandbox="c0ffee", allow=("example.com:443",))
+THERE = Destination("example.com", 443, "connect")
+PERMIT = '@id("any") permit (principal, action, resource);'
+
+
+def gate(*texts: str, journal: MemoryJournal | None = None, task: str = "t-1") -> EgressGate:
+    rules, problems = parse_rules({f"{number}.cedar": text for number, text in enumerate(texts)})
+    assert problems == []
+    policy = CedarPolicy(rules) if texts else CedarPolicy.load(PolicySettings())
+    made = EgressGate(policy=policy, journal=journal or MemoryJournal(), built_in=lambda name: name == "code")
+    made.principal_of = {task: ADA}.get
+    return made
+
+
+async def test_what_the_policy_permits_is_let_through() -> None:
+    verdict = await gate().decide(PEER, THERE)
+    assert verdict == Verdict(allowed=True, rule="hosts-of-the-profile", reason="The server's profile names this host.")
+
+
+async def test_the_policy_sees_whose_task_of_which_server_wants_where() -> None:
+    refused = (
+        '@id("no") forbid (principal == User::"ada", action == Action::"connect", resource == Host::"example.com:443")'
+        ' when { context.task == "t-1" && context.server == Server::"web" && !context.server.built_in'
+        ' && context.scheme == "connect" && context has key && context.key == "k1" };'
+    )
+    verdict = await gate(PERMIT, refused).decide(PEER, THERE)
+    assert (verdict.allowed, verdict.rule) == (False, "no")
+    assert verdict.remedy
+    assert (await gate(PERMIT, refused).decide(PEER, Destination("example.com", 80, "http"))).allowed
+
+
+async def test_a_question_is_a_refusal_that_says_why() -> None:
+    asking = '@id("ask") @decision("ask") @reason("Hm.") forbid (principal, action == Action::"connect", resource);'
+    verdict = await gate(PERMIT, asking).decide(PEER, THERE)
+    assert (verdict.allowed, verdict.rule) == (False, "ask")
+    assert "cannot wait for a person" in verdict.reason
+    assert verdict.remedy
+
+
+@pytest.mark.promise("egress-is-decided")
+async def test_a_sandbox_of_no_open_task_reaches_nothing() -> None:
+    verdict = await gate(task="t-2").decide(PEER, THERE)
+    assert (verdict.allowed, verdict.rule) == (False, NO_TASK)
+
+
+@pytest.mark.promise("egress-is-decided")
+async def test_a_decision_that_fails_is_a_refusal() -> None:
+    broken = gate()
+
+    def fail(_task: str) -> Principal:
+        raise RuntimeError("no such table")
+
+    broken.principal_of = fail
+    verdict = await broken.decide(PEER, THERE)
+    assert (verdict.allowed, verdict.rule) == (False, BROKEN)
+
+
+@pytest.mark.promise("egress-is-decided")
+async def test_each_decision_is_in_the_journal_with_its_principal() -> None:
+    journal = MemoryJournal()
+    async with journal:
+        await gate(journal=journal).tell(PEER, "egress.decided", {"host": "example.com", "port": 443, "rule": "r"})
+    (event,) = journal.events
+    assert (event.kind, event.principal, event.task) == ("egress.decided", "ada/k1", "t-1")
+    assert event.data == {
+        "server": "web",
+        "sandbox": "c0ffee",
+        "host": "example.com",
+        "port": 443,
+        "rule": "r",
+    }
+
+
+@pytest.mark.promise("egress-is-decided")
+async def test_what_cannot_be_journalled_is_an_error() -> None:
+    with pytest.raises(JournalError):
+        await gate(journal=MemoryJournal()).tell(PEER, "egress.decided", {})
+
+
+async def test_an_event_that_the_journal_does_not_know_is_an_error() -> None:
+    with pytest.raises(ValueError, match="no event"):
+        await gate().tell(PEER, "egress.other", {})
