@@ -33,8 +33,8 @@ __all__ = ["ContainerSandbox"]
 log = logging.getLogger(__name__)
 
 STDERR_IN_ERROR = 4096
-INIT_COMPLAINS = "[FATAL tini"
-"""What the engine's init says when it cannot execute the command; it ends with 126 or 127 then."""
+COMPLAINTS = ("[FATAL tini", "[FATAL forward]")
+"""What the engine's init and the forwarder say when they cannot execute the command; they end with 126 or 127 then."""
 NOT_EXECUTED = (126, 127)
 
 
@@ -123,7 +123,7 @@ class ContainerSandbox:
     def _died(self, state: ContainerState) -> SandboxError:
         stderr = self.stream.stderr_tail(STDERR_IN_ERROR)
         server = self.stream.spec.server
-        if state.exit_code in NOT_EXECUTED and not self.stream.spoke and INIT_COMPLAINS in stderr:
+        if state.exit_code in NOT_EXECUTED and not self.stream.spoke and any(said in stderr for said in COMPLAINTS):
             return StartFailedError(
                 f"The command of server {server!r} could not be executed: {stderr.strip()}. "
                 "Check `command` in its manifest and what its image holds.",

@@ -1,0 +1,202 @@
+"""What the forwarder makes of a sandbox that names hosts, before anybody listens at the other end."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+import docker
+import pytest
+from attack import attacker
+
+from muxi_sandbox.contract import Sandbox
+from muxi_sandbox.docker.backend import DockerBackend
+from muxi_sandbox.docker.forwarding import PROXY_VARIABLES, command_of, forwarded
+from muxi_sandbox.docker.images import ImageStore
+from muxi_sandbox.docker.settings import EngineSettings
+from muxi_sandbox.errors import ImageMissingError, SandboxDiedError, SpecRefusedError, StartFailedError
+
+pytestmark = pytest.mark.timeout(120)
+
+NETWORK = ("example.com:443",)
+Running = Callable[..., AbstractAsyncContextManager[Sandbox]]
+
+OTHERS = """
+    def status(pid):
+        return dict(line.split(":\\t", 1) for line in read(f"/proc/{pid}/status").splitlines() if ":\\t" in line)
+    every = {int(pid): status(pid) for pid in os.listdir("/proc") if pid.isdigit()}
+    forwarders = [pid for pid, facts in every.items() if facts["Name"] == "muxi-forward"]
+"""
+
+
+@pytest.fixture
+async def running(engine_socket: Path, python_image: str) -> AsyncIterator[Running]:
+    """Runs a script in a sandbox that names hosts; the forwarder's image is built if need be."""
+    settings = EngineSettings(socket=engine_socket)
+    async with ImageStore(settings) as images:
+        await images.ensure("forwarder", print)
+    async with DockerBackend(settings, f"fwd-{uuid4().hex[:8]}") as backend:
+
+        @asynccontextmanager
+        async def run(script: str, **changes: Any) -> AsyncIterator[Sandbox]:
+            options = {"image": python_image, "network": NETWORK, **changes}
+            async with backend.lease(attacker(options.pop("image"), script, **options)) as lease:
+                yield lease.sandbox
+
+        yield run
+
+
+@pytest.fixture
+def client(engine_socket: Path):
+    with docker.APIClient(base_url=f"unix://{engine_socket}", version="auto") as client:
+        yield client
+
+
+@pytest.mark.parametrize("init", [True, False])
+async def test_the_command_is_what_it_would_be_without_the_forwarder(running: Running, *, init: bool) -> None:
+    script = (
+        OTHERS
+        + """
+    here = every[os.getpid()]
+    children = [pid for pid, facts in every.items() if int(facts["PPid"]) == os.getpid() and pid not in forwarders]
+    say([os.getpid(), int(here["PPid"]), children, sorted(os.listdir("/proc/self/fd")), len(forwarders)])
+    """
+    )
+    async with running(script, init=init) as sandbox:
+        pid, parent, children, descriptors, forwarders = json.loads(await sandbox.receive())
+    assert (pid == 1) is not init
+    assert parent == (1 if init else 0)
+    assert (children, forwarders) == ([], 1)
+    assert descriptors == ["0", "1", "2", "3"]  # the last one reads this list
+
+
+async def test_a_client_is_told_that_there_is_no_proxy(running: Running) -> None:
+    script = """
+        import urllib.error, urllib.request
+        try:
+            urllib.request.urlopen("http://example.com/")
+        except urllib.error.HTTPError as error:
+            say([error.code, error.read().decode(), dict(error.headers)["Connection"]])
+    """
+    async with running(script) as sandbox:
+        code, text, connection = json.loads(await sandbox.receive())
+    assert (code, connection) == (502, "close")
+    assert "no way out" in text
+    assert text.endswith(".\n")
+
+
+async def test_many_clients_that_never_hang_up_do_not_close_the_way_to_others(running: Running) -> None:
+    script = """
+        kept = []
+        for _ in range(300):
+            one = socket.create_connection(("127.0.0.1", 3128), timeout=10)
+            one.sendall(b"CONNECT example.com:443 HTTP/1.1\\r\\n\\r\\n")
+            kept.append((one, one.recv(12)))
+        say(sorted({answer.decode() for _, answer in kept}))
+    """
+    async with running(script) as sandbox:
+        assert json.loads(await sandbox.receive()) == ["HTTP/1.1 502"]
+
+
+async def test_it_is_small(running: Running) -> None:
+    script = (
+        OTHERS
+        + """
+    facts = every[forwarders[0]]
+    say([int(facts[name].split()[0]) for name in ("RssAnon", "RssFile", "RssShmem", "VmPTE")])
+    """
+    )
+    async with running(script) as sandbox:
+        kib = json.loads(await sandbox.receive())
+    assert sum(kib) < 512
+
+
+async def test_the_variables_lead_clients_there_unless_the_manifest_says_otherwise(running: Running) -> None:
+    script = "say({k: v for k, v in os.environ.items() if 'proxy' in k.lower()})"
+    async with running(script, environment={"https_proxy": "http://127.0.0.1:9"}) as sandbox:
+        found = json.loads(await sandbox.receive())
+    assert found == {
+        **{k: v for k, v in PROXY_VARIABLES.items() if "proxy" in k.lower()},
+        "https_proxy": "http://127.0.0.1:9",
+    }
+
+
+async def test_a_sandbox_that_names_no_hosts_gets_nothing_of_this(running: Running) -> None:
+    script = (
+        OTHERS
+        + """
+    mine = [k for k in os.environ if "proxy" in k.lower()]
+    mounts = [line.split()[4] for line in read("/proc/self/mountinfo").splitlines() if "muxi" in line.split()[4]]
+    say([forwarders, mine, mounts, tried(lambda: socket.create_connection(("127.0.0.1", 3128)))])
+    """
+    )
+    async with running(script, network=()) as sandbox:
+        assert json.loads(await sandbox.receive()) == [[], [], [], "ECONNREFUSED"]
+
+
+@pytest.mark.parametrize("init", [True, False])
+async def test_a_command_that_is_not_there_is_told(running: Running, *, init: bool) -> None:
+    async with running("", init=init, command=("/no/such/program",)) as sandbox:
+        with pytest.raises(StartFailedError, match="/no/such/program"):
+            await sandbox.receive()
+
+
+async def test_an_image_of_another_s_runs_its_own_command(
+    running: Running, client: docker.APIClient, python_image: str
+) -> None:
+    tag = f"muxi-test-{uuid4().hex[:12]}:1"
+    base = client.create_container(python_image, ["true"], entrypoint=["/bin/echo", "from", "the image"])
+    try:
+        client.commit(base, *tag.split(":"))
+        async with running("", image=tag, command=()) as sandbox:
+            assert await sandbox.receive() == b"from the image true"
+            with pytest.raises(SandboxDiedError):
+                await sandbox.receive()
+    finally:
+        client.remove_container(base)
+        client.remove_image(tag)
+
+
+async def test_an_image_that_is_not_here_is_told(running: Running) -> None:
+    with pytest.raises(ImageMissingError):
+        async with running("", image="muxi-test-none:1", command=()):
+            pass
+
+
+def test_an_image_without_a_command_is_refused() -> None:
+    spec = attacker("i", "").model_copy(update={"command": ()})
+    with pytest.raises(SpecRefusedError, match="command"):
+        command_of({"Config": {"Entrypoint": None, "Cmd": None}}, spec)
+    assert command_of({"Config": {"Entrypoint": ["a"], "Cmd": ["b"]}}, spec) == ("a", "b")
+    assert forwarded(spec, ("a",)).command[-2:] == ("--", "a")
+
+
+async def test_nothing_is_left_on_the_engine(running: Running, client: docker.APIClient) -> None:
+    async with running("say(1)") as sandbox:
+        await sandbox.receive()
+        assert any("-fill" in name for name in names(client)) is False
+
+
+async def test_the_volume_goes_with_the_runtime(
+    engine_socket: Path, python_image: str, client: docker.APIClient
+) -> None:
+    installation = f"fwd-{uuid4().hex[:8]}"
+
+    def volumes() -> list[str]:
+        found = client.volumes(filters={"label": f"muxi.forwarder={installation}"})["Volumes"] or []
+        return [volume["Name"] for volume in found]
+
+    async with DockerBackend(EngineSettings(socket=engine_socket), installation) as backend:
+        async with backend.lease(attacker(python_image, "say(1)", network=NETWORK)):
+            assert len(volumes()) == 1
+        assert await backend.reap() == 0
+        assert len(volumes()) == 1
+    assert volumes() == []
+
+
+def names(client: docker.APIClient) -> list[str]:
+    return [name for container in client.containers(all=True) for name in container["Names"]]
