@@ -28,7 +28,8 @@ _START_SECONDS = 10.0
 _END_SECONDS = 10.0
 _PASSED_ON = (
     *("TZ", "MPLCONFIGDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
-    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+    *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "NODE_USE_ENV_PROXY"),
+    "NODE_OPTIONS",  # the image's own: it makes fetch follow the proxies
 )
 
 
