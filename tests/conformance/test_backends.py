@@ -32,6 +32,22 @@ def docker(engine_socket: Path, python_image: str) -> Subject:
     return Subject(lambda installation: DockerBackend(settings, installation), python_image, guest_command())
 
 
+@pytest.fixture
+def in_memory_without_mounts() -> Subject:
+    engine = FakeEngine()
+
+    def connect(installation: str) -> FakeBackend:
+        return FakeBackend({"guest": fake_guest}, engine=engine, installation=installation, can_mount=False)
+
+    return Subject(connect, "guest", ("guest",))
+
+
+@pytest.fixture
+def docker_without_mounts(engine_socket: Path, python_image: str) -> Subject:
+    settings = EngineSettings(socket=engine_socket, mounts=False)
+    return Subject(lambda installation: DockerBackend(settings, installation), python_image, guest_command())
+
+
 @pytest.mark.parametrize("check", sorted(CHECKS))
 async def test_in_memory_backend_conforms(check: str, in_memory: Subject) -> None:
     await run(check, in_memory)
@@ -40,3 +56,15 @@ async def test_in_memory_backend_conforms(check: str, in_memory: Subject) -> Non
 @pytest.mark.parametrize("check", sorted(CHECKS))
 async def test_docker_backend_conforms(check: str, docker: Subject) -> None:
     await run(check, docker)
+
+
+@pytest.mark.parametrize("check", sorted(name for name, one in CHECKS.items() if one.__module__.endswith("claims")))
+async def test_in_memory_backend_conforms_without_mounts(check: str, in_memory_without_mounts: Subject) -> None:
+    await run(check, in_memory_without_mounts)
+
+
+@pytest.mark.parametrize(
+    "check", sorted(name for name, one in CHECKS.items() if one.__module__.endswith(("claims", "workspaces", "leases")))
+)
+async def test_docker_backend_conforms_without_mounts(check: str, docker_without_mounts: Subject) -> None:
+    await run(check, docker_without_mounts)

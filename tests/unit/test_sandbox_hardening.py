@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +14,9 @@ from muxi_sandbox.docker.hardening import (
     create_options,
     labels_of,
     missing_defences,
+    run_mount,
+    slot_mount,
+    volume_mount,
     workspace_options,
 )
 from muxi_sandbox.docker.seccomp import seccomp_profile
@@ -22,9 +26,9 @@ MIB = 2**20
 LIMITS = Limits(cpus=0.5, memory_mib=100, pids=40, open_files=200, tmp_mib=8, shm_mib=4, workspace_mib=32)
 
 
-def options(volume: str | None = None, **changes: Any) -> dict[str, Any]:
+def options(*mounts: dict[str, Any], **changes: Any) -> dict[str, Any]:
     spec = Spec(task="t", server="s", image="i", limits=LIMITS, **changes)
-    return create_options(spec, seccomp="{}", labels=labels_of("home", "t", "s"), volume=volume)
+    return create_options(spec, seccomp="{}", labels=labels_of("home", "t", "s"), mounts=mounts)
 
 
 @pytest.mark.parametrize(
@@ -35,7 +39,7 @@ def options(volume: str | None = None, **changes: Any) -> dict[str, Any]:
         ("Healthcheck", {"Test": ["NONE"]}),
         ("Tty", False),
         ("OpenStdin", True),
-        ("StdinOnce", True),
+        ("StdinOnce", False),
         ("Hostname", "sandbox"),
     ],
 )
@@ -99,17 +103,33 @@ def test_a_program_that_is_its_own_init_gets_no_other() -> None:
     assert options(init=False)["HostConfig"]["Init"] is False
 
 
-def test_the_workspace_is_the_only_mount() -> None:
+def test_a_volume_is_mounted_as_the_profile_says() -> None:
     mount = {"Type": "volume", "Source": "vol", "Target": "/workspace", "VolumeOptions": {"NoCopy": True}}
-    assert options("vol", workspace=WorkspaceAccess.WRITE)["HostConfig"]["Mounts"] == [mount]
-    assert options("vol", workspace=WorkspaceAccess.READ)["HostConfig"]["Mounts"] == [{**mount, "ReadOnly": True}]
+    assert volume_mount("vol", read_only=False) == mount
+    assert volume_mount("vol", read_only=True) == {**mount, "ReadOnly": True}
+
+
+def test_a_slot_takes_over_what_the_host_mounts_and_gives_nothing_back() -> None:
+    mount = slot_mount(Path("/slots/a/workspace"), read_only=True)
+    assert mount["ReadOnly"] is True
+    assert mount["BindOptions"] == {"Propagation": "rslave"}
+
+
+def test_the_folder_of_the_socket_is_read_only() -> None:
+    assert run_mount(Path("/slots/a/run"))["ReadOnly"] is True
+
+
+@pytest.mark.parametrize("mounts", [[], [run_mount(Path("/slots/a/run"))]])
+def test_only_a_sandbox_with_a_workspace_starts_in_it(mounts: list[dict[str, Any]]) -> None:
+    assert "WorkingDir" not in options(*mounts)
+    assert options(*mounts, slot_mount(Path("/slots/a"), read_only=True))["WorkingDir"] == "/workspace"
 
 
 def test_the_workspace_is_limited_memory_of_nobody() -> None:
     assert workspace_options(LIMITS) == {
         "type": "tmpfs",
         "device": "tmpfs",
-        "o": "size=32m,nr_inodes=20000,nosuid,nodev,mode=0700,uid=65534,gid=65534",
+        "o": "nosuid,nodev,size=32m,nr_inodes=20000,mode=0700,uid=65534,gid=65534",
     }
 
 
@@ -126,7 +146,7 @@ def test_labels_say_whose_it_is() -> None:
 def test_the_spec_s_runtime_goes_before_the_setting() -> None:
     spec = Spec(task="t", server="s", image="i", runtime="own")
     for wanted, given in (("own", spec), ("set", spec.model_copy(update={"runtime": None}))):
-        made = create_options(given, seccomp="{}", labels={}, volume=None, runtime="set")
+        made = create_options(given, seccomp="{}", labels={}, runtime="set")
         assert made["HostConfig"]["Runtime"] == wanted
     assert "Runtime" not in options()["HostConfig"]
 
@@ -135,13 +155,32 @@ def inspected(asked: dict[str, Any]) -> dict[str, Any]:
     masked = ["/proc/acpi", "/proc/kcore", "/proc/keys", "/proc/timer_list", "/sys/firmware", "/proc/more"]
     read_only = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"]
     host = {**copy.deepcopy(asked["HostConfig"]), "MaskedPaths": masked, "ReadonlyPaths": read_only}
-    mounts = [{"Destination": mount["Target"]} for mount in asked["HostConfig"]["Mounts"]]
+    mounts = [
+        {
+            "Destination": mount["Target"],
+            "Source": mount["Source"],
+            "RW": not mount.get("ReadOnly", False),
+            "Propagation": mount.get("BindOptions", {}).get("Propagation", ""),
+        }
+        for mount in asked["HostConfig"]["Mounts"]
+    ]
     return {"Config": copy.deepcopy(asked), "HostConfig": host, "Mounts": mounts}
 
 
 def test_an_engine_that_did_as_asked_misses_nothing() -> None:
-    asked = options("vol", workspace=WorkspaceAccess.WRITE)
+    asked = options(slot_mount(Path("/slots/a/w"), read_only=True), run_mount(Path("/slots/a/run")))
     assert missing_defences(asked, inspected(asked)) == []
+    asked = options(volume_mount("vol", read_only=False), workspace=WorkspaceAccess.WRITE)
+    assert missing_defences(asked, inspected(asked)) == []
+
+
+@pytest.mark.promise("fail-closed")
+@pytest.mark.parametrize(("name", "value"), [("RW", True), ("Source", "/etc"), ("Propagation", "rshared")])
+def test_a_mount_that_was_made_otherwise_is_noticed(name: str, value: object) -> None:
+    asked = options(slot_mount(Path("/slots/a/w"), read_only=True))
+    answer = inspected(asked)
+    answer["Mounts"][0][name] = value
+    assert missing_defences(asked, answer) == ["the mount /workspace"]
 
 
 @pytest.mark.promise("fail-closed")

@@ -1,8 +1,11 @@
-"""Leases on a Docker engine.
+"""Sandboxes on a Docker engine.
 
-    lease(spec) ─▶ the task's workspace volume ─▶ create ─▶ attach ─▶ inspect ─▶ start ─▶ the block ─▶ kill and remove
+    lease(spec)   ─▶ slot ─▶ create ─▶ attach ─▶ inspect ─▶ claim ─▶ start ─▶ the block ─▶ kill and remove
+    prepare(spec) ─▶ slot ─▶ create ─▶ attach ─▶ inspect ─▶ start ─▶ the block, in it perhaps a claim ─▶ kill and remove
 
 Attached before started, so that no output is lost; inspected before started, so that nothing runs without its defences.
+A claim mounts the task's workspace into the slot and opens the way out. Where the host may not mount, a workspace is a
+volume of the engine's, which a container can only have from the start.
 """
 
 from __future__ import annotations
@@ -11,37 +14,56 @@ import logging
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from muxi_sandbox.contract import BackendHealth, Lease
+from muxi_sandbox.contract import BackendHealth, Lease, WorkspaceAccess
 from muxi_sandbox.docker.attach import attach
 from muxi_sandbox.docker.engine import Engine
 from muxi_sandbox.docker.forwarding import Forwarder
-from muxi_sandbox.docker.hardening import alarming, create_options, labels_of, missing_defences
+from muxi_sandbox.docker.hardening import (
+    alarming,
+    create_options,
+    labels_of,
+    missing_defences,
+    run_mount,
+    slot_mount,
+    volume_mount,
+)
 from muxi_sandbox.docker.health import examine
+from muxi_sandbox.docker.host_workspaces import HostWorkspaces
+from muxi_sandbox.docker.prepared import PreparedContainer
 from muxi_sandbox.docker.reaper import reap
 from muxi_sandbox.docker.sandbox import ContainerSandbox
 from muxi_sandbox.docker.seccomp import seccomp_profile
+from muxi_sandbox.docker.slots import RunFolder, UnseenSlotError
+from muxi_sandbox.docker.volume_workspaces import VolumeWorkspaces
 from muxi_sandbox.docker.watch import EngineWatch
-from muxi_sandbox.docker.workspaces import Workspaces
+from muxi_sandbox.docker.way_out import WayOut
+from muxi_sandbox.egress.contract import ClosedEgress
 from muxi_sandbox.errors import SandboxError, SpecRefusedError, StartFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Awaitable, Callable
     from types import TracebackType
     from typing import Self
 
     from anyio.abc import TaskGroup
 
-    from muxi_sandbox.contract import Spec
+    from muxi_sandbox.contract import Prepared, Spec
     from muxi_sandbox.docker.engine import Json
     from muxi_sandbox.docker.settings import EngineSettings
+    from muxi_sandbox.docker.slots import Slot
+    from muxi_sandbox.egress.contract import Egress, Peer
 
 __all__ = ["DockerBackend"]
 
 log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+NOT_SEEN = "bind source path does not exist"
+"""Of the engine's answer where it runs in another mount namespace or on another machine."""
 
 
 class DockerBackend:
@@ -53,14 +75,18 @@ class DockerBackend:
     Args:
         settings: which engine.
         installation: tells this installation's containers from others' on the same engine; letters, digits, `-`.
+        egress: gives sandboxes that name hosts their way out; without it they are refused.
     """
 
-    def __init__(self, settings: EngineSettings, installation: str) -> None:
+    def __init__(self, settings: EngineSettings, installation: str, *, egress: Egress | None = None) -> None:
         self._settings = settings
         self._installation = installation
         self._engine = Engine(settings)
         self._watch = EngineWatch(settings.socket, self._sweep_soon)
-        self._workspaces = Workspaces(self._engine, installation)
+        self._run = RunFolder(settings.run_folder, installation)
+        self._workspaces = HostWorkspaces(self._run)
+        self._volumes = VolumeWorkspaces(self._engine, installation)
+        self._egress = egress or ClosedEgress()
         self._forwarder = Forwarder(self._engine, settings, installation)
         self._held: set[str] = set()
         """Names of containers that a lease holds or is about to."""
@@ -70,6 +96,7 @@ class DockerBackend:
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
+        self._run.open(may_mount=self._settings.mounts)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
         self._tasks.start_soon(self._watch.run)
@@ -85,6 +112,7 @@ class DockerBackend:
             # Without the block's own exception, which would come out wrapped in a group.
             await self._tasks.__aexit__(None, None, None)
         finally:
+            self._run.close()
             await self._engine.close()
 
     async def _end_everything(self) -> None:
@@ -92,7 +120,7 @@ class DockerBackend:
             for name in list(self._open):
                 group.start_soon(self._end, name)
         async with anyio.create_task_group() as group:
-            for task in self._workspaces.tasks:
+            for task in {*self._workspaces.tasks, *self._volumes.tasks}:
                 group.start_soon(self._end_quietly, task)
         await self._forwarder.close()
 
@@ -105,54 +133,127 @@ class DockerBackend:
     @asynccontextmanager
     async def lease(self, spec: Spec) -> AsyncIterator[Lease]:
         """See `contract.Backend.lease`."""
+        if spec.task is None:
+            raise ValueError("a lease is for a task: the spec names none")
+        async with self._sandbox() as name:
+            opened = await self._in_time(spec, partial(self._lease, name, spec, spec.task))
+            yield opened
+
+    @asynccontextmanager
+    async def prepare(self, spec: Spec) -> AsyncIterator[Prepared]:
+        """See `contract.Backend.prepare`."""
+        async with self._sandbox() as name:
+            yield await self._in_time(spec, partial(self._prepare, name, spec.model_copy(update={"task": None})))
+
+    def can_prepare(self, spec: Spec) -> bool:
+        """See `contract.Backend.can_prepare`."""
+        return spec.workspace is WorkspaceAccess.NONE or self._run.can_mount
+
+    @asynccontextmanager
+    async def _sandbox(self) -> AsyncIterator[str]:
+        """The name of a container to be, known to the reaper; what its set-up puts into `_open` ends with it."""
         name = f"muxi-{self._installation}-{secrets.token_hex(8)}"
+        self._open[name] = AsyncExitStack()
+        self._held.add(name)
+        self._open[name].callback(self._held.discard, name)
         try:
-            yield await self._begin(name, spec)
+            yield name
         finally:
             await self._end(name)
 
-    async def _begin(self, name: str, spec: Spec) -> Lease:
-        ending = self._open[name] = AsyncExitStack()
-        self._held.add(name)
-        ending.callback(self._held.discard, name)
+    async def _in_time(self, spec: Spec, open_it: Callable[[], Awaitable[T]]) -> T:
         try:
             with anyio.fail_after(spec.limits.start_seconds):
-                return await self._set_up(name, spec, ending)
+                await self._watch.ready(self._settings.restart_grace_seconds)
+                try:
+                    return await open_it()
+                except UnseenSlotError as error:
+                    self._run.forbid(str(error))
+                    log.warning("nothing is mounted from now on: %s", error)
+                    return await open_it()
         except TimeoutError:
             raise StartFailedError(
                 f"The sandbox of server {spec.server!r} was not up within {spec.limits.start_seconds:g} s. The machine "
                 "may be overloaded; or raise the server's limit start_seconds."
             ) from None
 
-    async def _set_up(self, name: str, spec: Spec, ending: AsyncExitStack) -> Lease:
-        await self._watch.ready(self._settings.restart_grace_seconds)
-        volume = await self._workspaces.volume(spec)
-        fitted, mounts = await self._forwarder.fit(spec)
+    async def _lease(self, name: str, spec: Spec, task: str) -> Lease:
+        unclaimed = spec.model_copy(update={"task": None})
+        if spec.workspace is WorkspaceAccess.NONE or self._run.can_mount:
+            is_writable = spec.workspace is WorkspaceAccess.WRITE
+            prepared = await self._create(name, unclaimed, task, self._slot(name, spec), read_only=not is_writable)
+            # Before the start: the program's working folder is the workspace.
+            lease = await prepared.claim(task)
+            await self._engine.start(prepared.sandbox.id)
+            return lease
+        return await self._lease_with_volume(name, unclaimed, task)
+
+    async def _lease_with_volume(self, name: str, spec: Spec, task: str) -> Lease:
+        volume = await self._volumes.volume(task, spec.limits)
+        prepared = await self._create(name, spec, task, self._slot(name, spec), volume=volume)
+        stopped = partial(self._volumes.stopped, task, name)
+        self._open[name].callback(stopped)
+        holders = self._volumes.holders(task)
+        lease = await prepared.claim(task)
+        await self._engine.start(prepared.sandbox.id)
+        self._volumes.started(task, name)
+        return Lease(lease.sandbox, workspace_is_new=not (holders & self._volumes.holders(task)))
+
+    async def _prepare(self, name: str, spec: Spec) -> Prepared:
+        if not self.can_prepare(spec):
+            raise SpecRefusedError(
+                f"A sandbox of server {spec.server!r} cannot be made ahead of its task: this host may not mount its "
+                f"workspace later ({self._run.why_not}). See `muxi-runtime doctor`."
+            )
+        prepared = await self._create(name, spec, "", self._slot(name, spec))
+        await self._engine.start(prepared.sandbox.id)
+        return prepared
+
+    def _slot(self, name: str, spec: Spec) -> Slot | None:
+        """A slot if the spec needs one, gone with the container."""
+        if spec.workspace is WorkspaceAccess.NONE and not spec.network:
+            return None
+        slot = self._run.slot(name)
+        self._open[name].callback(slot.remove)
+        return slot
+
+    async def _create(
+        self, name: str, spec: Spec, task: str, slot: Slot | None, *, volume: str | None = None, read_only: bool = True
+    ) -> PreparedContainer:
+        """Everything up to the start. `read_only` is for the place of the workspace, if that is not a volume."""
+        ending = self._open[name]
+        fitted, forwarder = await self._forwarder.fit(spec)
         options = create_options(
             fitted,
             seccomp=seccomp_profile(spec.seccomp),
-            labels=labels_of(self._installation, spec.task, spec.server),
-            volume=volume,
+            labels=labels_of(self._installation, task, spec.server),
+            mounts=[*_mounts(spec, slot, volume, read_only=read_only), *forwarder],
             runtime=self._settings.runtime,
-            mounts=mounts,
         )
         ending.push_async_callback(self._remove, name)
-        container, warnings = await self._engine.create(name, options)
+        container, warnings = await self._create_seen(name, options)
         attachment = await attach(self._settings.socket, container)
         ending.callback(attachment.close)
         await self._prove(container, options, alarming(warnings))
         sandbox = ContainerSandbox(
             container, spec, attachment, engine=self._engine, watch=self._watch, settings=self._settings
         )
-        stopped = partial(self._workspaces.stopped, spec.task, name)
-        ending.callback(stopped)
-        self._tasks.start_soon(sandbox.pump, stopped)
+        self._tasks.start_soon(sandbox.pump, partial(self._volumes.stopped, task, name))
         ending.push_async_callback(sandbox.close)
-        holders = self._workspaces.holders(spec.task)
-        await self._engine.start(container)
-        self._workspaces.started(spec.task, name)
-        is_new = volume is not None and not (holders & self._workspaces.holders(spec.task))
-        return Lease(sandbox.stream, workspace_is_new=is_new)
+        return PreparedContainer(sandbox.stream, slot, self._workspaces, partial(self._serve, ending))
+
+    async def _create_seen(self, name: str, options: Json) -> tuple[str, list[str]]:
+        try:
+            return await self._engine.create(name, options)
+        except SpecRefusedError as error:
+            if self._run.can_mount and NOT_SEEN in str(error):
+                raise UnseenSlotError(f"the engine does not see {self._run.folder}") from error
+            raise
+
+    async def _serve(self, ending: AsyncExitStack, slot: Slot, peer: Peer) -> None:
+        way_out = WayOut(self._egress, slot.socket, peer)
+        await self._tasks.start(way_out.run)
+        ending.push_async_callback(way_out.close)
 
     async def _prove(self, container: str, options: Json, warnings: list[str]) -> None:
         missing = warnings + missing_defences(options, await self._engine.inspect(container))
@@ -185,12 +286,27 @@ class DockerBackend:
 
     async def end_task(self, task: str) -> None:
         """See `contract.Backend.end_task`."""
-        await self._workspaces.end(task)
+        self._workspaces.end(task)
+        await self._volumes.end(task)
 
     async def reap(self) -> int:
         """See `contract.Backend.reap`."""
-        return await reap(self._engine, self._installation, lambda: self._held, lambda: self._workspaces.volumes)
+        count = await reap(self._engine, self._installation, lambda: self._held, lambda: self._volumes.volumes)
+        for slot in self._run.leftover_slots(self._held):
+            slot.remove()
+        return count + self._workspaces.reap()
 
     async def health(self) -> BackendHealth:
         """See `contract.Backend.health`."""
         return await examine(self._engine, self._settings)
+
+
+def _mounts(spec: Spec, slot: Slot | None, volume: str | None, *, read_only: bool) -> list[Json]:
+    mounts: list[Json] = []
+    if volume is not None:
+        mounts.append(volume_mount(volume, read_only=spec.workspace is not WorkspaceAccess.WRITE))
+    elif slot is not None and spec.workspace is not WorkspaceAccess.NONE:
+        mounts.append(slot_mount(slot.workspace, read_only=read_only))
+    if slot is not None and spec.network:
+        mounts.append(run_mount(slot.run))
+    return mounts

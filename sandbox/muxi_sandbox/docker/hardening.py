@@ -8,18 +8,31 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from muxi_sandbox.contract import WorkspaceAccess
-
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from pathlib import Path
 
     from muxi_sandbox.contract import Limits, Spec
 
-__all__ = ["NOBODY", "WORKSPACE", "alarming", "create_options", "labels_of", "missing_defences", "workspace_options"]
+__all__ = [
+    "NOBODY",
+    "RUN",
+    "WORKSPACE",
+    "alarming",
+    "create_options",
+    "labels_of",
+    "missing_defences",
+    "run_mount",
+    "slot_mount",
+    "volume_mount",
+    "workspace_flags",
+    "workspace_options",
+]
 
 MIB = 2**20
 NOBODY = 65534
 WORKSPACE = "/workspace"
+RUN = "/run/muxi"
 TMP = "/tmp"  # noqa: S108  # nosec B108  # a path inside the sandbox, a tmpfs of its own
 
 # What every supported engine masks by itself. Asked for by asking for nothing; looked for in its answer.
@@ -44,9 +57,8 @@ def create_options(
     *,
     seccomp: str,
     labels: Mapping[str, str],
-    volume: str | None,
-    runtime: str | None = None,
     mounts: Sequence[Mapping[str, Any]] = (),
+    runtime: str | None = None,
 ) -> dict[str, Any]:
     """The body of the engine's "create a container", API 1.41 or newer.
 
@@ -54,9 +66,8 @@ def create_options(
         spec: what is to run.
         seccomp: the text of the profile, JSON.
         labels: see `labels_of`.
-        volume: the task's workspace; `None` exactly if the spec asks for no access.
+        mounts: in the engine's form: of the functions below, or of the backend's own.
         runtime: the engine runtime where the spec names none.
-        mounts: of the backend's own, in the engine's form, besides the workspace.
     """
     options: dict[str, Any] = {
         "Image": spec.image,
@@ -71,16 +82,17 @@ def create_options(
         "Labels": dict(labels),
         "Tty": False,
         "OpenStdin": True,
-        # A host that dies closes the connection, and with it the program's standard input.
-        "StdinOnce": True,
+        # A kept sandbox is attached to again by the next runtime. Ending what a dead host left is the reaper's work:
+        # a hostile program would not have ended for a closed stream.
+        "StdinOnce": False,
         "AttachStdin": True,
         "AttachStdout": True,
         "AttachStderr": True,
-        "HostConfig": _host_config(spec, seccomp, [*_mounts(spec, volume), *mounts], spec.runtime or runtime),
+        "HostConfig": _host_config(spec, seccomp, mounts, spec.runtime or runtime),
     }
     if spec.command:
         options["Entrypoint"] = list(spec.command)
-    if volume is not None:
+    if any(mount["Target"] == WORKSPACE for mount in mounts):
         options["WorkingDir"] = WORKSPACE
     return options
 
@@ -125,18 +137,36 @@ def _resources(limits: Limits) -> dict[str, Any]:
     }
 
 
-def _mounts(spec: Spec, volume: str | None) -> list[dict[str, Any]]:
-    if volume is None:
-        return []
+def volume_mount(volume: str, *, read_only: bool) -> dict[str, Any]:
+    """The task's workspace as a volume of the engine's."""
     mount = {"Type": "volume", "Source": volume, "Target": WORKSPACE, "VolumeOptions": {"NoCopy": True}}
     # The engine's answer leaves false values out.
-    return [mount if spec.workspace is WorkspaceAccess.WRITE else {**mount, "ReadOnly": True}]
+    return {**mount, "ReadOnly": True} if read_only else mount
+
+
+def slot_mount(folder: Path, *, read_only: bool) -> dict[str, Any]:
+    """The place where the task's workspace is, or will appear: a slave of the host's, which only takes over.
+
+    What appears later has its own flags: an empty place is read-only, a workspace in it need not be.
+    """
+    mount = {"Type": "bind", "Source": str(folder), "Target": WORKSPACE, "BindOptions": {"Propagation": "rslave"}}
+    return {**mount, "ReadOnly": True} if read_only else mount
+
+
+def run_mount(folder: Path) -> dict[str, Any]:
+    """The folder of the egress socket. Connecting to a socket writes nothing, so read-only is enough."""
+    options = {"Propagation": "rprivate"}
+    return {"Type": "bind", "Source": str(folder), "Target": RUN, "ReadOnly": True, "BindOptions": options}
 
 
 def workspace_options(limits: Limits) -> dict[str, str]:
     """Options of the `local` volume driver for a task's workspace: memory, counted in the sandbox that fills it."""
-    flags = f"size={limits.workspace_mib}m,nr_inodes={limits.workspace_inodes},nosuid,nodev"
-    return {"type": "tmpfs", "device": "tmpfs", "o": f"{flags},mode=0700,uid={NOBODY},gid={NOBODY}"}
+    return {"type": "tmpfs", "device": "tmpfs", "o": f"nosuid,nodev,{workspace_flags(limits)}"}
+
+
+def workspace_flags(limits: Limits) -> str:
+    """Options of tmpfs(5) for a task's workspace; `nosuid` and `nodev` are flags of the mount."""
+    return f"size={limits.workspace_mib}m,nr_inodes={limits.workspace_inodes},mode=0700,uid={NOBODY},gid={NOBODY}"
 
 
 def alarming(warnings: Sequence[str]) -> list[str]:
@@ -159,7 +189,23 @@ def missing_defences(asked: Mapping[str, Any], inspected: Mapping[str, Any]) -> 
     # A volume that the image declares would be a place on the host's disk without a limit.
     expected = {mount["Target"] for mount in asked["HostConfig"]["Mounts"]}
     extra = {mount["Destination"] for mount in inspected["Mounts"]} - expected
-    return missing + [f"the image's own volume {path}" for path in sorted(extra)]
+    missing += [f"the image's own volume {path}" for path in sorted(extra)]
+    return missing + _missing_mounts(asked["HostConfig"]["Mounts"], inspected["Mounts"])
+
+
+def _missing_mounts(asked: Sequence[Mapping[str, Any]], inspected: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Targets of our mounts that the engine would make otherwise."""
+    made = {mount["Destination"]: mount for mount in inspected}
+    missing = []
+    for mount in asked:
+        found = made.get(mount["Target"], {})
+        same = found.get("RW") is not mount.get("ReadOnly", False)
+        if mount["Type"] == "bind":
+            same = same and found.get("Source") == mount["Source"]
+            same = same and found.get("Propagation") == mount["BindOptions"]["Propagation"]
+        if not same:
+            missing.append(f"the mount {mount['Target']}")
+    return missing
 
 
 def _is_applied(asked: Any, applied: Any) -> bool:  # noqa: ANN401  # values of the engine's JSON

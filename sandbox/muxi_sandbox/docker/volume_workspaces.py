@@ -1,4 +1,4 @@
-"""The tasks' workspaces: one tmpfs volume for each task, shared by its sandboxes.
+"""Workspaces where the host may not mount: one tmpfs volume of the engine for each task, shared by its sandboxes.
 
 The engine mounts such a volume with the first running container that uses it and unmounts it with the last, so a
 workspace lives as long as one of its task's sandboxes runs. See docs/decisions/0002-tmpfs-volume-workspace.md.
@@ -12,15 +12,14 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from muxi_sandbox.contract import WorkspaceAccess
 from muxi_sandbox.docker.hardening import labels_of, workspace_options
 from muxi_sandbox.errors import EngineUnavailableError, SandboxError
 
 if TYPE_CHECKING:
-    from muxi_sandbox.contract import Spec
+    from muxi_sandbox.contract import Limits
     from muxi_sandbox.docker.engine import Engine
 
-__all__ = ["Workspaces"]
+__all__ = ["VolumeWorkspaces"]
 
 
 @dataclass(slots=True)
@@ -32,7 +31,7 @@ class _Workspace:
     """Names of the containers that keep it mounted."""
 
 
-class Workspaces:
+class VolumeWorkspaces:
     """Which task has which volume, and whether something still holds its contents."""
 
     def __init__(self, engine: Engine, installation: str) -> None:
@@ -50,23 +49,21 @@ class Workspaces:
         """Tasks that have a workspace."""
         return list(self._of_task)
 
-    async def volume(self, spec: Spec) -> str | None:
-        """The name of the task's volume, created at the first call; its size is the first spec's.
+    async def volume(self, task: str, limits: Limits) -> str:
+        """The name of the task's volume, created at the first call; its size is that of the first `limits`.
 
         Raises:
             SandboxError: the engine could not create it.
         """
-        if spec.workspace is WorkspaceAccess.NONE:
-            return None
-        workspace = self._of_task.get(spec.task)
+        workspace = self._of_task.get(task)
         if workspace is None:
             # A name that was never used: what an earlier process left under it cannot be seen by this task.
-            name = f"muxi-{self._installation}-{spec.task}-{secrets.token_hex(6)}"
-            workspace = self._of_task[spec.task] = _Workspace(name)
+            name = f"muxi-{self._installation}-{task}-{secrets.token_hex(6)}"
+            workspace = self._of_task[task] = _Workspace(name)
         async with workspace.creating:
             if not workspace.created:
-                labels = labels_of(self._installation, spec.task)
-                await self._engine.create_volume(workspace.volume, workspace_options(spec.limits), labels)
+                labels = labels_of(self._installation, task)
+                await self._engine.create_volume(workspace.volume, workspace_options(limits), labels)
                 workspace.created = True
         return workspace.volume
 

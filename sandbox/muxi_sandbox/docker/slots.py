@@ -1,0 +1,204 @@
+"""Slots: what the host shows of itself to one container, and what can still be put there while it runs.
+
+    <run folder>/<installation>/slots/<container>/workspace   mounted into the container as a slave: the task's
+                                                             workspace appears there at the claim
+    <run folder>/<installation>/slots/<container>/run         the socket of the egress proxy
+    <run folder>/<installation>/tasks/<task>/rw, ro           the workspace: memory, and a read-only view of it
+
+The run folder is one small file system in memory, shared: what is mounted below it on the host reaches the slaves in
+the containers (Linux, "Shared subtrees"). It is made once and stays for the machine's next runtimes.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import logging
+import os
+import shutil
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from muxi_sandbox.docker.mounts import bind, make_shared, mount_points, mount_tmpfs, unmount
+from muxi_sandbox.errors import SandboxError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["RunFolder", "Slot", "UnseenSlotError"]
+
+log = logging.getLogger(__name__)
+
+FOLDERS_MIB = 64
+"""Room for folders and sockets only: what tasks write has file systems of its own."""
+SOCKET_NAME = "egress.sock"
+SOCKET_PATH_BYTES = 107
+"""Of `sockaddr_un`, without its final zero."""
+
+
+class UnseenSlotError(Exception):
+    """What the host mounts does not reach the engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """One container's folders on the host."""
+
+    folder: Path
+
+    @property
+    def workspace(self) -> Path:
+        """Empty, read-only for the container, until something is mounted here."""
+        return self.folder / "workspace"
+
+    @property
+    def run(self) -> Path:
+        """Holds the socket; the container can look it up, not list or change it."""
+        return self.folder / "run"
+
+    @property
+    def socket(self) -> Path:
+        """Of the egress proxy."""
+        return self.run / SOCKET_NAME
+
+    def show(self, workspace: Path) -> None:
+        """Let the container see it from now on.
+
+        Raises:
+            SandboxError: it could not be mounted.
+        """
+        try:
+            bind(workspace, self.workspace)
+        except OSError as error:
+            raise SandboxError(f"The workspace could not be mounted into its sandbox: {error}.") from error
+
+    def remove(self) -> None:
+        """Take everything away. The workspace itself stays the task's. Never raises."""
+        try:
+            while unmount(self.workspace):
+                pass
+        except OSError as error:
+            # Not removed then: what is below it are the task's files.
+            log.warning("slot %s could not be unmounted and is left: %s", self.folder, error)
+        else:
+            shutil.rmtree(self.folder, ignore_errors=True)
+
+
+class RunFolder:
+    """The folder of one installation, with its right to mount there.
+
+    Attributes:
+        why_not: why nothing can be mounted; empty if it can.
+    """
+
+    def __init__(self, root: Path, installation: str) -> None:
+        self._root = root
+        self.folder = root / installation
+        self.why_not = "it was not opened yet"
+
+    @property
+    def slots(self) -> Path:
+        """Folders of slots, by container."""
+        return self.folder / "slots"
+
+    @property
+    def tasks(self) -> Path:
+        """Folders of workspaces, by task."""
+        return self.folder / "tasks"
+
+    @property
+    def can_mount(self) -> bool:
+        """Whether a running container can be given a workspace."""
+        return not self.why_not
+
+    def open(self, *, may_mount: bool) -> None:
+        """Make the folders and find out what is allowed. Never raises: `why_not` says it."""
+        if not may_mount:
+            self.why_not = "engine.mounts is off"
+            return
+        try:
+            self._share_root()
+            self.slots.mkdir(mode=0o711, parents=True, exist_ok=True)
+            self.tasks.mkdir(mode=0o711, exist_ok=True)
+            self._try_to_mount()
+        except OSError as error:
+            self.why_not = f"{error.strerror} ({error.filename})"
+        else:
+            self.why_not = ""
+
+    def forbid(self, why: str) -> None:
+        """Found out later: nothing that is mounted here reaches a container."""
+        self.why_not = why
+
+    def close(self) -> None:
+        """Remove the folders if nothing is left in them."""
+        for folder in (self.slots, self.tasks, self.folder):
+            with suppress(OSError):
+                folder.rmdir()
+
+    def slot(self, name: str) -> Slot:
+        """A new one.
+
+        Raises:
+            SandboxError: the folders cannot be made.
+        """
+        slot = Slot(self.slots / name)
+        if len(os.fsencode(slot.socket)) > SOCKET_PATH_BYTES:
+            raise SandboxError(
+                f"The path {slot.socket} is too long for a socket: set engine.run_folder to a shorter one."
+            )
+        try:
+            slot.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
+            slot.workspace.mkdir(mode=0o755, exist_ok=True)
+            slot.run.mkdir(mode=0o711, exist_ok=True)
+        except OSError as error:
+            raise SandboxError(
+                f"{error.filename or slot.folder} cannot be made: {error.strerror}. Make room there, or set "
+                "engine.run_folder to a folder that the runtime may write."
+            ) from error
+        return slot
+
+    def leftover_slots(self, held: set[str]) -> list[Slot]:
+        """Slots of containers that are not held."""
+        return [Slot(folder) for folder in _folders(self.slots) if folder.name not in held]
+
+    def _share_root(self) -> None:
+        if _is_shared(self._root):
+            return
+        with _only_one(self._root.with_suffix(".lock")):
+            if _is_shared(self._root):
+                return
+            self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
+            if not any(point.path == self._root for point in mount_points(self._root)):
+                mount_tmpfs(self._root, f"size={FOLDERS_MIB}m,mode=0711")
+            make_shared(self._root)
+
+    def _try_to_mount(self) -> None:
+        trial = self.folder / f"trial-{os.getpid()}"
+        trial.mkdir(exist_ok=True)
+        try:
+            mount_tmpfs(trial, "size=4k")
+            unmount(trial)
+        finally:
+            trial.rmdir()
+
+
+def _is_shared(folder: Path) -> bool:
+    return any(point.path == folder and point.peers for point in mount_points(folder))
+
+
+def _folders(folder: Path) -> list[Path]:
+    try:
+        return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    except FileNotFoundError:
+        return []
+
+
+@contextmanager
+def _only_one(lock: Path) -> Iterator[None]:
+    """Two runtimes that start at once would cover each other's folders."""
+    lock.parent.mkdir(parents=True, exist_ok=True)
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
