@@ -24,6 +24,7 @@ from muxi_runtime.catalog.tool_cache import ToolCache
 from muxi_runtime.config import Settings
 from muxi_runtime.gateway.call import Door
 from muxi_runtime.gateway.control import Control
+from muxi_runtime.gateway.egress import EgressGate
 from muxi_runtime.gateway.front import Front
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.http import build_app, build_session_manager
@@ -44,6 +45,7 @@ from muxi_runtime.store.installation import installation_id
 from muxi_sandbox.contract import Backend, Check
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
+from muxi_sandbox.egress.proxy import EgressProxy
 from muxi_sandbox.errors import ImageMissingError
 
 __all__ = ["Runtime", "open_runtime", "serve"]
@@ -100,14 +102,14 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
     policy = await to_thread.run_sync(CedarPolicy.load, settings.policy)
     images = await _images(settings) if backend is None else {}
     try:
-        async with (
-            SqliteJournal(database_path(settings.home), settings.journal) as journal,
-            backend or DockerBackend(settings.engine, installation) as entered,
-        ):
-            await _reap(entered, journal)
-            parts = _Parts(settings, catalog, entered, journal, images, installation)
-            async with parts.running(KeyStore(store), policy) as runtime:
-                yield runtime
+        async with SqliteJournal(database_path(settings.home), settings.journal) as journal:
+            gate = EgressGate(policy=policy, journal=journal, built_in=catalog.is_built_in)
+            egress = EgressProxy(settings.egress, gate)
+            async with backend or DockerBackend(settings.engine, installation, egress=egress) as entered:
+                await _reap(entered, journal)
+                parts = _Parts(settings, catalog, entered, journal, images, installation, gate)
+                async with parts.running(KeyStore(store), policy) as runtime:
+                    yield runtime
     finally:
         store.dispose()
 
@@ -135,6 +137,7 @@ class _Parts:
     journal: Journal
     images: Mapping[str, str | None]
     installation: str
+    gate: EgressGate
     tools: ToolBook = field(default_factory=ToolBook)
     eras: Eras = field(default_factory=Eras)
 
@@ -145,6 +148,7 @@ class _Parts:
         listing = self._listing(specs)
         own = partial(self._owner, specs, listing)
         async with TaskRegistry(backend=self.backend, journal=self.journal, settings=gateway, own=own) as tasks:
+            self.gate.principal_of = tasks.principal_of
             host = HostServer(tasks)
             door = Door(
                 tools=self.tools,
@@ -225,7 +229,7 @@ class _Parts:
         return reference
 
     def _is_built_in(self, server: str) -> bool:
-        return server == HOST or (server in self.catalog.servers and self.catalog.servers[server].built_in)
+        return server == HOST or self.catalog.is_built_in(server)
 
     async def _components(self) -> list[Check]:
         """What `status` shows, part by part."""

@@ -20,6 +20,7 @@ from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.policy.settings import PolicySettings
 from muxi_runtime.yaml_model import expand_home, load_yaml_model
 from muxi_sandbox.docker.settings import EngineSettings
+from muxi_sandbox.egress.settings import EgressSettings
 
 __all__ = ["FileSettings", "Settings", "default_home", "load_settings"]
 
@@ -32,6 +33,7 @@ class FileSettings(BaseModel):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
     engine: EngineSettings = Field(default_factory=EngineSettings)
+    egress: EgressSettings = Field(default_factory=EgressSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
 

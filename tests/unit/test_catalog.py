@@ -7,7 +7,7 @@ import pytest
 
 from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.catalog.catalog import load_catalog
-from muxi_runtime.catalog.settings import ServerSettings
+from muxi_runtime.catalog.settings import NetworkSettings, ServerSettings
 
 
 @pytest.fixture
@@ -70,8 +70,8 @@ def test_a_limit_that_does_not_exist_or_is_out_of_range_is_named(manifest):
     ("extra", "reason"),
     [
         (
-            "profile: {network: {allow: [example.org]}}",
-            "profile.network.allow: network access is not available",
+            "profile: {network: {allow: [example.org, '*', 'a b']}}",
+            "profile.network.allow: '*' is no host",
         ),
         ("profile: {secrets: [token]}", "profile.secrets: secrets are not available"),
         ("profile: {scope: shared}", "profile.scope: `shared` is not available"),
@@ -135,3 +135,22 @@ def test_finding_the_built_in_servers_imports_none_of_them():
         "sys.exit(any(name.startswith('muxi_servers') for name in sys.modules))"
     )
     subprocess.run([sys.executable, "-c", program], check=True, timeout=30)
+
+
+def test_a_manifest_names_the_hosts_that_it_needs(manifest):
+    own = {"code": manifest("code", "profile: {network: {allow: ['*.example.org', 'example.org:8443']}}\n")}
+    profile = load_catalog({}, own).servers["code"].profile
+    assert profile.network.allow == ("*.example.org", "example.org:8443")
+
+
+@pytest.mark.parametrize("hosts", [(), ("example.com:443",), ("example.org", "other.example.net")])
+def test_the_operator_replaces_the_hosts_that_a_manifest_names(manifest, hosts):
+    own = {"code": manifest("code", "profile: {network: {allow: [example.org]}}\n")}
+    settings = {"code": ServerSettings(network=NetworkSettings(allow=hosts))}
+    assert load_catalog(settings, own).servers["code"].profile.network.allow == hosts
+
+
+def test_a_host_of_the_operator_s_that_is_none_is_named(manifest):
+    settings = {"code": ServerSettings(network=NetworkSettings(allow=("example.org", "https://example.org")))}
+    catalog = load_catalog(settings, {"code": manifest("code")})
+    assert "servers.code.network.allow: 'https://example.org' is no host" in problem_of(catalog, "code")

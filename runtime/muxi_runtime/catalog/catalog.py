@@ -10,18 +10,19 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from muxi_runtime.catalog.builtin import built_in_manifests
-from muxi_runtime.catalog.manifest import Manifest, Scope
-from muxi_runtime.catalog.settings import ServerSettings
+from muxi_runtime.catalog.manifest import Manifest, NetworkProfile, Scope
+from muxi_runtime.catalog.settings import NetworkSettings, ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.yaml_model import load_yaml_model
 from muxi_sandbox.contract import Limits
+from muxi_sandbox.egress.names import parse_rule
 
 __all__ = ["RESERVED", "Catalog", "load_catalog", "load_manifest"]
 
@@ -44,6 +45,10 @@ class Catalog:
     servers: Mapping[str, Manifest] = field(default_factory=dict)
     problems: Mapping[str, ConfigError] = field(default_factory=dict)
     disabled: frozenset[str] = frozenset()
+
+    def is_built_in(self, server: str) -> bool:
+        """Whether it is a server that comes with this runtime."""
+        return server in self.servers and self.servers[server].built_in
 
 
 def load_catalog(settings: Mapping[str, ServerSettings], built_in: Mapping[str, Path] | None = None) -> Catalog:
@@ -96,7 +101,10 @@ def _server(name: str, settings: ServerSettings, own: Mapping[str, Path]) -> Man
             remedy=f"Give its `manifest:`, or use one of {', '.join(own) or 'none'}.",
         )
     manifest = load_manifest(path, name)
-    profile = manifest.profile.model_copy(update={"limits": _limits(name, settings, manifest.profile.limits)})
+    granted: dict[str, Limits | NetworkProfile] = {"limits": _limits(name, settings, manifest.profile.limits)}
+    if settings.network is not None:
+        granted["network"] = _network(name, settings.network)
+    profile = manifest.profile.model_copy(update=granted)
     return manifest.model_copy(update={"profile": profile, "built_in": settings.manifest is None})
 
 
@@ -114,14 +122,29 @@ def _limits(name: str, settings: ServerSettings, limits: Limits) -> Limits:
         raise ConfigError("\n".join(lines), remedy="Correct muxi.yaml.") from error
 
 
+def _network(name: str, settings: NetworkSettings) -> NetworkProfile:
+    wrong = [f"servers.{name}.network.allow: {host!r} is no host: {why}." for host, why in _wrong_hosts(settings.allow)]
+    if wrong:
+        raise ConfigError("\n".join(wrong), remedy="Correct muxi.yaml.")
+    return NetworkProfile(allow=settings.allow)
+
+
+def _wrong_hosts(hosts: Iterable[str]) -> Iterator[tuple[str, str]]:
+    for host in hosts:
+        try:
+            parse_rule(host)
+        except ValueError as error:
+            yield host, str(error)
+
+
 def _refusals(manifest: Manifest, name: str) -> Iterator[str]:
     profile = manifest.profile
     if manifest.name != name:
         yield f"name: is {manifest.name!r}, but the server is called {name!r}."
     if "built_in" in manifest.model_fields_set:
         yield "built_in: not for a manifest to say."
-    if profile.network.allow:
-        yield "profile.network.allow: network access is not available in this version; leave it out."
+    for host, reason in _wrong_hosts(profile.network.allow):
+        yield f"profile.network.allow: {host!r} is no host: {reason}."
     if profile.secrets:
         yield "profile.secrets: secrets are not available in this version; leave them out."
     if profile.scope is Scope.SHARED:

@@ -32,11 +32,11 @@ class Scope(StrEnum):
 
 
 class NetworkProfile(BaseModel):
-    """Names that the sandbox may connect to; empty means none at all."""
+    """Hosts that the sandbox may connect to; empty means none at all."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    allow: tuple[str, ...] = Field((), description="host names; not available yet, must be empty")
+    allow: tuple[str, ...] = Field((), description="hosts that it needs to reach; the operator has the last word")
 
 
 class Profile(BaseModel):

@@ -8,19 +8,29 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from muxi_sandbox.contract import Limits
 
-__all__ = ["ServerSettings"]
+__all__ = ["NetworkSettings", "ServerSettings"]
+
+
+class NetworkSettings(BaseModel):
+    """Where the operator lets a server connect to, whatever its manifest asks for."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    allow: tuple[str, ...] = Field((), description="hosts, in place of the manifest's; empty: none at all")
 
 
 class ServerSettings(BaseModel):
-    """What the operator says of one server: switch it, point to a manifest of one's own, set limits.
+    """What the operator says of one server: switch it, point to a manifest of one's own, set limits and hosts.
 
-    `limits` replaces single limits of the manifest's profile: the operator may raise and lower.
+    `limits` replaces single limits of the manifest's profile: the operator may raise and lower. `network` replaces all
+    that the manifest asks for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(default=True, description="whether it is offered")
     manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
+    network: NetworkSettings | None = Field(None, description="absent: what the manifest asks for")
     limits: dict[str, float] = Field(default_factory=dict, description="single limits to replace")
 
     def apply(self, limits: Limits) -> Limits:

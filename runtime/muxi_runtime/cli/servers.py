@@ -23,7 +23,7 @@ def servers() -> None:
 @json_option
 @with_runtime
 def list_servers(runtime: RuntimeClient, out: Output) -> None:
-    """List the servers, their state and how many tools they offer."""
+    """List the servers, their state, how many tools they offer, and where they may connect to."""
     found = runtime.get("servers")
     rows = [
         (
@@ -31,11 +31,12 @@ def list_servers(runtime: RuntimeClient, out: Output) -> None:
             plain(server["state"], "red" if server["error"] else "green"),
             len(server["tools"]),
             "yes" if server.get("built_in") else "no",
+            ", ".join(server.get("profile", {}).get("network", {}).get("allow", ())) or "none",
             server["error"] or server.get("title", ""),
         )
         for server in found["servers"]
     ]
-    out.show(found, table(("server", "state", "tools", "built in", ""), rows))
+    out.show(found, table(("server", "state", "tools", "built in", "network", ""), rows))
 
 
 @servers.command("inspect")
