@@ -152,6 +152,9 @@ class RunFolder:
             slot.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
             slot.workspace.mkdir(mode=0o755, exist_ok=True)
             slot.run.mkdir(mode=0o711, exist_ok=True)
+            # Whatever this process's umask is: the container's user has to get in.
+            slot.workspace.chmod(0o755)
+            slot.run.chmod(0o711)
         except OSError as error:
             raise SandboxError(
                 f"{error.filename or slot.folder} cannot be made: {error.strerror}. Make room there, or set "
