@@ -42,7 +42,7 @@ from muxi_runtime.journal.sqlite import SqliteJournal
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
-from muxi_sandbox.contract import Backend, Check
+from muxi_sandbox.contract import Backend, BackendHealth, Check
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.egress.proxy import EgressProxy
@@ -250,4 +250,16 @@ class _Parts:
                 ", ".join(offered) + ("; not offered: " + "; ".join(failed) if failed else ""),
                 cure="See `muxi-runtime servers list`." if failed else "",
             ),
+            *self._egress(health),
         ]
+
+    def _egress(self, health: BackendHealth) -> list[Check]:
+        """Which servers may reach hosts, and whether they can; nothing where none may."""
+        hosts = {name: server.profile.network.allow for name, server in self.catalog.servers.items()}
+        named = ", ".join(name for name, allowed in hosts.items() if allowed)
+        if not named:
+            return []
+        broken = next((check for check in health.checks if check.name == "egress" and check.cure), None)
+        if broken is not None:
+            return [Check("egress", ok=False, detail=broken.detail, cure=broken.cure)]
+        return [Check("egress", ok=True, detail=f"for {named}; see `muxi-runtime servers list`")]

@@ -44,8 +44,8 @@ async def running(engine_socket: Path, python_image: str) -> AsyncIterator[Runni
         @asynccontextmanager
         async def run(script: str, **changes: Any) -> AsyncIterator[Sandbox]:
             options = {"image": python_image, "network": NETWORK, **changes}
-            async with backend.lease(attacker(options.pop("image"), script, **options)) as lease:
-                yield lease.sandbox
+            async with backend.prepare(attacker(options.pop("image"), script, **options)) as prepared:
+                yield prepared.sandbox
 
         yield run
 
@@ -191,7 +191,7 @@ async def test_the_volume_goes_with_the_runtime(
         return [volume["Name"] for volume in found]
 
     async with DockerBackend(EngineSettings(socket=engine_socket), installation) as backend:
-        async with backend.lease(attacker(python_image, "say(1)", network=NETWORK)):
+        async with backend.prepare(attacker(python_image, "say(1)", network=NETWORK)):
             assert len(volumes()) == 1
         assert await backend.reap() == 0
         assert len(volumes()) == 1

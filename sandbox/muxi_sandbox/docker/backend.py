@@ -13,6 +13,7 @@ from __future__ import annotations
 import logging
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
@@ -284,6 +285,10 @@ class DockerBackend:
         for name in names:
             self._tasks.start_soon(self._remove, name)
 
+    async def image_id(self, image: str) -> str:
+        """See `contract.Backend.image_id`."""
+        return str((await self._engine.image(image))["Id"])
+
     async def end_task(self, task: str) -> None:
         """See `contract.Backend.end_task`."""
         self._workspaces.end(task)
@@ -298,7 +303,8 @@ class DockerBackend:
 
     async def health(self) -> BackendHealth:
         """See `contract.Backend.health`."""
-        return await examine(self._engine, self._settings)
+        found = await examine(self._engine, self._settings)
+        return replace(found, checks=(*found.checks, await self._forwarder.check())) if found.ok else found
 
 
 def _mounts(spec: Spec, slot: Slot | None, volume: str | None, *, read_only: bool) -> list[Json]:

@@ -85,10 +85,10 @@ class Forwarder:
     async def check(self) -> Check:
         """Whether a sandbox can be given its way out; never raises."""
         try:
-            reference = await self._image()
+            is_ready = self._volume is not None or await self._image() is not None
         except SandboxError as error:
-            return Check("egress", ok=True, detail=f"warning: {error}")
-        if reference is None:
+            return Check("egress", ok=True, detail=f"warning: {error}", cure="See to the engine first.")
+        if not is_ready:
             return Check(
                 "egress",
                 ok=True,
