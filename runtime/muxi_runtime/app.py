@@ -35,7 +35,8 @@ from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
-from muxi_runtime.gateway.upstream import Eras
+from muxi_runtime.gateway.upstream import Eras, Upstream, open_session
+from muxi_runtime.gateway.wishes import pool_check, pool_wishes
 from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.journal.sqlite import SqliteJournal
@@ -47,6 +48,7 @@ from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.egress.proxy import EgressProxy
 from muxi_sandbox.errors import ImageMissingError
+from muxi_sandbox.pool.pool import Pool
 
 __all__ = ["Runtime", "open_runtime", "serve"]
 
@@ -72,6 +74,7 @@ class Runtime:
     tasks: TaskRegistry
     tools: ToolBook
     keys: KeyStore
+    pool: Pool[Upstream]
     url: str = field(default="")
 
 
@@ -146,8 +149,16 @@ class _Parts:
         gateway = self.settings.gateway
         specs = SpecBook(self.catalog.servers, self._image)
         listing = self._listing(specs)
-        own = partial(self._owner, specs, listing)
-        async with TaskRegistry(backend=self.backend, journal=self.journal, settings=gateway, own=own) as tasks:
+        warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
+        async with (
+            Pool(self.backend, warm, self.settings.pool) as pool,
+            TaskRegistry(
+                backend=self.backend,
+                journal=self.journal,
+                settings=gateway,
+                own=partial(self._owner, specs, listing, pool),
+            ) as tasks,
+        ):
             self.gate.principal_of = tasks.principal_of
             host = HostServer(tasks)
             door = Door(
@@ -164,12 +175,19 @@ class _Parts:
             for name, problem in self.catalog.problems.items():
                 self.tools.set_error(name, str(problem))
             await listing.fill()
-            async with self._serving(front, listing, tasks, specs, keys) as runtime:
+            pool.want(pool_wishes(specs, self.settings.servers, self.settings.pool))
+            async with self._serving(front, listing, tasks, specs, keys, pool) as runtime:
                 yield runtime
 
     @asynccontextmanager
     async def _serving(
-        self, front: Front, listing: Listing, tasks: TaskRegistry, specs: SpecBook, keys: KeyStore
+        self,
+        front: Front,
+        listing: Listing,
+        tasks: TaskRegistry,
+        specs: SpecBook,
+        keys: KeyStore,
+        pool: Pool[Upstream],
     ) -> AsyncIterator[Runtime]:
         gateway = self.settings.gateway
         manager = build_session_manager(front, gateway)
@@ -185,7 +203,8 @@ class _Parts:
             specs=specs,
             installation=self.installation,
             url=lambda: runtime.url,
-            components=self._components,
+            components=partial(self._components, pool),
+            pool=pool.report,
         )
         app = build_app(
             manager=manager,
@@ -195,7 +214,7 @@ class _Parts:
             on_session_end=session_ended,
             is_server=lambda name: name in self.tools.servers,
         )
-        runtime = Runtime(app, self.backend, self.journal, tasks, self.tools, keys)
+        runtime = Runtime(app, self.backend, self.journal, tasks, self.tools, keys, pool)
         async with manager.run(), anyio.create_task_group() as group:
             group.start_soon(listing.retry_failed)
             group.start_soon(front.tell_changes)
@@ -212,15 +231,8 @@ class _Parts:
             seconds=self.settings.gateway.handshake_seconds,
         )
 
-    def _owner(self, specs: SpecBook, listing: Listing, task: str, server: str) -> Owner:
-        return Owner(
-            backend=self.backend,
-            journal=self.journal,
-            spec=specs.spec(task, server),
-            eras=self.eras,
-            handshake_seconds=self.settings.gateway.handshake_seconds,
-            on_tools_changed=listing.changed,
-        )
+    def _owner(self, specs: SpecBook, listing: Listing, pool: Pool[Upstream], task: str, server: str) -> Owner:
+        return Owner(pool=pool, journal=self.journal, spec=specs.spec(task, server), on_tools_changed=listing.changed)
 
     def _image(self, name: str) -> str:
         reference = self.images.get(name)
@@ -231,7 +243,7 @@ class _Parts:
     def _is_built_in(self, server: str) -> bool:
         return server == HOST or self.catalog.is_built_in(server)
 
-    async def _components(self) -> list[Check]:
+    async def _components(self, pool: Pool[Upstream]) -> list[Check]:
         """What `status` shows, part by part."""
         health = await self.backend.health()
         started = time.monotonic()
@@ -250,6 +262,7 @@ class _Parts:
                 ", ".join(offered) + ("; not offered: " + "; ".join(failed) if failed else ""),
                 cure="See `muxi-runtime servers list`." if failed else "",
             ),
+            pool_check(pool.report()),
             *self._egress(health),
         ]
 

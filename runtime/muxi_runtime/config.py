@@ -21,6 +21,7 @@ from muxi_runtime.policy.settings import PolicySettings
 from muxi_runtime.yaml_model import expand_home, load_yaml_model
 from muxi_sandbox.docker.settings import EngineSettings
 from muxi_sandbox.egress.settings import EgressSettings
+from muxi_sandbox.pool.settings import PoolSettings
 
 __all__ = ["FileSettings", "Settings", "default_home", "load_settings"]
 
@@ -34,6 +35,7 @@ class FileSettings(BaseModel):
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     egress: EgressSettings = Field(default_factory=EgressSettings)
+    pool: PoolSettings = Field(default_factory=PoolSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
 

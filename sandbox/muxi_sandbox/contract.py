@@ -218,6 +218,14 @@ class Backend(Protocol):
     def can_prepare(self, spec: Spec) -> bool:
         """Whether `prepare` is possible here: a workspace can be given later only where the host may mount."""
 
+    async def image_id(self, image: str) -> str:
+        """What the engine has under that name now; another one after the image was replaced.
+
+        Raises:
+            ImageMissingError: nothing.
+            EngineUnavailableError: no answer.
+        """
+
     async def end_task(self, task: str) -> None:
         """Remove what belongs to the task beyond its leases: the workspace. No error if there is nothing.
 

@@ -92,6 +92,8 @@ class FakeEngine:
         self.is_up = True
         self._ids = itertools.count(1)
         self.running: dict[str, _Running] = {}
+        self.image_ids: dict[str, str] = {}
+        """By name, for images that were replaced: the name itself for others."""
         self.workspaces: dict[tuple[str, str], FakeWorkspace] = {}
         """By installation and task."""
 
@@ -260,6 +262,14 @@ class FakeBackend:
     def _forget(self, task: str) -> bool:
         self._held_tasks.discard(task)
         return self.engine.workspaces.pop((self._installation, task), None) is not None
+
+    async def image_id(self, image: str) -> str:
+        """See `contract.Backend.image_id`."""
+        await anyio.lowlevel.checkpoint()
+        self.engine.require()
+        if image not in self._programs:
+            raise ImageMissingError(f"The engine has no image {image!r}. Register a program of that name.")
+        return self.engine.image_ids.get(image, image)
 
     async def end_task(self, task: str) -> None:
         """See `contract.Backend.end_task`."""

@@ -50,10 +50,7 @@ def _pss_bytes(pid: int) -> int:
 async def idle_sandbox_mib(client: APIClient, backend: Backend, image: str, server: str) -> float:
     """One ready sandbox of a built-in server that has answered the handshake and nothing else."""
     spec = spec_of(image, 9000 + SERVERS.index(server), server)
-    async with open_upstream(backend, spec, eras=Eras(), handshake_seconds=30, on_tools_changed=_ignore) as upstream:
-        weight = await to_thread.run_sync(container_mib, client, upstream.lease.sandbox.id)
+    async with open_upstream(backend, spec, eras=Eras(), handshake_seconds=30) as upstream:
+        weight = await to_thread.run_sync(container_mib, client, upstream.sandbox.id)
     await backend.end_task(spec.task)
     return weight
-
-
-async def _ignore() -> None: ...

@@ -64,6 +64,10 @@ class Manifest(BaseModel):
     image: str = Field(description="`build:NAME` for an image of this project, else a reference that the engine has")
     command: tuple[str, ...] = Field((), description="empty: the image's own")
     init: bool = Field(default=True, description="false: the program is process 1 itself, and reaps what is orphaned")
+    warm: bool = Field(
+        default=False,
+        description="true: it opens /workspace anew for each call, so it may run before the task's files are there",
+    )
     environment: dict[str, str] = Field(default_factory=dict, description="no secrets")
     profile: Profile = Field(default_factory=Profile)
     built_in: bool = Field(default=False, exclude=True, description="set by the catalog, never by a file")

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from muxi_sandbox.contract import Limits
 
-__all__ = ["NetworkSettings", "ServerSettings"]
+__all__ = ["NetworkSettings", "PoolSize", "ServerSettings"]
 
 
 class NetworkSettings(BaseModel):
@@ -17,6 +17,17 @@ class NetworkSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     allow: tuple[str, ...] = Field((), description="hosts, in place of the manifest's; empty: none at all")
+
+
+class PoolSize(BaseModel):
+    """How many sandboxes of one server are held ready."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    floor: int | None = Field(
+        None, ge=0, description="when nothing happens; absent: `pool.floor`, 0 for servers of others"
+    )
+    ceiling: int | None = Field(None, ge=0, description="when many are wanted; absent: `pool.ceiling`")
 
 
 class ServerSettings(BaseModel):
@@ -32,6 +43,7 @@ class ServerSettings(BaseModel):
     manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
     network: NetworkSettings | None = Field(None, description="absent: what the manifest asks for")
     limits: dict[str, float] = Field(default_factory=dict, description="single limits to replace")
+    pool: PoolSize = Field(default_factory=PoolSize)
 
     def apply(self, limits: Limits) -> Limits:
         """The manifest's limits with the operator's in place.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.tasks import Task, TaskRegistry
     from muxi_runtime.gateway.tools import ToolBook
     from muxi_sandbox.contract import Check
+    from muxi_sandbox.pool.shelf import ShelfReport
 
 __all__ = ["Control"]
 
@@ -40,6 +42,7 @@ class Control:
         installation: str,
         url: Callable[[], str],
         components: Callable[[], Awaitable[list[Check]]],
+        pool: Callable[[], list[ShelfReport]],
     ) -> None:
         self._tools = tools
         self._tasks = tasks
@@ -47,6 +50,7 @@ class Control:
         self._installation = installation
         self._url = url
         self._components = components
+        self._pool = pool
 
     def routes(self) -> list[Route]:
         """For the application."""
@@ -75,6 +79,7 @@ class Control:
                 "url": self._url(),
                 "components": components,
                 "tasks": len(self._tasks.all()),
+                "pool": [asdict(report) for report in self._pool()],
             }
         )
 

@@ -103,10 +103,11 @@ class Listing:
         known = await anyio.to_thread.run_sync(self._cache.get, server, key) if key else None
         if known is not None:
             return known
-        spec = self._specs.spec(f"list-{server}", server)
+        task = f"list-{server}"
+        spec = self._specs.spec(task, server)
         if isinstance(spec, Exception):
             raise spec
-        definitions = await self._ask(spec)
+        definitions = await self._ask(spec, task)
         if key:
             await self._remember(server, key, definitions)
         return definitions
@@ -117,20 +118,15 @@ class Listing:
         except OSError as error:
             logger.warning("the tools of %s are not remembered for the next start: %s", server, error)
 
-    async def _ask(self, spec: Spec) -> list[dict[str, Any]]:
+    async def _ask(self, spec: Spec, task: str) -> list[dict[str, Any]]:
         try:
             async with open_upstream(
                 self._backend,
                 spec,
                 eras=self._eras,
                 handshake_seconds=self._seconds,
-                on_tools_changed=_ignore,
             ) as upstream:
                 return await upstream.list_tools(seconds=self._seconds)
         finally:
             with anyio.move_on_after(self._seconds, shield=True):
-                await self._backend.end_task(spec.task)
-
-
-async def _ignore() -> None:
-    """A list that changes while it is asked for is listed again by the next call."""
+                await self._backend.end_task(task)

@@ -13,15 +13,16 @@ from typing import TYPE_CHECKING
 import anyio
 
 from muxi_runtime.errors import MuxiError, ServerError
-from muxi_runtime.gateway.upstream import Eras, Upstream, open_upstream
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from muxi_runtime.gateway.upstream import Upstream
     from muxi_runtime.journal.contract import Journal
-    from muxi_sandbox.contract import Backend, Sandbox, Spec
+    from muxi_sandbox.contract import Sandbox, Spec
+    from muxi_sandbox.pool.pool import Pool
 
 __all__ = ["Owner"]
 
@@ -40,19 +41,15 @@ class Owner:
     def __init__(
         self,
         *,
-        backend: Backend,
+        pool: Pool[Upstream],
         journal: Journal,
         spec: Spec | SandboxError | MuxiError,
-        eras: Eras,
-        handshake_seconds: float,
         on_tools_changed: Callable[[Upstream], Awaitable[None]],
     ) -> None:
         """`spec` may be the reason why there is none: it is raised to whoever asks for the upstream."""
-        self._backend = backend
+        self._pool = pool
         self._journal = journal
         self._spec = spec
-        self._eras = eras
-        self._handshake_seconds = handshake_seconds
         self._on_tools_changed = on_tools_changed
         self._upstream: Upstream | None = None
         self._decided = anyio.Event()
@@ -65,7 +62,7 @@ class Owner:
     @property
     def sandbox(self) -> str | None:
         """The id of the running sandbox."""
-        return self._upstream.lease.sandbox.id if self._upstream and not self.over else None
+        return self._upstream.sandbox.id if self._upstream and not self.over else None
 
     async def upstream(self) -> Upstream:
         """The upstream, once it is there.
@@ -109,19 +106,16 @@ class Owner:
         if self._closing.is_set():
             return
         started = time.monotonic()
-        async with open_upstream(
-            self._backend,
-            self._spec,
-            eras=self._eras,
-            handshake_seconds=self._handshake_seconds,
-            on_tools_changed=self._tools_changed,
-        ) as upstream:
-            sandbox = upstream.lease.sandbox
+        async with self._pool.lease(self._spec) as leased:
+            upstream = leased.session
+            upstream.on_tools_changed = self._tools_changed
+            sandbox = upstream.sandbox
             await self._tell(
                 "sandbox.leased",
                 sandbox,
                 image=self._spec.image,
-                workspace_is_new=upstream.lease.workspace_is_new,
+                workspace_is_new=leased.lease.workspace_is_new,
+                warm=leased.was_warm,
                 seconds=_since(started),
             )
             self._upstream = upstream

@@ -1,7 +1,8 @@
-"""One sandboxed MCP server of one task: a lease with an MCP session over it.
+"""The MCP session with the server inside a sandbox.
 
-Above: `tasks`, which owns one `open_upstream` block per task and server. Below: `Backend.lease`, and the SDK's client
-(the only place that uses it towards servers). The SDK's and the sandbox's errors become ours here.
+Above: the pool, which opens one over each sandbox that it makes, ahead of its task or for it, and `owner`, which takes
+them from there. Below: `Sandbox`, and the SDK's client (the only place that uses it towards servers). The SDK's and the
+sandbox's errors become ours here.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
 
     from mcp.shared.dispatcher import ProgressFnT
 
-    from muxi_sandbox.contract import Backend, Lease, Spec
+    from muxi_sandbox.contract import Backend, Sandbox, Spec
 
-__all__ = ["Eras", "RawResult", "Upstream", "open_upstream"]
+__all__ = ["Eras", "RawResult", "Upstream", "open_session", "open_upstream"]
 
 logger = logging.getLogger(__name__)
 
+CHECK_SECONDS = 30
 LIST_PAGES = 100
 """Most pages of one tool list: a server that pages for ever is cut off."""
 
@@ -75,17 +77,22 @@ class Eras:
 
 
 class Upstream:
-    """A live session. Usable inside `open_upstream` only."""
+    """A live session. Usable inside `open_session` only.
 
-    def __init__(self, lease: Lease, transport: SandboxTransport, client: Client) -> None:
-        self.lease = lease
+    Attributes:
+        on_tools_changed: called when the server says that its list is another one now; set by who uses the session.
+    """
+
+    def __init__(self, sandbox: Sandbox, transport: SandboxTransport, client: Client) -> None:
+        self.sandbox = sandbox
+        self.on_tools_changed: Callable[[], Coroutine[Any, Any, None]] = _nobody_listens
         self._transport = transport
         self._client = client
 
     @property
     def name(self) -> str:
         """The server's name."""
-        return self.lease.sandbox.spec.server
+        return self.sandbox.spec.server
 
     @property
     def ended(self) -> anyio.Event:
@@ -96,6 +103,15 @@ class Upstream:
     def failure(self) -> Exception | None:
         """Why the sandbox ended."""
         return self._transport.failure
+
+    async def check(self) -> None:
+        """Have the server answer once: with the past answer to `server/discover` no handshake was made yet.
+
+        Raises:
+            SandboxError: the sandbox ended.
+            ServerError: it does not answer.
+        """
+        await self.list_tools(seconds=CHECK_SECONDS)
 
     async def call_tool(
         self, tool: str, arguments: Mapping[str, Any], *, seconds: float, progress: ProgressFnT
@@ -162,24 +178,39 @@ async def open_upstream(
     *,
     eras: Eras,
     handshake_seconds: float,
-    on_tools_changed: Callable[[], Coroutine[Any, Any, None]],
 ) -> AsyncIterator[Upstream]:
-    """Lease a sandbox and shake hands with the server inside. Enter and leave in one and the same task.
+    """A sandbox made for this block, with its session. Enter and leave in one and the same task.
 
     Raises:
         SandboxError: no sandbox, or it ended before it answered.
         ServerError: the program inside did not speak MCP in time.
     """
+    async with (
+        backend.lease(spec) as lease,
+        open_session(lease.sandbox, eras=eras, handshake_seconds=handshake_seconds) as upstream,
+    ):
+        yield upstream
+
+
+@asynccontextmanager
+async def open_session(sandbox: Sandbox, *, eras: Eras, handshake_seconds: float) -> AsyncIterator[Upstream]:
+    """Shake hands with the server inside. Enter and leave in one and the same task.
+
+    Raises:
+        SandboxError: the sandbox ended before it answered.
+        ServerError: the program inside did not speak MCP in time.
+    """
     try:
-        async with backend.lease(spec) as lease, AsyncExitStack() as stack:
-            transport = SandboxTransport(lease.sandbox)
+        async with AsyncExitStack() as stack:
+            transport = SandboxTransport(sandbox)
             news = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(news.cancel_scope.cancel)
+            upstream: Upstream
 
             async def on_message(message: object) -> None:
                 if isinstance(message, types.ToolListChangedNotification):
                     # Not awaited: the answer to a new list comes by way of whoever delivers this message.
-                    news.start_soon(on_tools_changed)
+                    news.start_soon(upstream.on_tools_changed)
 
             client = Client(
                 transport.connect(),
@@ -187,28 +218,33 @@ async def open_upstream(
                 message_handler=on_message,
                 read_timeout_seconds=handshake_seconds,
                 client_info=types.Implementation(name="muxi-runtime", version=__version__),
-                **eras.options(spec.server),
+                **eras.options(sandbox.spec.server),
             )
-            await _shake_hands(stack, client, transport, lease, eras)
+            upstream = Upstream(sandbox, transport, client)
+            await _shake_hands(stack, client, transport, sandbox, eras)
             if _announces_changes(client):
-                news.start_soon(_listen, client, on_tools_changed)
-            yield Upstream(lease, transport, client)
+                news.start_soon(_listen, client, upstream)
+            yield upstream
     except BaseExceptionGroup as group:
         # Task groups, the SDK's too, wrap whatever passes through them.
         raise sole_error(group) or group from group
 
 
+async def _nobody_listens() -> None:
+    """Before anybody uses the session, and where its list is asked for anyway."""
+
+
 async def _shake_hands(
-    stack: AsyncExitStack, client: Client, transport: SandboxTransport, lease: Lease, eras: Eras
+    stack: AsyncExitStack, client: Client, transport: SandboxTransport, sandbox: Sandbox, eras: Eras
 ) -> None:
-    server = lease.sandbox.spec.server
+    server = sandbox.spec.server
     try:
         await stack.enter_async_context(client)
     except (MCPError, ValueError) as error:
         eras.forget(server)
         raise transport.failure or ServerError(
             f"Server {server!r} started but did not complete the MCP handshake: {error}",
-            remedy=f"Its standard error ends with: {lease.sandbox.stderr_tail()[-500:] or '(nothing)'}",
+            remedy=f"Its standard error ends with: {sandbox.stderr_tail()[-500:] or '(nothing)'}",
         ) from error
     eras.remember(server, client.session.discover_result)
 
@@ -219,11 +255,11 @@ def _announces_changes(client: Client) -> bool:
     return client.session.discover_result is not None and tools is not None and bool(tools.list_changed)
 
 
-async def _listen(client: Client, on_tools_changed: Callable[[], Coroutine[Any, Any, None]]) -> None:
+async def _listen(client: Client, upstream: Upstream) -> None:
     """A modern server tells of changes only on a stream that was asked for. Losing it costs news, not calls."""
     try:
         async with client.listen(tools_list_changed=True) as events:
             async for _ in events:
-                await on_tools_changed()
+                await upstream.on_tools_changed()
     except (MCPError, SubscriptionLost, TimeoutError) as error:
         logger.info("a server ended its stream of list changes: %s", error)

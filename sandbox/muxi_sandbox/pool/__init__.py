@@ -1,0 +1,1 @@
+"""Sandboxes made ahead of their tasks. Start at `pool.py`."""
