@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from muxi_servers.code.fresh import RUN_OUTPUT, Fresh
 from muxi_servers.code.sessions import INTERRUPT_OUTPUT, RESET_OUTPUT, SESSION_OUTPUT, Sessions
+from muxi_servers.kit.network import network_words
 from muxi_servers.kit.server import Server
 from muxi_servers.kit.tools import Tool, arguments_schema
 
@@ -57,7 +58,7 @@ def _run_tool(fresh: Fresh) -> Tool:
         description=(
             "Run a Python, Bash or JavaScript program in a fresh process with the workspace as its working folder. "
             "Returns what it printed, its exit code and the files it created or changed. Nothing that it started "
-            "is left running. There is no network."
+            f"is left running. {network_words()}"
         ),
         arguments=arguments_schema(
             language={"type": "string", "enum": ["python", "bash", "javascript"]},
@@ -81,6 +82,7 @@ def _run_tool(fresh: Fresh) -> Tool:
         ),
         output=RUN_OUTPUT,
         destructive=True,
+        runs=True,
     )
 
 
@@ -94,11 +96,12 @@ def _session_tools(sessions: Sessions) -> list[Tool]:
                 "Run Python in a session whose variables and imports stay between calls. Returns what was printed and "
                 "the value of the last expression; matplotlib figures and PIL images as images, pandas tables as "
                 "tables; display(x) shows more than one. Top-level await works. Programs that it starts end with "
-                "the call, and threads pause until the next."
+                f"the call, and threads pause until the next. {network_words()}"
             ),
             arguments=arguments_schema(code=_CODE, session=_SESSION, timeout_seconds=_SECONDS, max_output_bytes=_BYTES),
             output=SESSION_OUTPUT,
             destructive=True,
+            runs=True,
         ),
         Tool(
             "session_interrupt",

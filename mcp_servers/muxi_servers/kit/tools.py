@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from muxi_servers.kit.errors import ToolError
+from muxi_servers.kit.network import reaches_hosts
 from muxi_servers.kit.schema import find_error, find_unknown_word, with_defaults
 
 TYPE_CHECKING = False
@@ -38,7 +39,8 @@ class Tool:
 
     `function` takes the call and the checked arguments, defaults filled in. It runs on a worker thread; with `quick`
     on the thread that reads messages, so that it gets through while every worker is busy: it may never wait.
-    The hints are MCP's; no built-in tool reaches beyond its sandbox, so `openWorldHint` is always false.
+    The hints are MCP's. A built-in tool reaches beyond its sandbox only by the programs that it `runs`, where they may:
+    `openWorldHint` is true then.
     """
 
     def __init__(  # noqa: PLR0913 - the fields of one declaration
@@ -53,6 +55,7 @@ class Tool:
         read_only: bool = False,
         destructive: bool = False,
         idempotent: bool = False,
+        runs: bool = False,
         quick: bool = False,
     ) -> None:
         for schema in (arguments, output):
@@ -74,7 +77,7 @@ class Tool:
                 "readOnlyHint": read_only,
                 "destructiveHint": destructive,
                 "idempotentHint": idempotent,
-                "openWorldHint": False,
+                "openWorldHint": runs and reaches_hosts(),
             },
         }
 

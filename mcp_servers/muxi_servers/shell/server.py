@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muxi_servers.kit.network import network_words
 from muxi_servers.kit.server import Server
 from muxi_servers.kit.tools import Tool, arguments_schema
 from muxi_servers.shell.background import LIST_OUTPUT, READ_OUTPUT, START_OUTPUT, STATE_OUTPUT, Background
@@ -41,7 +42,7 @@ def _run_tool(commands: Commands) -> Tool:
         title="Run a command",
         description=(
             "Run a shell command (bash) in the workspace and wait for it. Returns what it printed and its exit code. "
-            "Nothing that it started is left running: for that there is process_start. There is no network."
+            f"Nothing that it started is left running: for that there is process_start. {network_words()}"
         ),
         arguments=arguments_schema(
             command=_COMMAND,
@@ -52,6 +53,7 @@ def _run_tool(commands: Commands) -> Tool:
         ),
         output=RUN_OUTPUT,
         destructive=True,
+        runs=True,
     )
 
 
@@ -65,6 +67,7 @@ def _process_tools(background: Background) -> list[Tool]:
             arguments=arguments_schema(command=_COMMAND, cwd=_CWD),
             output=START_OUTPUT,
             destructive=True,
+            runs=True,
         ),
         Tool(
             "process_list",

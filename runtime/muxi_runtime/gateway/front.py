@@ -41,8 +41,9 @@ __all__ = ["Front"]
 logger = logging.getLogger(__name__)
 
 INSTRUCTIONS = (
-    "Every tool runs in a sandbox of its own, made for one task, without a network. Sandboxes of one task share the "
-    "folder /workspace. Tools are called SERVER__TOOL. Use muxi__task_new for a separate, empty task."
+    "Every tool runs in a sandbox of its own, made for one task, without a network but for hosts that the operator "
+    "named for its server. Sandboxes of one task share the folder /workspace. Tools are called SERVER__TOOL. Use "
+    "muxi__task_new for a separate, empty task."
 )
 META_TASK = "muxi/task"
 MAX_SESSIONS = DEFAULT_MAX_SESSIONS
