@@ -167,6 +167,14 @@ async def test_an_image_that_is_not_here_is_told(running: Running) -> None:
             pass
 
 
+async def test_without_a_proxy_a_spec_that_names_hosts_is_refused(engine_socket: Path, python_image: str) -> None:
+    async with DockerBackend(EngineSettings(socket=engine_socket), f"fwd-{uuid4().hex[:8]}") as backend:
+        with pytest.raises(SpecRefusedError, match="no egress proxy runs here"):
+            async with backend.lease(attacker(python_image, "say(1)", network=NETWORK)):
+                pass
+        assert await backend.reap() == 0
+
+
 def test_an_image_without_a_command_is_refused() -> None:
     spec = attacker("i", "").model_copy(update={"command": ()})
     with pytest.raises(SpecRefusedError, match="command"):
