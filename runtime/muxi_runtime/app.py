@@ -101,7 +101,7 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
     """
     installation = await to_thread.run_sync(installation_id, settings.home)
     store = await to_thread.run_sync(open_store, settings.home)
-    catalog = await to_thread.run_sync(load_catalog, settings.servers)
+    catalog = await to_thread.run_sync(load_catalog, settings.servers, None, settings.limits_classes)
     policy = await to_thread.run_sync(CedarPolicy.load, settings.policy)
     images = await _images(settings) if backend is None else {}
     try:

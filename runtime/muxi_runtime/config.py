@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from muxi_runtime.catalog.limits import LimitsClassSettings
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.gateway.settings import GatewaySettings
@@ -34,6 +35,7 @@ class FileSettings(BaseModel):
     gateway: GatewaySettings = Field(default_factory=GatewaySettings)
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
     engine: EngineSettings = Field(default_factory=EngineSettings)
+    limits_classes: dict[str, LimitsClassSettings] = Field(default_factory=dict)
     egress: EgressSettings = Field(default_factory=EgressSettings)
     pool: PoolSettings = Field(default_factory=PoolSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)

@@ -63,6 +63,7 @@ class Limits(BaseModel):
     frame_mib: int = Field(16, ge=1, description="one line on standard output")
     output_mib: int = Field(64, ge=1, description="all output since the host last wrote")
     start_seconds: float = Field(30, gt=0, description="until the container runs")
+    call_seconds: float = Field(600, gt=0, description="wall time of one call")
     lease_seconds: float = Field(8 * 3600, gt=0, description="the longest that one lease may live")
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.catalog.catalog import load_catalog
+from muxi_runtime.catalog.limits import LimitsClassSettings
 from muxi_runtime.catalog.settings import NetworkSettings, ServerSettings
 
 
@@ -52,8 +53,52 @@ def test_a_disabled_server_is_neither_offered_nor_read(manifest):
     assert catalog.disabled == {"files"}
 
 
+def test_a_manifest_lowers_the_limits_of_its_class(manifest):
+    own = {"code": manifest("code", "profile: {limits_class: browser, limits: {pids: 64}}\n")}
+    profile = load_catalog({}, own).servers["code"].profile
+    assert (profile.limits.pids, profile.limits.shm_mib, profile.limits_class) == (64, 512, "browser")
+
+
+def test_a_manifest_that_asks_for_more_than_its_class_is_refused_with_what_to_do(manifest):
+    own = {"code": manifest("code", "profile: {limits: {memory_mib: 4096, pids: 64}}\n")}
+    problem = load_catalog({}, own).problems["code"]
+    assert "profile.limits.memory_mib: 4096 is more than the 512 of the limits class 'small'" in str(problem)
+    assert "servers.code.limits" in problem.remedy
+
+
+def test_the_operator_chooses_changes_and_makes_classes(manifest):
+    own = {"code": manifest("code", "profile: {limits: {pids: 64}}\n")}
+    classes = {
+        "large": LimitsClassSettings(limits={"memory_mib": 9000}, runtime="runsc"),
+        "small": LimitsClassSettings(limits={"pids": 32}),
+    }
+    settings = {"code": ServerSettings(limits_class="large")}
+    profile = load_catalog(settings, own, classes).servers["code"].profile
+    assert (profile.limits.memory_mib, profile.limits.pids, profile.runtime) == (9000, 64, "runsc")
+    assert "64 is more than the 32" in str(load_catalog({}, own, classes).problems["code"])
+
+
+def test_an_unknown_class_is_refused_with_those_that_there_are(manifest):
+    own = {"code": manifest("code", "profile: {limits_class: brwser}\n")}
+    problem = load_catalog({}, own).problems["code"]
+    assert "did you mean 'browser'?" in str(problem)
+    assert "browser, code, small" in problem.remedy
+
+
+def test_a_wrong_limit_of_a_class_is_named_by_its_place(manifest):
+    classes = {"small": LimitsClassSettings(limits={"memry_mib": 1})}
+    assert "limits_classes.small.limits.memry_mib: unknown; did you mean 'memory_mib'?" in problem_of(
+        load_catalog({}, {"code": manifest("code")}, classes), "code"
+    )
+
+
+def test_a_manifest_does_not_choose_its_engine_runtime(manifest):
+    own = {"code": manifest("code", "profile: {runtime: runc}\n")}
+    assert "profile.runtime: not for a manifest to say" in problem_of(load_catalog({}, own), "code")
+
+
 def test_the_operator_raises_and_lowers_limits(manifest):
-    own = {"code": manifest("code", "profile: {limits: {memory_mib: 1024, pids: 64}}\n")}
+    own = {"code": manifest("code", "profile: {limits_class: code, limits: {memory_mib: 1000, pids: 64}}\n")}
     limits = {"memory_mib": 2048, "cpus": 0.5}
     profile = load_catalog({"code": ServerSettings(limits=limits)}, own).servers["code"].profile
     assert (profile.limits.memory_mib, profile.limits.cpus, profile.limits.pids) == (2048, 0.5, 64)

@@ -8,20 +8,17 @@ than its manifest says.
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from muxi_runtime.catalog.builtin import built_in_manifests
-from muxi_runtime.catalog.manifest import Manifest, NetworkProfile, Scope
+from muxi_runtime.catalog.limits import LimitsClassSettings, lowered, named_class, replaced
+from muxi_runtime.catalog.manifest import Manifest, NetworkProfile, Profile, Scope
 from muxi_runtime.catalog.settings import NetworkSettings, ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.yaml_model import load_yaml_model
-from muxi_sandbox.contract import Limits
 from muxi_sandbox.egress.names import parse_rule
 
 __all__ = ["RESERVED", "Catalog", "load_catalog", "load_manifest"]
@@ -51,12 +48,17 @@ class Catalog:
         return server in self.servers and self.servers[server].built_in
 
 
-def load_catalog(settings: Mapping[str, ServerSettings], built_in: Mapping[str, Path] | None = None) -> Catalog:
+def load_catalog(
+    settings: Mapping[str, ServerSettings],
+    built_in: Mapping[str, Path] | None = None,
+    classes: Mapping[str, LimitsClassSettings] | None = None,
+) -> Catalog:
     """Read every manifest.
 
     Args:
         settings: the `servers:` section, by server name.
         built_in: manifests of built-in servers by name; `None` for those installed with this runtime.
+        classes: the `limits_classes:` section, by class.
     """
     own = built_in_manifests() if built_in is None else built_in
     servers: dict[str, Manifest] = {}
@@ -67,7 +69,7 @@ def load_catalog(settings: Mapping[str, ServerSettings], built_in: Mapping[str, 
         if name in disabled:
             continue
         try:
-            servers[name] = _server(name, settings.get(name, ServerSettings()), own)
+            servers[name] = _server(name, settings.get(name, ServerSettings()), own, classes or {})
         except ConfigError as error:
             problems[name] = error
     return Catalog(servers, problems, disabled)
@@ -86,7 +88,12 @@ def load_manifest(path: Path, name: str) -> Manifest:
     return manifest
 
 
-def _server(name: str, settings: ServerSettings, own: Mapping[str, Path]) -> Manifest:
+def _server(
+    name: str,
+    settings: ServerSettings,
+    own: Mapping[str, Path],
+    classes: Mapping[str, LimitsClassSettings],
+) -> Manifest:
     if name in RESERVED:
         raise ConfigError(f"servers.{name}: the name is reserved for the runtime itself.", remedy="Choose another.")
     if settings.manifest and name in own:
@@ -101,25 +108,24 @@ def _server(name: str, settings: ServerSettings, own: Mapping[str, Path]) -> Man
             remedy=f"Give its `manifest:`, or use one of {', '.join(own) or 'none'}.",
         )
     manifest = load_manifest(path, name)
-    granted: dict[str, Limits | NetworkProfile] = {"limits": _limits(name, settings, manifest.profile.limits)}
-    if settings.network is not None:
-        granted["network"] = _network(name, settings.network)
-    profile = manifest.profile.model_copy(update=granted)
+    profile = manifest.profile.model_copy(update=_granted(name, settings, manifest.profile, classes))
     return manifest.model_copy(update={"profile": profile, "built_in": settings.manifest is None})
 
 
-def _limits(name: str, settings: ServerSettings, limits: Limits) -> Limits:
-    try:
-        return settings.apply(limits)
-    except ValidationError as error:
-        lines = []
-        for item in error.errors(include_url=False, include_context=False, include_input=False):
-            limit = str(item["loc"][-1])
-            near = difflib.get_close_matches(limit, Limits.model_fields, n=1)
-            unknown = f"unknown; did you mean {near[0]!r}?" if near else "unknown"
-            message = unknown if item["type"] == "extra_forbidden" else item["msg"]
-            lines.append(f"servers.{name}.limits.{limit}: {message}")
-        raise ConfigError("\n".join(lines), remedy="Correct muxi.yaml.") from error
+def _granted(
+    name: str, settings: ServerSettings, profile: Profile, classes: Mapping[str, LimitsClassSettings]
+) -> dict[str, object]:
+    """What the operator makes of the profile that a manifest asks for."""
+    limits_class = named_class(settings.limits_class or profile.limits_class, classes)
+    limits = replaced(lowered(limits_class, profile.limits, name), settings.limits, f"servers.{name}.limits")
+    granted: dict[str, object] = {
+        "limits_class": limits_class.name,
+        "limits": limits,
+        "runtime": limits_class.runtime,
+    }
+    if settings.network is not None:
+        granted["network"] = _network(name, settings.network)
+    return granted
 
 
 def _network(name: str, settings: NetworkSettings) -> NetworkProfile:
@@ -137,12 +143,18 @@ def _wrong_hosts(hosts: Iterable[str]) -> Iterator[tuple[str, str]]:
             yield host, str(error)
 
 
+def _presumptions(manifest: Manifest) -> Iterator[str]:
+    if "built_in" in manifest.model_fields_set:
+        yield "built_in: not for a manifest to say."
+    if "runtime" in manifest.profile.model_fields_set:
+        yield "profile.runtime: not for a manifest to say."
+
+
 def _refusals(manifest: Manifest, name: str) -> Iterator[str]:
     profile = manifest.profile
     if manifest.name != name:
         yield f"name: is {manifest.name!r}, but the server is called {name!r}."
-    if "built_in" in manifest.model_fields_set:
-        yield "built_in: not for a manifest to say."
+    yield from _presumptions(manifest)
     for host, reason in _wrong_hosts(profile.network.allow):
         yield f"profile.network.allow: {host!r} is no host: {reason}."
     if profile.secrets:

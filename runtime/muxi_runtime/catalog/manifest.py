@@ -49,7 +49,9 @@ class Profile(BaseModel):
     )
     network: NetworkProfile = Field(default_factory=NetworkProfile)
     secrets: tuple[str, ...] = Field((), description="names of secrets; not available yet, must be empty")
-    limits: Limits = Field(default_factory=Limits)
+    limits_class: str = Field("small", description="small, code, browser, or one of the operator's")
+    limits: Limits = Field(default_factory=Limits, description="single limits, lower than those of the class")
+    runtime: str | None = Field(None, exclude=True, description="set by the operator's limits class, never by a file")
     scope: Scope = Field(Scope.TASK, description="a sandbox a task; shared is not available yet")
 
 

@@ -6,8 +6,6 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from muxi_sandbox.contract import Limits
-
 __all__ = ["NetworkSettings", "PoolSize", "ServerSettings"]
 
 
@@ -33,8 +31,8 @@ class PoolSize(BaseModel):
 class ServerSettings(BaseModel):
     """What the operator says of one server: switch it, point to a manifest of one's own, set limits and hosts.
 
-    `limits` replaces single limits of the manifest's profile: the operator may raise and lower. `network` replaces all
-    that the manifest asks for.
+    `limits` replaces single limits, whatever class and manifest say: the operator may raise and lower. `network`
+    replaces all that the manifest asks for.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -42,13 +40,6 @@ class ServerSettings(BaseModel):
     enabled: bool = Field(default=True, description="whether it is offered")
     manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
     network: NetworkSettings | None = Field(None, description="absent: what the manifest asks for")
+    limits_class: str | None = Field(None, description="in place of the manifest's")
     limits: dict[str, float] = Field(default_factory=dict, description="single limits to replace")
     pool: PoolSize = Field(default_factory=PoolSize)
-
-    def apply(self, limits: Limits) -> Limits:
-        """The manifest's limits with the operator's in place.
-
-        Raises:
-            pydantic.ValidationError: a limit that does not exist or is out of range.
-        """
-        return Limits.model_validate({**limits.model_dump(), **self.limits})

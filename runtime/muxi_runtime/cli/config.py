@@ -36,7 +36,7 @@ def show(invocation: Invocation, out: Output) -> None:
 def check(invocation: Invocation, out: Output) -> None:
     """Read muxi.yaml and every manifest; exit 3 when one of them is wrong."""
     settings = invocation.settings()
-    catalog = load_catalog(settings.servers)
+    catalog = load_catalog(settings.servers, classes=settings.limits_classes)
     if catalog.problems:
         raise ConfigError("\n".join(Exception.__str__(problem) for problem in catalog.problems.values()))
     names, disabled = list(catalog.servers), sorted(catalog.disabled)

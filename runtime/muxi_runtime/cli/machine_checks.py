@@ -47,7 +47,7 @@ def check_python() -> Check:
 
 def check_configuration(settings: Settings) -> list[Check]:
     """The file that is in use, and each manifest that cannot be."""
-    catalog = load_catalog(settings.servers)
+    catalog = load_catalog(settings.servers, classes=settings.limits_classes)
     source = str(settings.source) if settings.source else "no file, the defaults hold"
     bad = [
         Check(f"server {name}", ok=False, detail=Exception.__str__(problem), cure=problem.remedy)

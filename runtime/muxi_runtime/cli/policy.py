@@ -172,7 +172,7 @@ def _hints(items: Iterable[str]) -> dict[str, bool]:
 
 
 def _built_in_servers(settings: Settings) -> set[str]:
-    servers = load_catalog(settings.servers).servers
+    servers = load_catalog(settings.servers, classes=settings.limits_classes).servers
     return {HOST, *(name for name, server in servers.items() if server.built_in)}
 
 

@@ -23,16 +23,10 @@ class SpecBook:
         self,
         manifests: Mapping[str, Manifest],
         resolve_image: Callable[[str], str],
-        *,
-        runtime: str | None = None,
     ) -> None:
-        """`resolve_image` turns the NAME of `build:NAME` into a reference that the engine has.
-
-        `runtime` is the engine runtime for all sandboxes, `None` for the engine's default.
-        """
+        """`resolve_image` turns the NAME of `build:NAME` into a reference that the engine has."""
         self.manifests = manifests
         self._resolve_image = resolve_image
-        self._runtime = runtime
 
     def image(self, server: str) -> str:
         """The image's reference.
@@ -62,7 +56,7 @@ class SpecBook:
             workspace=manifest.profile.workspace,
             network=manifest.profile.network.allow,
             limits=manifest.profile.limits,
-            runtime=self._runtime,
+            runtime=manifest.profile.runtime,
         )
 
     def content_key(self, server: str) -> str | None:
