@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from muxi_sandbox.contract import Check
+from muxi_sandbox.docker.hardening import labels_of
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.errors import SandboxError, SpecRefusedError
 
@@ -129,13 +130,12 @@ class Forwarder:
             "Image": image,
             "Entrypoint": ["forward"],
             "NetworkDisabled": True,
-            "Labels": {LABEL: self._installation},
+            "Labels": {**labels_of(self._installation, ""), LABEL: self._installation},
             "HostConfig": {
                 "NetworkMode": "none",
                 "Mounts": [{"Type": "volume", "Source": volume, "Target": FILLED_FROM}],
             },
         }
-        await self._engine.remove(container)  # left by a crash
         try:
             await self._engine.create(container, options)
         finally:
