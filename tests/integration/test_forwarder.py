@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import anyio
 import docker
 import pytest
+from anyio.abc import SocketStream
 from attack import attacker
 
 from muxi_sandbox.contract import Sandbox
@@ -18,6 +20,7 @@ from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.forwarding import PROXY_VARIABLES, command_of, forwarded
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.settings import EngineSettings
+from muxi_sandbox.egress.contract import Peer
 from muxi_sandbox.errors import ImageMissingError, SandboxDiedError, SpecRefusedError, StartFailedError
 
 pytestmark = pytest.mark.timeout(120)
@@ -173,6 +176,84 @@ async def test_without_a_proxy_a_spec_that_names_hosts_is_refused(engine_socket:
             async with backend.lease(attacker(python_image, "say(1)", network=NETWORK)):
                 pass
         assert await backend.reap() == 0
+
+
+class Echo:
+    """An `Egress` that sends back what it gets, and hangs up when the other side has nothing more to say."""
+
+    @asynccontextmanager
+    async def serve(self, socket: Path, peer: Peer) -> AsyncIterator[None]:
+        del peer
+        async with await anyio.create_unix_listener(socket, mode=0o666) as listener, anyio.create_task_group() as group:
+            group.start_soon(listener.serve, self._echo)
+            yield
+            group.cancel_scope.cancel()
+
+    async def _echo(self, client: SocketStream) -> None:
+        async with client:
+            async for data in client:
+                await client.send(data)
+
+
+async def test_bytes_go_both_ways_unchanged_whatever_the_sides_do(engine_socket: Path, python_image: str) -> None:
+    script = """
+    import hashlib, random, threading
+    found = {}
+    def one(number):
+        sent, got = hashlib.sha256(), hashlib.sha256()
+        chance = random.Random(number)
+        with socket.create_connection(("127.0.0.1", 3128), timeout=60) as s:
+            def send():
+                for _ in range(chance.randrange(1, 30)):
+                    data = chance.randbytes(chance.randrange(1, 200_000))
+                    sent.update(data)
+                    s.sendall(data)
+                s.shutdown(socket.SHUT_WR)  # the other direction stays open
+            writer = threading.Thread(target=send)
+            writer.start()
+            if number % 3 == 0:
+                writer.join(0.2)  # nobody reads for a while: what is sent has to wait
+            while data := s.recv(chance.choice((1, 4096, 65536)) if number % 2 else 65536):
+                got.update(data)
+            writer.join()
+        found[number] = sent.digest() == got.digest()
+    threads = [threading.Thread(target=one, args=(number,)) for number in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    say([len(found), all(found.values())])
+    """
+    installation = f"fwd-{uuid4().hex[:8]}"
+    async with (
+        DockerBackend(EngineSettings(socket=engine_socket), installation, egress=Echo()) as backend,
+        backend.lease(attacker(python_image, script, network=NETWORK)) as lease,
+    ):
+        assert json.loads(await lease.sandbox.receive()) == [40, True]
+
+
+async def test_more_clients_than_it_serves_at_once_wait_for_their_turn(engine_socket: Path, python_image: str) -> None:
+    script = """
+    kept = [socket.create_connection(("127.0.0.1", 3128), timeout=30) for _ in range(40)]
+    def answered(s):
+        s.sendall(b"x")
+        return s.recv(1) == b"x"
+    first = sum(answered(s) for s in kept[:24])
+    kept[30].sendall(b"x")
+    kept[30].settimeout(0.5)
+    early = tried(kept[30].recv, 1)
+    for s in kept[:24]:
+        s.close()
+    kept[30].settimeout(30)
+    say([first, early, kept[30].recv(1) == b"x"])
+    """
+    installation = f"fwd-{uuid4().hex[:8]}"
+    spec = attacker(python_image, script, network=NETWORK, limits={"open_files": 64})
+    async with (
+        DockerBackend(EngineSettings(socket=engine_socket), installation, egress=Echo()) as backend,
+        backend.lease(spec) as lease,
+    ):
+        assert json.loads(await lease.sandbox.receive()) == [24, "timed out", True]
 
 
 def test_an_image_without_a_command_is_refused() -> None:
