@@ -180,7 +180,7 @@ class StreamSandbox:
     def _flood(self, what: str, setting: str, limit_mib: int) -> OutputFloodError:
         return OutputFloodError(
             f"The program of server {self._spec.server!r} wrote {what}, so its sandbox was killed. "
-            f"If it must write that much, raise the server's limit {setting}.",
+            f"If it must write that much, raise the server's limit {setting} of {limit_mib}.",
             sandbox=self._id,
             limit_bytes=limit_mib * MIB,
         )

@@ -35,6 +35,7 @@ from muxi_runtime.errors import (
 from muxi_runtime.gateway.caller import Caller, CallRequest, Question
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.json_limits import contains_deeper_than, printable
+from muxi_runtime.gateway.limit_notes import LIMITS_META
 from muxi_runtime.gateway.settings import GatewaySettings
 from muxi_runtime.gateway.tasks import Task, TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
@@ -107,7 +108,14 @@ class Door:
             with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
                 await self._tell(call, "call.cancelled")
             raise
-        await self._tell(call, "call.finished", is_error=bool(result.get("isError")), result_bytes=size)
+        reached = sorted((result.get("_meta") or {}).get(LIMITS_META, ()))
+        await self._tell(
+            call,
+            "call.finished",
+            is_error=bool(result.get("isError")),
+            result_bytes=size,
+            **({"limits": reached} if reached else {}),
+        )
         return result
 
     async def _admit(self, request: CallRequest, caller: Caller) -> _Call:

@@ -19,6 +19,7 @@ from pydantic import ConfigDict
 
 from muxi_runtime import __version__
 from muxi_runtime.errors import ForwardedError, ServerError, sole_error
+from muxi_runtime.gateway.limit_notes import with_limits
 from muxi_runtime.gateway.sandbox_transport import SandboxTransport
 
 if TYPE_CHECKING:
@@ -116,13 +117,17 @@ class Upstream:
     async def call_tool(
         self, tool: str, arguments: Mapping[str, Any], *, seconds: float, progress: ProgressFnT
     ) -> dict[str, Any]:
-        """The result as it came over the wire (`content`, `isError`, ...).
+        """The result as it came over the wire (`content`, `isError`, ...), with the limits that were reached.
+
+        `seconds` is the gateway's limit; the server's own `call_seconds` may be shorter.
 
         Raises:
             SandboxError: the sandbox ended in mid-call.
             ServerError: the server did not answer in time, or not as MCP says.
             ForwardedError: the server refused with a JSON-RPC error of its own.
         """
+        limits = self.sandbox.spec.limits
+        seconds = min(seconds, limits.call_seconds)
         request = types.CallToolRequest(params=types.CallToolRequestParams(name=tool, arguments=dict(arguments)))
         try:
             result = await self._client.session.send_request(
@@ -134,7 +139,7 @@ class Upstream:
             raise ServerError(
                 f"Server {self.name!r} answered the call of {tool!r} with something that is no result."
             ) from error
-        return result.wire()
+        return with_limits(result.wire(), self.sandbox.limits_hit(), limits, self.name)
 
     async def list_tools(self, *, seconds: float) -> list[dict[str, Any]]:
         """The definitions of all tools, as they came over the wire.
@@ -166,7 +171,7 @@ class Upstream:
         if error.code == types.REQUEST_TIMEOUT:
             return ServerError(
                 f"Server {self.name!r} did not answer the {what} within {seconds:g} s; the call was cancelled.",
-                remedy="A longer time is set by gateway.call_seconds in muxi.yaml.",
+                remedy=f"A longer time is set by gateway.call_seconds and servers.{self.name}.limits.call_seconds.",
             )
         return ForwardedError(error.message, code=error.code, data=error.data)
 

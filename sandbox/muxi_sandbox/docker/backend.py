@@ -237,7 +237,13 @@ class DockerBackend:
         ending.callback(attachment.close)
         await self._prove(container, options, alarming(warnings))
         sandbox = ContainerSandbox(
-            container, spec, attachment, engine=self._engine, watch=self._watch, settings=self._settings
+            container,
+            spec,
+            attachment,
+            engine=self._engine,
+            watch=self._watch,
+            settings=self._settings,
+            workspace=self._workspaces.folder,
         )
         self._tasks.start_soon(sandbox.pump, partial(self._volumes.stopped, task, name))
         ending.push_async_callback(sandbox.close)

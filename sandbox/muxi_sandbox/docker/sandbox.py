@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from muxi_sandbox.docker.attach import BrokenStreamError, Output
+from muxi_sandbox.docker.limit_watch import LimitWatch
 from muxi_sandbox.errors import (
     EngineRestartedError,
     EngineUnavailableError,
@@ -21,6 +22,7 @@ from muxi_sandbox.stream import StreamSandbox
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
     from muxi_sandbox.contract import LimitHit, Spec
     from muxi_sandbox.docker.attach import Attachment
@@ -50,7 +52,9 @@ class ContainerSandbox:
         engine: Engine,
         watch: EngineWatch,
         settings: EngineSettings,
+        workspace: Callable[[str], Path | None],
     ) -> None:
+        """`workspace` is where the host sees a task's files."""
         self.stream = StreamSandbox(container, spec, attachment, self)
         self._container = container
         self._attachment = attachment
@@ -58,6 +62,7 @@ class ContainerSandbox:
         self._watch = watch
         self._settings = settings
         self._generation = watch.generation
+        self._limits = LimitWatch(container, spec.limits, lambda: workspace(self.stream.spec.task or ""))
         self._scope = anyio.CancelScope()
         self._pumped = anyio.Event()
         self._expires = anyio.current_time() + spec.limits.lease_seconds
@@ -131,7 +136,8 @@ class ContainerSandbox:
             )
         how = f"exited with code {state.exit_code}"
         if state.out_of_memory:
-            how = "ran out of memory and was killed; raise its limit memory_mib if it needs more"
+            limit = self.stream.spec.limits.memory_mib
+            how = f"ran out of memory and was killed; raise its limit memory_mib of {limit} if it needs more"
         elif state.is_running:
             how = "closed its output while it ran, and was killed"
         elif state.exit_code is None:
@@ -161,7 +167,7 @@ class ContainerSandbox:
 
     def limits_hit(self) -> tuple[LimitHit, ...]:
         """See `contract.Sandbox.limits_hit`."""
-        return ()
+        return self._limits.hits()
 
     async def close(self) -> None:
         """Stop reading and writing, and close the connection. The container itself is the backend's to remove."""

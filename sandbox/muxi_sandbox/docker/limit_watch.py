@@ -1,0 +1,103 @@
+"""Which limits the kernel had to enforce on one container: its cgroup's counters, and file systems that are full.
+
+Read on the host, so that any server's sandbox tells, whatever runs inside. Where the host does not see the container's
+cgroup (a runtime in a container of its own), nothing is known, and nothing is said.
+
+Counters: `memory.oom_control` and `pids.events` of cgroup v1, `memory.events` and `pids.events` of v2
+(Documentation/admin-guide/cgroup-v1, cgroup-v2.rst).
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from muxi_sandbox.contract import LimitHit, Limits
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["LimitWatch"]
+
+CGROUPS = Path("/sys/fs/cgroup")
+PLACES = ("docker/{id}", "system.slice/docker-{id}.scope")
+"""Where an engine puts a container, with cgroupfs and with systemd."""
+COUNTERS = {
+    "memory_mib": (("memory", "memory.oom_control", "oom_kill"), ("", "memory.events", "oom_kill")),
+    "pids": (("pids", "pids.events", "max"), ("", "pids.events", "max")),
+}
+"""By limit: controller (v1 only), file and line, for v1 and v2."""
+
+
+class LimitWatch:
+    """Asked after each call; counts from the last time it was asked."""
+
+    def __init__(self, container: str, limits: Limits, workspace: Callable[[], Path | None]) -> None:
+        """`workspace` is where the host sees the task's files, once there are any."""
+        self._container = container
+        self._limits = limits
+        self._workspace = workspace
+        self._seen: dict[str, int] = {}
+        self._files: dict[str, tuple[Path, str]] | None = None
+        self._processes: Path | None = None
+
+    def hits(self) -> tuple[LimitHit, ...]:
+        """Limits reached since the last call. Never raises: what cannot be read is not known."""
+        if self._files is None:
+            self._find()
+        names = [*self._counted(), *self._full(self._workspace(), "workspace_mib", "workspace_inodes")]
+        names += self._full(self._tmp(), "tmp_mib", None)
+        return tuple(LimitHit(name, getattr(self._limits, name)) for name in names)
+
+    def _find(self) -> None:
+        self._files = {}
+        for limit, sources in COUNTERS.items():
+            for controller, file, line in sources:
+                for place in PLACES:
+                    path = CGROUPS / controller / place.format(id=self._container) / file
+                    if limit not in self._files and path.exists():
+                        self._files[limit] = (path, line)
+                        self._processes = path.with_name("cgroup.procs")
+
+    def _counted(self) -> Iterator[str]:
+        for limit, (path, line) in (self._files or {}).items():
+            count = _counter(path, line)
+            if count > self._seen.get(limit, 0):
+                yield limit
+            self._seen[limit] = count
+
+    def _tmp(self) -> Path | None:
+        """The sandbox's own /tmp, by way of any of its processes; for root only."""
+        if self._processes is None:
+            return None
+        try:
+            process = self._processes.read_text("ascii").split("\n", 1)[0]
+        except OSError:
+            return None
+        return Path(f"/proc/{process}/root/tmp") if process.isdigit() else None
+
+    @staticmethod
+    def _full(folder: Path | None, size_limit: str, inode_limit: str | None) -> Iterator[str]:
+        if folder is None:
+            return
+        try:
+            state = os.statvfs(folder)
+        except OSError:
+            return
+        if state.f_blocks and not state.f_bavail:
+            yield size_limit
+        if inode_limit and state.f_files and not state.f_favail:
+            yield inode_limit
+
+
+def _counter(path: Path, line: str) -> int:
+    try:
+        text = path.read_text("ascii")
+    except OSError:
+        return 0
+    for entry in text.splitlines():
+        name, _, value = entry.partition(" ")
+        if name == line and value.isdigit():
+            return int(value)
+    return 0
