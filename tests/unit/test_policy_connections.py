@@ -19,9 +19,10 @@ from muxi_runtime.policy.cases import load_cases, run_cases
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.policy.contract import Connection, Effect, ToolCall
 from muxi_runtime.policy.explain import explain
-from muxi_runtime.policy.questions import place, split_place
+from muxi_runtime.policy.questions import place
 from muxi_runtime.policy.rules import DEFAULT_DENY, EVALUATION_ERROR, parse_rules
 from muxi_runtime.policy.settings import PolicySettings
+from muxi_sandbox.egress.names import parse_authority
 
 SHIPPED = CedarPolicy.load(PolicySettings())
 BOTH = frozenset({"private", "untrusted"})
@@ -113,9 +114,11 @@ def test_whatever_a_host_is_called_it_is_decided(host: str, port: int, scheme: s
     assert decision.effect is Effect.DENY
 
 
-@given(st.ip_addresses().map(str) | st.from_regex(r"[a-z0-9.-]{1,30}", fullmatch=True), st.integers(0, 65535))
+@given(
+    st.ip_addresses().map(str) | st.from_regex(r"([a-z]{1,9}\.){0,3}[a-z]{2,9}", fullmatch=True), st.integers(1, 65535)
+)
 def test_a_place_is_read_as_it_is_written(host: str, port: int) -> None:
-    assert split_place(place(host, port)) == (host, port)
+    assert parse_authority(place(host, port)) == (host, port)
 
 
 def test_explain_shows_the_host_and_what_would_change_it() -> None:
@@ -160,3 +163,18 @@ def test_the_command_line_explains_a_connection(tmp_path: Path) -> None:
         "example.com:443",
     )
     assert run("web", "--connect", "example.com").exit_code == ExitCode.USAGE
+    assert run("web", "--connect", "http://example.com").exit_code == ExitCode.USAGE
+
+
+def test_the_command_line_says_when_the_server_s_list_decides_already(tmp_path: Path) -> None:
+    (tmp_path / "muxi.yaml").write_text("servers: {shell: {network: {allow: ['*.example.com']}}}")
+
+    def said(place: str) -> str:
+        return (
+            CliRunner()
+            .invoke(program, ["--home", str(tmp_path), "policy", "explain", "shell", "--connect", place])
+            .stdout
+        )
+
+    assert "refused before any rule" in said("example.com:443")
+    assert "refused before any rule" not in said("A.Example.com.:443")

@@ -24,7 +24,7 @@ from muxi_runtime.policy.check import check as check_files
 from muxi_runtime.policy.contract import Connection, Effect, Request, ToolCall
 from muxi_runtime.policy.explain import Explanation
 from muxi_runtime.policy.explain import explain as explain_request
-from muxi_runtime.policy.questions import split_place
+from muxi_sandbox.egress.names import parse_authority, parse_rule, permits
 
 __all__ = ["policy"]
 
@@ -110,6 +110,10 @@ def explain(  # noqa: PLR0913 - one parameter an option
     if place is not None:
         host, port = _place(place)
         request = Connection(principal, name, host, port, "t-1", labels=frozenset(labels))
+        if not _is_named(settings, name, host, port):
+            unknown = [
+                f"The list of server {name!r} does not have this host, so it is refused before any rule is asked."
+            ]
     else:
         server, tool = _split(name)
         definition = known_definition(settings.home, server, tool)
@@ -147,9 +151,19 @@ def test(ctx: click.Context, file: Path, out: Output) -> None:
 
 def _place(text: str) -> tuple[str, int]:
     try:
-        return split_place(text)
-    except ValueError:
-        raise click.BadParameter(f"{text!r} is not like HOST:PORT", param_hint="--connect") from None
+        host, port = parse_authority(text)
+    except ValueError as error:
+        raise click.BadParameter(f"{text!r}: {error}", param_hint="--connect") from error
+    if port is None:
+        raise click.BadParameter(f"{text!r} is not like HOST:PORT", param_hint="--connect")
+    return host, port
+
+
+def _is_named(settings: Settings, server: str, host: str, port: int) -> bool:
+    """Whether the server's list has it; what it has not is refused before any rule is asked."""
+    known = load_catalog(settings.servers).servers.get(server)
+    allowed = known.profile.network.allow if known else ()
+    return permits(tuple(map(parse_rule, allowed)), host, port)
 
 
 def _split(name: str) -> tuple[str, str]:

@@ -23,8 +23,8 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.policy.contract import Connection, Decision, Effect, Policy, Request, ToolCall
-from muxi_runtime.policy.questions import split_place
 from muxi_runtime.yaml_model import load_yaml_model
+from muxi_sandbox.egress.names import parse_authority
 
 __all__ = ["Case", "CaseResult", "load_cases", "run_cases"]
 
@@ -38,7 +38,7 @@ class Case(BaseModel):
     user: str = Field(LOCAL_USER, description="who calls")
     key: str | None = Field(None, description="the public id of the key used")
     tool: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{0,31}\..+$", description="a call: SERVER.TOOL")
-    connect: str | None = Field(None, pattern=r"^.+:[0-9]{1,5}$", description="a connection: HOST:PORT")
+    connect: str | None = Field(None, description="a connection: HOST:PORT")
     server: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{0,31}$", description="whose sandbox connects")
     scheme: Literal["connect", "http"] = Field("connect", description="of a connection: a tunnel, or a plain request")
     built_in: bool = Field(default=False, description="whether the server comes with this runtime")
@@ -53,6 +53,8 @@ class Case(BaseModel):
     def _is_one_request(self) -> Self:
         if (self.tool is None) is (self.connect is None) or (self.connect is None) is not (self.server is None):
             raise ValueError("give either `tool`, or `server` and `connect`")
+        if self.connect is not None and parse_authority(self.connect)[1] is None:
+            raise ValueError("`connect` needs a port, as in example.org:443")
         return self
 
     def request(self) -> Request:
@@ -60,8 +62,10 @@ class Case(BaseModel):
         principal = Principal(user=self.user, key=self.key)
         labels = frozenset(self.labels)
         if self.tool is None:
-            host, port = split_place(self.connect or "")
-            return Connection(principal, self.server or "", host, port, self.task, self.scheme, self.built_in, labels)
+            host, port = parse_authority(self.connect or "")
+            return Connection(
+                principal, self.server or "", host, port or 0, self.task, self.scheme, self.built_in, labels
+            )
         server, _, tool = self.tool.partition(".")
         return ToolCall(
             principal=principal,

@@ -16,7 +16,7 @@ from muxi_runtime.policy.contract import Connection, Request, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
 from muxi_runtime.policy.rules import schema
 
-__all__ = ["Questions", "place", "split_place"]
+__all__ = ["Questions", "place"]
 
 _PAIRS = 4096
 """Pairs of user and resource whose entities are kept parsed, of each kind."""
@@ -66,16 +66,6 @@ class Questions:
 def place(host: str, port: int) -> str:
     """A host and a port as rules and people write them: `example.com:443`, `[2001:db8::1]:443`."""
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-
-
-def split_place(text: str) -> tuple[str, int]:
-    """The other way round; what is around the last colon.
-
-    Raises:
-        ValueError: there is no port behind it.
-    """
-    host, _, port = text.rpartition(":")
-    return host.removeprefix("[").removesuffix("]"), int(port)
 
 
 def _question(request: Request, action: str, resource: Json, context: Json) -> Json:
