@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import io
 import json
+import tarfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+import docker
 import pytest
 from client_image import ensure_client_image
 from local_site import PAGE, Site, local_site
+from node_tools import NODE_MODULES
 
 from muxi_sandbox.contract import Backend, Limits, Spec
 from muxi_sandbox.docker.backend import DockerBackend
@@ -33,6 +37,7 @@ print(json.dumps([done.returncode, done.stdout, done.stderr[-2000:]]), flush=Tru
 """
 CHROMIUM = "chromium --headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=/tmp/profile"
 FETCH = "fetch(process.argv[1]).then(r => r.text()).then(t => process.stdout.write(t))"
+GET = 'require("https").get(process.argv[1], r => r.pipe(process.stdout))'
 
 
 class Told:
@@ -160,6 +165,35 @@ async def test_fetch_of_the_code_image_s_node_follows_the_proxy(
 ) -> None:
     command = f"NODE_EXTRA_CA_CERTS=/tmp/ca.pem node -e '{FETCH}' {site.https}/page.txt"
     assert await run(backend, spec_of(images["code"], site, command)) == PAGE
+
+
+@pytest.fixture
+def newer_node_image(engine_socket: Path, images: dict[str, str]) -> Iterator[str]:
+    """The clients with the Node.js of the test tools, which reads the variables itself."""
+    program = next(NODE_MODULES.glob("node-linux-*/bin/node"), None)
+    assert program is not None, "the test tools' Node.js is not installed: run scripts/node.sh"
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as archive:
+        archive.add(program, "node22")
+    tag = f"muxi-test-{uuid4().hex[:12]}:1"
+    with docker.APIClient(base_url=f"unix://{engine_socket}", version="auto") as client:
+        base = client.create_container(images["clients"], ["true"])
+        try:
+            client.put_archive(base, "/usr/local/bin", packed.getvalue())
+            client.commit(base, *tag.split(":"))
+            yield tag
+        finally:
+            client.remove_container(base)
+            client.remove_image(tag)
+
+
+async def test_fetch_of_a_newer_node_follows_the_proxy_by_itself(
+    backend: Backend, newer_node_image: str, site: Site
+) -> None:
+    command = f"NODE_EXTRA_CA_CERTS=/tmp/ca.pem node22 -e '{FETCH}' {site.https}/page.txt"
+    assert await run(backend, spec_of(newer_node_image, site, command)) == PAGE
+    command = f"NODE_EXTRA_CA_CERTS=/tmp/ca.pem node22 -e '{GET}' {site.https}/page.txt"
+    assert await run(backend, spec_of(newer_node_image, site, command)) == PAGE
 
 
 async def test_loopback_stays_the_sandbox_s_own(
