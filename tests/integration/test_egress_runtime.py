@@ -93,8 +93,8 @@ def test_a_named_host_is_reached_and_the_journal_says_by_whom_and_by_which_rule(
         ADDRESS,
     )
     assert (facts["allowed"], facts["rule"]) == (True, "hosts-of-the-profile")
-    sandboxes = [event["data"]["sandbox"] for event in decided(runtime, "sandbox.leased")]
-    assert facts["sandbox"] in sandboxes
+    leased = {event["data"]["sandbox"]: event["data"] for event in decided(runtime, "sandbox.leased")}
+    assert f"{ADDRESS}:{hosts[0].port}" in leased[facts["sandbox"]]["network"]
     assert decided(runtime, "egress.closed")[-1]["principal"] == "local"
 
 

@@ -114,6 +114,7 @@ class Owner:
                 "sandbox.leased",
                 sandbox,
                 image=self._spec.image,
+                network=list(self._spec.network),
                 workspace_is_new=leased.lease.workspace_is_new,
                 warm=leased.was_warm,
                 seconds=_since(started),
