@@ -41,6 +41,7 @@ from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.journal.sqlite import SqliteJournal
 from muxi_runtime.policy.cedar import CedarPolicy
+from muxi_runtime.setup.proof import check_runtimes, demand_proof, prove_all, runtimes_of, store_proofs
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
 from muxi_sandbox.contract import Backend, BackendHealth, Check
@@ -110,6 +111,8 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
             egress = EgressProxy(settings.egress, gate)
             async with backend or DockerBackend(settings.engine, installation, egress=egress) as entered:
                 await _reap(entered, journal)
+                if backend is None:
+                    await _prove(entered, settings, catalog, images, journal)
                 parts = _Parts(settings, catalog, entered, journal, images, installation, gate)
                 async with parts.running(KeyStore(store), policy) as runtime:
                     yield runtime
@@ -128,6 +131,16 @@ async def _reap(backend: Backend, journal: Journal) -> None:
     if count:
         logger.warning("removed %d sandboxes and workspaces that an earlier runtime left behind", count)
         await journal.append(Draft("sandbox.reaped", data={"count": count}))
+
+
+async def _prove(
+    backend: Backend, settings: Settings, catalog: Catalog, images: Mapping[str, str | None], journal: Journal
+) -> None:
+    """Nothing is served by sandboxes that were not seen to hold."""
+    known = (await backend.health()).runtimes
+    proofs = await prove_all(backend, images, runtimes_of(catalog.servers.values(), known))
+    where = await to_thread.run_sync(store_proofs, settings.home, proofs)
+    await demand_proof(proofs, settings.engine.accept_failed_probes, journal, where)
 
 
 @dataclass(slots=True)
@@ -263,6 +276,7 @@ class _Parts:
                 cure="See `muxi-runtime servers list`." if failed else "",
             ),
             pool_check(pool.report()),
+            *check_runtimes(self.catalog.servers, health.runtimes),
             *self._egress(health),
         ]
 

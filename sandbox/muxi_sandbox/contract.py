@@ -191,11 +191,15 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class BackendHealth:
-    """Whether leases can be given now, and the findings behind it. `ok` is false only for what makes them fail."""
+    """Whether leases can be given now, and the findings behind it. `ok` is false only for what makes them fail.
+
+    `runtimes` are the names that `Spec.runtime` may have.
+    """
 
     ok: bool
     summary: str
     checks: tuple[Check, ...] = field(default=())
+    runtimes: tuple[str, ...] = field(default=())
 
 
 class Backend(Protocol):

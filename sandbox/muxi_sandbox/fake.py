@@ -300,4 +300,5 @@ class FakeBackend:
         """See `contract.Backend.health`."""
         is_up = self.engine.is_up
         check = Check("engine", is_up, "in memory" if is_up else "stopped", "" if is_up else "Start it.")
-        return BackendHealth(is_up, f"in memory, {'up' if is_up else 'stopped'}", (check,))
+        summary = f"in memory, {'up' if is_up else 'stopped'}"
+        return BackendHealth(is_up, summary, (check,), tuple(sorted(self._runtimes)))

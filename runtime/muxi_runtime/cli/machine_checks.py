@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import shutil
 import sys
@@ -14,14 +15,16 @@ from muxi_runtime.errors import MuxiError
 from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.setup.home import running_process
 from muxi_runtime.setup.port import check_port_is_free
+from muxi_runtime.setup.proof import PROBE_IMAGE, check_runtimes, prove_all, runtimes_of
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
 from muxi_sandbox.contract import Check
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.errors import SandboxError
+from muxi_sandbox.proof.proof import Proof
 
-__all__ = ["check_configuration", "check_engine", "check_here", "check_images"]
+__all__ = ["check_configuration", "check_engine", "check_here", "check_images", "check_proof"]
 
 OLDEST_PYTHON = (3, 11)
 GIB = 2**30
@@ -105,7 +108,25 @@ async def check_engine(settings: Settings) -> Sequence[Check]:
     """What the engine says of itself."""
     known = (settings.home / "installation").exists()
     backend = DockerBackend(settings.engine, installation_id(settings.home) if known else "doctor")
-    return (await backend.health()).checks
+    health = await backend.health()
+    if not health.ok:
+        return health.checks
+    catalog = load_catalog(settings.servers, classes=settings.limits_classes)
+    return [*health.checks, *check_runtimes(catalog.servers, health.runtimes)]
+
+
+async def check_proof(settings: Settings) -> list[Proof]:
+    """Run the probes of `up` now, in sandboxes of their own.
+
+    Raises:
+        SandboxError: no engine, or nothing to run them in.
+    """
+    catalog = load_catalog(settings.servers, classes=settings.limits_classes)
+    async with ImageStore(settings.engine) as store:
+        images = {PROBE_IMAGE: await store.find(PROBE_IMAGE)}
+    async with DockerBackend(settings.engine, f"proof-{os.getpid()}") as backend:
+        known = (await backend.health()).runtimes
+        return await prove_all(backend, images, runtimes_of(catalog.servers.values(), known))
 
 
 async def check_images(settings: Settings) -> list[Check]:

@@ -310,7 +310,10 @@ class DockerBackend:
     async def health(self) -> BackendHealth:
         """See `contract.Backend.health`."""
         found = await examine(self._engine, self._settings)
-        return replace(found, checks=(*found.checks, await self._forwarder.check())) if found.ok else found
+        if not found.ok:
+            return found
+        mounts = self._run.check(may_mount=self._settings.mounts)
+        return replace(found, checks=(*found.checks, mounts, await self._forwarder.check()))
 
 
 def _mounts(spec: Spec, slot: Slot | None, volume: str | None, *, read_only: bool) -> list[Json]:

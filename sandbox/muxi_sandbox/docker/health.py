@@ -32,7 +32,7 @@ async def examine(engine: Engine, settings: EngineSettings) -> BackendHealth:
     checks = (*findings(version, info, settings), disk(info))
     bad = [check.name for check in checks if not check.ok]
     summary = f"Docker {version.get('Version')}" + (f", not usable: {', '.join(bad)}" if bad else "")
-    return BackendHealth(ok=not bad, summary=summary, checks=checks)
+    return BackendHealth(ok=not bad, summary=summary, checks=checks, runtimes=tuple(sorted(info.get("Runtimes") or ())))
 
 
 def findings(version: Json, info: Json, settings: EngineSettings) -> tuple[Check, ...]:

@@ -22,6 +22,9 @@ class EngineSettings(BaseModel):
     mounts: bool = Field(
         default=True, description="false: mount nothing; workspaces are volumes of the engine, no sandbox is made ahead"
     )
+    accept_failed_probes: tuple[str, ...] = Field(
+        (), description="names of probes that may get somewhere, and the runtime serves nevertheless"
+    )
     call_seconds: float = Field(30, gt=0, description="one request to the engine")
     remove_seconds: float = Field(30, gt=0, description="kill and remove one sandbox")
     restart_grace_seconds: float = Field(3, gt=0, description="how long an engine that went away may take to come back")

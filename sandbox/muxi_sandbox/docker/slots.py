@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from muxi_sandbox.contract import Check
 from muxi_sandbox.docker.mounts import bind, make_shared, mount_points, mount_tmpfs, unmount
 from muxi_sandbox.errors import SandboxError
 
@@ -32,6 +33,7 @@ log = logging.getLogger(__name__)
 
 FOLDERS_MIB = 64
 """Room for folders and sockets only: what tasks write has file systems of its own."""
+NOT_OPENED = "it was not opened yet"
 SOCKET_NAME = "egress.sock"
 SOCKET_PATH_BYTES = 107
 """Of `sockaddr_un`, without its final zero."""
@@ -95,7 +97,7 @@ class RunFolder:
     def __init__(self, root: Path, installation: str) -> None:
         self._root = root
         self.folder = root / installation
-        self.why_not = "it was not opened yet"
+        self.why_not = NOT_OPENED
 
     @property
     def slots(self) -> Path:
@@ -126,6 +128,21 @@ class RunFolder:
             self.why_not = f"{error.strerror} ({error.filename})"
         else:
             self.why_not = ""
+
+    def check(self, *, may_mount: bool) -> Check:
+        """What `doctor` says of it; finds out first if it was not opened."""
+        if self.why_not == NOT_OPENED:
+            self.open(may_mount=may_mount)
+            self.close()
+        if self.can_mount:
+            return Check("mounts", ok=True, detail=f"workspaces are mounted at {self._root}: sandboxes are made ahead")
+        return Check(
+            "mounts",
+            ok=True,
+            detail=f"nothing can be mounted at {self._root}: {self.why_not}. Workspaces are volumes of the engine, and "
+            "sandboxes that have one are made when a task needs them: as safe, and slower",
+            cure="Run the runtime as root, or with the capability SYS_ADMIN, on the engine's machine.",
+        )
 
     def forbid(self, why: str) -> None:
         """Found out later: nothing that is mounted here reaches a container."""
