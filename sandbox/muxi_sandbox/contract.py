@@ -16,6 +16,7 @@ A backend promises:
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -27,6 +28,7 @@ __all__ = [
     "Backend",
     "BackendHealth",
     "Check",
+    "KeptSandbox",
     "Lease",
     "LimitHit",
     "Limits",
@@ -161,6 +163,24 @@ class Lease:
     """Whether this lease made the task's workspace (so that a lost one can be told)."""
 
 
+@dataclass(frozen=True, slots=True)
+class KeptSandbox:
+    """What a later process needs to take a running sandbox over.
+
+    Attributes:
+        name: the backend's own name for it, besides its id.
+        spec: with its task.
+        volume: of the workspace, where that is a volume of the engine's; empty elsewhere.
+        read_only: whether it was made with an empty, read-only place for the workspace.
+    """
+
+    name: str
+    id: str
+    spec: Spec
+    volume: str = ""
+    read_only: bool = True
+
+
 class Prepared(Protocol):
     """A sandbox that runs and is nobody's yet. Its program sees no workspace and no way out before the claim."""
 
@@ -222,6 +242,22 @@ class Backend(Protocol):
 
     def can_prepare(self, spec: Spec) -> bool:
         """Whether `prepare` is possible here: a workspace can be given later only where the host may mount."""
+
+    def sandboxes(self, task: str) -> tuple[KeptSandbox, ...]:
+        """Those that this process holds for the task now."""
+
+    def leave(self, task: str) -> None:
+        """From now on, what this process lets go of the task stays: its sandboxes run on, its workspace is kept."""
+
+    def spare(self, task: str, kept: Sequence[KeptSandbox]) -> None:
+        """What an earlier process left of the task is not reaped by this one. To be called before `reap`."""
+
+    def adopt(self, kept: KeptSandbox) -> AbstractAsyncContextManager[Lease]:
+        """Take over a sandbox that an earlier process left, for the block; it is examined like a new one first.
+
+        Raises:
+            SandboxError: it is gone, or not as it was; whatever is left of it is removed.
+        """
 
     async def image_id(self, image: str) -> str:
         """What the engine has under that name now; another one after the image was replaced.

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import anyio
 
-from muxi_sandbox.contract import BackendHealth, Check, Lease, WorkspaceAccess
+from muxi_sandbox.contract import BackendHealth, Check, KeptSandbox, Lease, WorkspaceAccess
 from muxi_sandbox.errors import (
     EngineRestartedError,
     EngineUnavailableError,
@@ -37,7 +37,7 @@ from muxi_sandbox.fake_workspace import FakeFiles, FakeWorkspace
 from muxi_sandbox.stream import StreamSandbox
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from types import TracebackType
     from typing import Self
 
@@ -262,6 +262,31 @@ class FakeBackend:
     def _forget(self, task: str) -> bool:
         self._held_tasks.discard(task)
         return self.engine.workspaces.pop((self._installation, task), None) is not None
+
+    def sandboxes(self, task: str) -> tuple[KeptSandbox, ...]:
+        """See `contract.Backend.sandboxes`."""
+        running = {name: self.engine.running[name].stream for name in self._held if name in self.engine.running}
+        return tuple(
+            KeptSandbox(name, name, stream.spec) for name, stream in running.items() if stream.spec.task == task
+        )
+
+    def leave(self, task: str) -> None:
+        """See `contract.Backend.leave`: the workspace stays; a coroutine cannot run on without its host."""
+        self._held_tasks.discard(task)
+
+    def spare(self, task: str, kept: Sequence[KeptSandbox]) -> None:  # noqa: ARG002  # see `leave`
+        """See `contract.Backend.spare`."""
+        if (self._installation, task) in self.engine.workspaces:
+            self._held_tasks.add(task)
+
+    @asynccontextmanager
+    async def adopt(self, kept: KeptSandbox) -> AsyncIterator[Lease]:
+        """See `contract.Backend.adopt`."""
+        await anyio.lowlevel.checkpoint()
+        self.engine.require()
+        if kept.id:
+            raise SandboxDiedError("In memory, no sandbox outlives its host.", sandbox=kept.id)
+        yield Lease(self.engine.running[kept.name].stream, workspace_is_new=False)
 
     async def image_id(self, image: str) -> str:
         """See `contract.Backend.image_id`."""

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 
-from muxi_sandbox.contract import BackendHealth, Lease, WorkspaceAccess
+from muxi_sandbox.contract import BackendHealth, KeptSandbox, Lease, WorkspaceAccess
 from muxi_sandbox.docker.attach import attach
 from muxi_sandbox.docker.engine import Engine
 from muxi_sandbox.docker.forwarding import Forwarder
@@ -34,6 +34,7 @@ from muxi_sandbox.docker.hardening import (
 )
 from muxi_sandbox.docker.health import examine
 from muxi_sandbox.docker.host_workspaces import HostWorkspaces
+from muxi_sandbox.docker.kept import require_same
 from muxi_sandbox.docker.prepared import PreparedContainer
 from muxi_sandbox.docker.reaper import reap
 from muxi_sandbox.docker.sandbox import ContainerSandbox
@@ -42,21 +43,22 @@ from muxi_sandbox.docker.slots import RunFolder, UnseenSlotError
 from muxi_sandbox.docker.volume_workspaces import VolumeWorkspaces
 from muxi_sandbox.docker.watch import EngineWatch
 from muxi_sandbox.docker.way_out import WayOut
-from muxi_sandbox.egress.contract import ClosedEgress
+from muxi_sandbox.egress.contract import ClosedEgress, Peer
 from muxi_sandbox.errors import SandboxError, SpecRefusedError, StartFailedError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
     from types import TracebackType
     from typing import Self
 
     from anyio.abc import TaskGroup
 
     from muxi_sandbox.contract import Prepared, Spec
+    from muxi_sandbox.docker.attach import Attachment
     from muxi_sandbox.docker.engine import Json
     from muxi_sandbox.docker.settings import EngineSettings
     from muxi_sandbox.docker.slots import Slot
-    from muxi_sandbox.egress.contract import Egress, Peer
+    from muxi_sandbox.egress.contract import Egress
 
 __all__ = ["DockerBackend"]
 
@@ -94,6 +96,10 @@ class DockerBackend:
         self._doubtful: set[str] = set()
         """Names of containers whose removal failed."""
         self._open: dict[str, AsyncExitStack] = {}
+        self._claimed: dict[str, KeptSandbox] = {}
+        """Of tasks, by the container's name."""
+        self._left: set[str] = set()
+        """Tasks of which everything stays when it is let go."""
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
@@ -121,7 +127,7 @@ class DockerBackend:
             for name in list(self._open):
                 group.start_soon(self._end, name)
         async with anyio.create_task_group() as group:
-            for task in {*self._workspaces.tasks, *self._volumes.tasks}:
+            for task in {*self._workspaces.tasks, *self._volumes.tasks} - self._left:
                 group.start_soon(self._end_quietly, task)
         await self._forwarder.close()
 
@@ -150,13 +156,60 @@ class DockerBackend:
         """See `contract.Backend.can_prepare`."""
         return spec.workspace is WorkspaceAccess.NONE or self._run.can_mount
 
+    def sandboxes(self, task: str) -> tuple[KeptSandbox, ...]:
+        """See `contract.Backend.sandboxes`."""
+        return tuple(claimed for claimed in self._claimed.values() if claimed.spec.task == task)
+
+    def leave(self, task: str) -> None:
+        """See `contract.Backend.leave`."""
+        self._left.add(task)
+
+    def spare(self, task: str, kept: Sequence[KeptSandbox]) -> None:
+        """See `contract.Backend.spare`."""
+        self._held.update(one.name for one in kept)
+        self._volumes.adopt(task, next((one.volume for one in kept if one.volume), ""))
+        self._workspaces.adopt(task)
+
     @asynccontextmanager
-    async def _sandbox(self) -> AsyncIterator[str]:
+    async def adopt(self, kept: KeptSandbox) -> AsyncIterator[Lease]:
+        """See `contract.Backend.adopt`."""
+        async with self._sandbox(kept.name):
+            yield await self._in_time(kept.spec, partial(self._adopt, kept))
+
+    async def _adopt(self, kept: KeptSandbox) -> Lease:
+        task = kept.spec.task
+        if task is None:
+            raise ValueError("only what a task has can be adopted")
+        ending = self._open[kept.name]
+        ending.push_async_callback(self._remove, kept.name)
+        unclaimed = kept.spec.model_copy(update={"task": None})
+        slot = self._slot(kept.name, unclaimed)
+        options = await self._options(unclaimed, task, slot, volume=kept.volume or None, read_only=kept.read_only)
+        inspected = await self._engine.inspect(kept.id)
+        require_same(kept, inspected, self._installation)
+        self._require_defences(kept.id, missing_defences(options, inspected))
+        if slot is not None and not kept.volume:
+            self._workspaces.require_shown(task, slot)
+        await self._engine.resume(kept.id)
+        attachment = await attach(self._settings.socket, kept.id)
+        ending.callback(attachment.close)
+        prepared = self._prepared(kept.name, kept.id, unclaimed, attachment, slot)
+        self._claimed[kept.name] = kept
+        prepared.sandbox.assign(task)
+        if kept.volume:
+            self._volumes.started(task, kept.name)
+        if slot is not None and kept.spec.network:
+            slot.socket.unlink(missing_ok=True)  # nobody listens there any more
+            await self._serve(ending, slot, Peer(task, kept.spec.server, kept.id, kept.spec.network))
+        return Lease(prepared.sandbox, workspace_is_new=False)
+
+    @asynccontextmanager
+    async def _sandbox(self, name: str = "") -> AsyncIterator[str]:
         """The name of a container to be, known to the reaper; what its set-up puts into `_open` ends with it."""
-        name = f"muxi-{self._installation}-{secrets.token_hex(8)}"
+        name = name or f"muxi-{self._installation}-{secrets.token_hex(8)}"
         self._open[name] = AsyncExitStack()
         self._held.add(name)
-        self._open[name].callback(self._held.discard, name)
+        self._open[name].callback(self._forget, name)
         try:
             yield name
         finally:
@@ -215,27 +268,58 @@ class DockerBackend:
         if spec.workspace is WorkspaceAccess.NONE and not spec.network:
             return None
         slot = self._run.slot(name)
-        self._open[name].callback(slot.remove)
+        self._open[name].callback(self._remove_slot, name, slot)
         return slot
+
+    def _remove_slot(self, name: str, slot: Slot) -> None:
+        if not self._stays(name):
+            slot.remove()
+
+    def _stays(self, name: str) -> bool:
+        claimed = self._claimed.get(name)
+        return claimed is not None and claimed.spec.task in self._left
+
+    def _forget(self, name: str) -> None:
+        if not self._stays(name):
+            self._held.discard(name)
+        self._claimed.pop(name, None)
 
     async def _create(
         self, name: str, spec: Spec, task: str, slot: Slot | None, *, volume: str | None = None, read_only: bool = True
     ) -> PreparedContainer:
         """Everything up to the start. `read_only` is for the place of the workspace, if that is not a volume."""
         ending = self._open[name]
+        options = await self._options(spec, task, slot, volume=volume, read_only=read_only)
+        ending.push_async_callback(self._remove, name)
+        container, warnings = await self._create_seen(name, options)
+        attachment = await attach(self._settings.socket, container)
+        ending.callback(attachment.close)
+        missing = missing_defences(options, await self._engine.inspect(container))
+        self._require_defences(container, alarming(warnings) + missing)
+        return self._prepared(name, container, spec, attachment, slot, volume=volume, read_only=read_only)
+
+    async def _options(self, spec: Spec, task: str, slot: Slot | None, *, volume: str | None, read_only: bool) -> Json:
         fitted, forwarder = await self._forwarder.fit(spec)
-        options = create_options(
+        return create_options(
             fitted,
             seccomp=seccomp_profile(spec.seccomp),
             labels=labels_of(self._installation, task, spec.server),
             mounts=[*_mounts(spec, slot, volume, read_only=read_only), *forwarder],
             runtime=self._settings.runtime,
         )
-        ending.push_async_callback(self._remove, name)
-        container, warnings = await self._create_seen(name, options)
-        attachment = await attach(self._settings.socket, container)
-        ending.callback(attachment.close)
-        await self._prove(container, options, alarming(warnings))
+
+    def _prepared(
+        self,
+        name: str,
+        container: str,
+        spec: Spec,
+        attachment: Attachment,
+        slot: Slot | None,
+        *,
+        volume: str | None = None,
+        read_only: bool = True,
+    ) -> PreparedContainer:
+        """A container that is attached to, with the task that reads from it."""
         sandbox = ContainerSandbox(
             container,
             spec,
@@ -245,9 +329,14 @@ class DockerBackend:
             settings=self._settings,
             workspace=self._workspaces.folder,
         )
-        self._tasks.start_soon(sandbox.pump, partial(self._volumes.stopped, task, name))
+        self._tasks.start_soon(sandbox.pump, partial(self._volumes.stopped_any, name))
+        ending = self._open[name]
         ending.push_async_callback(sandbox.close)
-        return PreparedContainer(sandbox.stream, slot, self._workspaces, partial(self._serve, ending))
+
+        def claimed(spec: Spec) -> None:
+            self._claimed[name] = KeptSandbox(name, container, spec, volume or "", read_only)
+
+        return PreparedContainer(sandbox.stream, slot, self._workspaces, partial(self._serve, ending), claimed)
 
     async def _create_seen(self, name: str, options: Json) -> tuple[str, list[str]]:
         try:
@@ -262,8 +351,8 @@ class DockerBackend:
         await self._tasks.start(way_out.run)
         ending.push_async_callback(way_out.close)
 
-    async def _prove(self, container: str, options: Json, warnings: list[str]) -> None:
-        missing = warnings + missing_defences(options, await self._engine.inspect(container))
+    @staticmethod
+    def _require_defences(container: str, missing: list[str]) -> None:
         if missing:
             raise SpecRefusedError(
                 f"The engine would run the sandbox without a defence: {'; '.join(missing)}. Nothing was started. "
@@ -278,6 +367,8 @@ class DockerBackend:
                 await ending.aclose()
 
     async def _remove(self, name: str) -> None:
+        if self._stays(name):
+            return
         try:
             with anyio.fail_after(self._settings.remove_seconds):
                 await self._engine.remove(name)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from muxi_sandbox.contract import Limits
-    from muxi_sandbox.docker.slots import RunFolder
+    from muxi_sandbox.docker.slots import RunFolder, Slot
 
 __all__ = ["HostWorkspaces"]
 
@@ -67,15 +67,27 @@ class HostWorkspaces:
             self._clear(home)
             raise SandboxError(f"The workspace of the task could not be mounted: {error}.") from error
 
-    def adopt(self, task: str) -> None:
-        """A workspace that an earlier process made, and that is still mounted, is this task's.
+    def adopt(self, task: str) -> bool:
+        """Take over what an earlier process made for the task, if it is still mounted; whether it is."""
+        home = self._run.tasks / task
+        is_there = (home / "rw").is_mount() and (home / "ro").is_mount()
+        if is_there:
+            self._tasks.add(task)
+        return is_there
+
+    def require_shown(self, task: str, slot: Slot) -> None:
+        """Demand that what the slot shows is this task's workspace, and nobody else's.
 
         Raises:
-            SandboxError: there is none.
+            SandboxError: it is not.
         """
-        if not (self._run.tasks / task / "rw").is_mount() or not (self._run.tasks / task / "ro").is_mount():
-            raise SandboxError(f"The workspace of task {task!r} is not mounted any more.")
-        self._tasks.add(task)
+        home = self.folder(task)
+        try:
+            same = home is not None and slot.workspace.stat().st_dev == home.stat().st_dev
+        except OSError:
+            same = False
+        if not same:
+            raise SandboxError(f"The sandbox does not show the workspace of task {task!r}; it is not used again.")
 
     def end(self, task: str) -> bool:
         """Take it away, also while it is used; whether there was one.

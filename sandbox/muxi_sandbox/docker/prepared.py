@@ -10,6 +10,7 @@ from muxi_sandbox.egress.contract import Peer
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from muxi_sandbox.contract import Spec
     from muxi_sandbox.docker.host_workspaces import HostWorkspaces
     from muxi_sandbox.docker.slots import Slot
     from muxi_sandbox.stream import StreamSandbox
@@ -26,12 +27,17 @@ class PreparedContainer:
         slot: Slot | None,
         workspaces: HostWorkspaces,
         serve: Callable[[Slot, Peer], Awaitable[None]],
+        claimed: Callable[[Spec], None],
     ) -> None:
-        """`slot` is `None` for a container that gets nothing of the host. `serve` starts its way out."""
+        """`slot` is `None` for a container that gets nothing of the host. `serve` starts its way out.
+
+        `claimed` hears of the claim, with the spec as it is then.
+        """
         self._sandbox = sandbox
         self._slot = slot
         self._workspaces = workspaces
         self._serve = serve
+        self._claimed = claimed
 
     @property
     def sandbox(self) -> StreamSandbox:
@@ -47,6 +53,7 @@ class PreparedContainer:
         """See `contract.Prepared.claim`."""
         self._sandbox.assign(task)
         spec = self._sandbox.spec
+        self._claimed(spec)
         is_new = False
         if self._slot is not None:
             if spec.workspace is not WorkspaceAccess.NONE and self._workspaces.can_mount:

@@ -82,6 +82,16 @@ class VolumeWorkspaces:
         if task in self._of_task:
             self._of_task[task].running.discard(container)
 
+    def stopped_any(self, container: str) -> None:
+        """The container does not hold any task's workspace any more."""
+        for workspace in self._of_task.values():
+            workspace.running.discard(container)
+
+    def adopt(self, task: str, volume: str) -> None:
+        """An earlier process made this volume for the task; none if empty."""
+        if volume:
+            self._of_task[task] = _Workspace(volume, created=True)
+
     async def end(self, task: str) -> None:
         """Remove the task's workspace. No error if there is none.
 
