@@ -24,6 +24,8 @@ from typing import Protocol
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from muxi_sandbox.workspaces.contract import WorkspaceFiles
+
 __all__ = [
     "Backend",
     "BackendHealth",
@@ -266,6 +268,9 @@ class Backend(Protocol):
             ImageMissingError: nothing.
             EngineUnavailableError: no answer.
         """
+
+    def files(self, task: str) -> WorkspaceFiles:
+        """The task's workspace from the host's side. Its methods fail while the task has none that the host sees."""
 
     async def end_task(self, task: str) -> None:
         """Remove what belongs to the task beyond its leases: the workspace. No error if there is nothing.

@@ -35,6 +35,7 @@ from muxi_sandbox.errors import (
 from muxi_sandbox.fake_process import FakeProcess, NoSuchCommandError, OutOfMemoryError, Pipe
 from muxi_sandbox.fake_workspace import FakeFiles, FakeWorkspace
 from muxi_sandbox.stream import StreamSandbox
+from muxi_sandbox.workspaces.memory import MemoryFiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping, Sequence
@@ -295,6 +296,10 @@ class FakeBackend:
         if image not in self._programs:
             raise ImageMissingError(f"The engine has no image {image!r}. Register a program of that name.")
         return self.engine.image_ids.get(image, image)
+
+    def files(self, task: str) -> MemoryFiles:
+        """See `contract.Backend.files`."""
+        return MemoryFiles(lambda: self.engine.workspaces.get((self._installation, task)))
 
     async def end_task(self, task: str) -> None:
         """See `contract.Backend.end_task`."""

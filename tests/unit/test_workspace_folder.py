@@ -49,7 +49,7 @@ async def test_only_plain_files_come_out_and_the_rest_is_told(files, workspace, 
     (workspace / "folder-link").symlink_to(tmp_path / "outside")
     os.mkfifo(workspace / "pipe")
     (workspace / "new\nline").write_text("x")
-    Path(os.fsdecode(os.fsencode(workspace) + b"/bad\xff")).write_text("x")
+    os.mknod(os.fsencode(workspace) + b"/bad\xff")
     (workspace / "sparse").touch()
     os.truncate(workspace / "sparse", 2**40)
     with socket.socket(socket.AF_UNIX) as listener:

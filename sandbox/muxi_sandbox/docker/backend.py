@@ -45,6 +45,7 @@ from muxi_sandbox.docker.watch import EngineWatch
 from muxi_sandbox.docker.way_out import WayOut
 from muxi_sandbox.egress.contract import ClosedEgress, Peer
 from muxi_sandbox.errors import SandboxError, SpecRefusedError, StartFailedError
+from muxi_sandbox.workspaces.folder import FolderFiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -385,6 +386,10 @@ class DockerBackend:
     async def image_id(self, image: str) -> str:
         """See `contract.Backend.image_id`."""
         return str((await self._engine.image(image))["Id"])
+
+    def files(self, task: str) -> FolderFiles:
+        """See `contract.Backend.files`."""
+        return FolderFiles(partial(self._workspaces.folder, task))
 
     async def end_task(self, task: str) -> None:
         """See `contract.Backend.end_task`."""
