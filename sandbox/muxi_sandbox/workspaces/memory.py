@@ -78,6 +78,7 @@ class MemoryFiles:
         try:
             return _unpack(workspace, source, (), bounds, overwrite=True)
         except WorkspaceError:
+            workspace.files.clear()
             workspace.files.update(before)
             raise
 

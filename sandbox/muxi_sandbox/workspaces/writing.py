@@ -96,7 +96,8 @@ def _told(error: OSError, root: int, path: str) -> WorkspaceError:
         return ExistsError(f"{path!a} is there already. Ask to overwrite it, or put it elsewhere.")
     if error.errno in {errno.ENOSPC, errno.EDQUOT}:
         system = os.fstatvfs(root)
-        if system.f_files and not system.f_ffree:
+        # One is free again by now: a tmpfs counts a link like a file, and the passing one is gone.
+        if system.f_files and system.f_ffree <= 1:
             return WorkspaceFullError("workspace_inodes", system.f_files)
         return WorkspaceFullError("workspace_mib", system.f_blocks * system.f_frsize // MIB)
     return WorkspaceError(f"{path!a} could not be written: {error.strerror}.")
