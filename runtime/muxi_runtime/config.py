@@ -23,6 +23,7 @@ from muxi_runtime.yaml_model import expand_home, load_yaml_model
 from muxi_sandbox.docker.settings import EngineSettings
 from muxi_sandbox.egress.settings import EgressSettings
 from muxi_sandbox.pool.settings import PoolSettings
+from muxi_sandbox.workspaces.settings import SnapshotSettings
 
 __all__ = ["FileSettings", "Settings", "default_home", "load_settings"]
 
@@ -38,6 +39,7 @@ class FileSettings(BaseModel):
     limits_classes: dict[str, LimitsClassSettings] = Field(default_factory=dict)
     egress: EgressSettings = Field(default_factory=EgressSettings)
     pool: PoolSettings = Field(default_factory=PoolSettings)
+    snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
 

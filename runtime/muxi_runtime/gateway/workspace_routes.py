@@ -1,0 +1,210 @@
+"""A task's files and their snapshots, over the control API.
+
+    GET    /control/tasks/TASK/files?path=            what is in a folder
+    GET    /control/tasks/TASK/tar?path=              a file, or all below a folder, as a tar
+    PUT    /control/tasks/TASK/tar?path=&overwrite=   the content of a tar, below a folder
+    POST   /control/tasks/TASK/snapshots              take one
+    POST   /control/tasks/TASK/restore/SNAPSHOT       make the workspace what it was
+    GET    /control/snapshots?task=                   the caller's own
+    GET    /control/snapshots/SNAPSHOT/tar            one as a tar
+    DELETE /control/snapshots/SNAPSHOT
+
+Above: `cli.workspace`. Below: `Backend.files` and `SnapshotStore`. A tar lies on the runtime's disk before one byte of
+it goes on, so that neither a slow reader nor a program of the task holds the other up; each operation is in the
+journal before its answer.
+"""
+
+from __future__ import annotations
+
+import time
+from contextlib import asynccontextmanager
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+import anyio
+from anyio import to_thread
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from muxi_runtime.errors import JournalError, UnknownTaskError
+from muxi_runtime.gateway.http_auth import principal_of
+from muxi_runtime.gateway.tar_bodies import TarResponse, receive_tar, report_of, spool
+from muxi_runtime.journal.contract import Draft
+from muxi_sandbox.errors import SandboxError
+from muxi_sandbox.workspaces.contract import Bounds, WorkspaceError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from pathlib import Path
+
+    from starlette.requests import Request
+    from starlette.responses import Response
+
+    from muxi_runtime.gateway.tasks import Task, TaskRegistry
+    from muxi_runtime.journal.contract import Journal
+    from muxi_sandbox.contract import Backend
+    from muxi_sandbox.workspaces.snapshots import Snapshot, SnapshotStore
+
+    Answer = Callable[[Request], Awaitable[Response]]
+
+__all__ = ["WorkspaceRoutes"]
+
+TRANSFERS = 4
+"""At once, of all principals: each may hold a whole workspace on the runtime's disk."""
+
+
+class WorkspaceRoutes:
+    """The routes and what they do."""
+
+    def __init__(
+        self, *, backend: Backend, tasks: TaskRegistry, snapshots: SnapshotStore, journal: Journal, spool_folder: Path
+    ) -> None:
+        """`spool_folder` is where tars lie while they are on their way, unseen."""
+        self._backend = backend
+        self._tasks = tasks
+        self._snapshots = snapshots
+        self._journal = journal
+        self._spool = partial(spool, spool_folder)
+        self._room = anyio.Semaphore(TRANSFERS)
+        self._bounds = Bounds()
+
+    def routes(self) -> list[Route]:
+        """For the application."""
+        task, snapshot = "/control/tasks/{task}", "/control/snapshots/{snapshot}"
+        return [
+            Route(f"{task}/files", self._told(self._list)),
+            Route(f"{task}/tar", self._told(self._get), methods=["GET"]),
+            Route(f"{task}/tar", self._told(self._put), methods=["PUT"]),
+            Route(f"{task}/snapshots", self._told(self._take), methods=["POST"]),
+            Route(f"{task}/restore/{{snapshot}}", self._told(self._restore), methods=["POST"]),
+            Route("/control/snapshots", self._told(self._list_snapshots)),
+            Route(f"{snapshot}/tar", self._told(self._export)),
+            Route(snapshot, self._told(self._remove), methods=["DELETE"]),
+        ]
+
+    def _told(self, answer: Answer) -> Answer:
+        """The same, with each failure of ours as an answer, and in the journal."""
+
+        async def told(request: Request) -> Response:
+            try:
+                return await answer(request)
+            except UnknownTaskError as error:
+                return _refusal("unknown_task", error, 404)
+            except WorkspaceError as error:
+                await self._tell(request, "workspace.refused", path=request.url.path[:200], message=str(error)[:500])
+                return _refusal("workspace", error, 400)
+            except (SandboxError, JournalError) as error:
+                return _refusal("failed", error, 500)
+
+        return told
+
+    @asynccontextmanager
+    async def _task(self, request: Request) -> AsyncIterator[Task]:
+        """The caller's task, which does not idle out meanwhile."""
+        task = self._tasks.named(request.path_params["task"], principal_of(request))
+        task.calls += 1
+        try:
+            yield task
+        finally:
+            task.calls -= 1
+            task.used_at = time.monotonic()
+
+    async def _list(self, request: Request) -> Response:
+        path = _path(request)
+        async with self._task(request) as task:
+            entries, report = await self._backend.files(task.id).entries(path, self._bounds)
+        await self._tell(request, "workspace.listed", path=path[:500], entries=len(entries))
+        return JSONResponse({"task": task.id, "entries": [asdict(entry) for entry in entries], **report_of(report)})
+
+    async def _get(self, request: Request) -> Response:
+        path = _path(request)
+        async with self._room, self._task(request) as task, self._spool() as tar:
+            files = self._backend.files(task.id)
+            report = await files.pack(path, tar.stream, self._bounds)
+            facts = {"is_file": await _is_file(files.entries, path), **report_of(report)}
+            await self._tell(request, "workspace.got", path=path[:500], **_counts(facts))
+            return TarResponse(tar.keep(), facts)
+
+    async def _put(self, request: Request) -> Response:
+        path, overwrite = _path(request), request.query_params.get("overwrite") == "true"
+        async with self._room, self._task(request) as task, self._spool() as tar:
+            await receive_tar(request.stream(), tar.stream, self._bounds)
+            files = self._backend.files(task.id)
+            report = await files.unpack(tar.stream, path, overwrite=overwrite, bounds=self._bounds)
+        facts = report_of(report)
+        await self._tell(request, "workspace.put", path=path[:500], overwrite=overwrite, **_counts(facts))
+        return JSONResponse({"task": task.id, **facts})
+
+    async def _take(self, request: Request) -> Response:
+        principal, note = str(principal_of(request)), request.query_params.get("note", "")
+        async with self._room, self._task(request) as task:
+            snapshot, report = await self._snapshots.take(
+                self._backend.files(task.id), task.id, note, principal=principal
+            )
+        await self._tell(request, "snapshot.taken", **_facts(snapshot))
+        return JSONResponse({**asdict(snapshot), "told": report_of(report)["told"]})
+
+    async def _restore(self, request: Request) -> Response:
+        snapshot = await self._own_snapshot(request)
+        async with self._room, self._task(request) as task:
+            report = await self._snapshots.restore(snapshot, self._backend.files(task.id))
+        await self._tell(request, "snapshot.restored", **_facts(snapshot))
+        return JSONResponse({"task": task.id, "snapshot": snapshot.id, **report_of(report)})
+
+    async def _list_snapshots(self, request: Request) -> Response:
+        principal, task = str(principal_of(request)), request.query_params.get("task")
+        found = await to_thread.run_sync(self._snapshots.list, task)
+        return JSONResponse({"snapshots": [asdict(one) for one in found if one.principal == principal]})
+
+    async def _export(self, request: Request) -> Response:
+        snapshot = await self._own_snapshot(request)
+        async with self._room:
+            stream: BinaryIO = await to_thread.run_sync(self._snapshots.open, snapshot)
+        await self._tell(request, "snapshot.exported", **_facts(snapshot))
+        facts = {"is_file": False, "files": snapshot.files, "folders": 0, "bytes": snapshot.bytes}
+        return TarResponse(stream, {**facts, "left_out": 0, "told": []})
+
+    async def _remove(self, request: Request) -> Response:
+        snapshot = await self._own_snapshot(request)
+        await to_thread.run_sync(self._snapshots.remove, snapshot)
+        await self._tell(request, "snapshot.removed", **_facts(snapshot))
+        return JSONResponse({"snapshot": snapshot.id, "removed": True})
+
+    async def _own_snapshot(self, request: Request) -> Snapshot:
+        """Somebody else's is told from one that does not exist by nothing."""
+        wanted, principal = request.path_params["snapshot"], str(principal_of(request))
+        for one in await to_thread.run_sync(self._snapshots.list):
+            if one.id == wanted and one.principal == principal:
+                return one
+        raise WorkspaceError(f"You have no snapshot {wanted[:80]!a}. See `muxi-runtime workspace snapshots`.")
+
+    async def _tell(self, request: Request, kind: str, **data: object) -> None:
+        await self._journal.append(
+            Draft(kind, principal=str(principal_of(request)), task=request.path_params.get("task"), data=data)
+        )
+
+
+def _path(request: Request) -> str:
+    return request.query_params.get("path", "").strip("/")
+
+
+async def _is_file(entries: Callable[[str], Awaitable[Any]], path: str) -> bool:
+    """Whether a path that could be packed is a file: it is no folder."""
+    try:
+        await entries(path)
+    except WorkspaceError:
+        return True
+    return False
+
+
+def _counts(facts: dict[str, Any]) -> dict[str, Any]:
+    return {name: facts[name] for name in ("files", "folders", "bytes", "left_out")}
+
+
+def _facts(snapshot: Snapshot) -> dict[str, Any]:
+    return {"snapshot": snapshot.id, "of_task": snapshot.task, "bytes": snapshot.bytes, "files": snapshot.files}
+
+
+def _refusal(code: str, error: Exception, status: int) -> Response:
+    return JSONResponse({"error": code, "error_description": str(error)}, status)
