@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -29,6 +29,7 @@ from muxi_runtime.gateway.front import Front
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.http import build_app, build_session_manager
 from muxi_runtime.gateway.http_auth import KeyBackend
+from muxi_runtime.gateway.kept import KeptTask, KeptTasks, take_over
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.listing import Listing
 from muxi_runtime.gateway.owner import Owner
@@ -44,7 +45,7 @@ from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.setup.proof import check_runtimes, demand_proof, prove_all, runtimes_of, store_proofs
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
-from muxi_sandbox.contract import Backend, BackendHealth, Check
+from muxi_sandbox.contract import Backend, BackendHealth, Check, KeptSandbox, Sandbox
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.egress.proxy import EgressProxy
@@ -110,10 +111,14 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
             gate = EgressGate(policy=policy, journal=journal, built_in=catalog.is_built_in)
             egress = EgressProxy(settings.egress, gate)
             async with backend or DockerBackend(settings.engine, installation, egress=egress) as entered:
+                kept = KeptTasks(store)
+                left = await to_thread.run_sync(kept.all)
+                for task in left:
+                    entered.spare(task.id, task.sandboxes)
                 await _reap(entered, journal)
                 if backend is None:
                     await _prove(entered, settings, catalog, images, journal)
-                parts = _Parts(settings, catalog, entered, journal, images, installation, gate)
+                parts = _Parts(settings, catalog, entered, journal, images, installation, gate, kept, left)
                 async with parts.running(KeyStore(store), policy) as runtime:
                     yield runtime
     finally:
@@ -154,6 +159,8 @@ class _Parts:
     images: Mapping[str, str | None]
     installation: str
     gate: EgressGate
+    kept: KeptTasks
+    left: Sequence[KeptTask]
     tools: ToolBook = field(default_factory=ToolBook)
     eras: Eras = field(default_factory=Eras)
 
@@ -163,15 +170,18 @@ class _Parts:
         specs = SpecBook(self.catalog.servers, self._image)
         listing = self._listing(specs)
         warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
+        adopted = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds, adopted=True)
         async with (
             Pool(self.backend, warm, self.settings.pool) as pool,
             TaskRegistry(
                 backend=self.backend,
                 journal=self.journal,
                 settings=gateway,
-                own=partial(self._owner, specs, listing, pool),
+                own=partial(self._owner, specs, listing, pool, adopted),
+                kept=self.kept,
             ) as tasks,
         ):
+            tasks.restore(self.left)
             self.gate.principal_of = tasks.principal_of
             host = HostServer(tasks)
             door = Door(
@@ -244,8 +254,24 @@ class _Parts:
             seconds=self.settings.gateway.handshake_seconds,
         )
 
-    def _owner(self, specs: SpecBook, listing: Listing, pool: Pool[Upstream], task: str, server: str) -> Owner:
-        return Owner(pool=pool, journal=self.journal, spec=specs.spec(task, server), on_tools_changed=listing.changed)
+    def _owner(
+        self,
+        specs: SpecBook,
+        listing: Listing,
+        pool: Pool[Upstream],
+        adopted: Callable[[Sandbox], AbstractAsyncContextManager[Upstream]],
+        task: str,
+        server: str,
+        survivor: KeptSandbox | None,
+    ) -> Owner:
+        manifest = specs.manifests.get(server)
+        return Owner(
+            lease=(lambda _: take_over(self.backend, survivor, adopted)) if survivor else pool.lease,
+            journal=self.journal,
+            spec=survivor.spec if survivor else specs.spec(task, server),
+            may_pause=manifest is not None and manifest.pause,
+            on_tools_changed=listing.changed,
+        )
 
     def _image(self, name: str) -> str:
         reference = self.images.get(name)

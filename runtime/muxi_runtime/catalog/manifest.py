@@ -70,6 +70,7 @@ class Manifest(BaseModel):
         default=False,
         description="true: it opens /workspace anew for each call, so it may run before the task's files are there",
     )
+    pause: bool = Field(default=True, description="false: programs run between calls, so it is never paused")
     environment: dict[str, str] = Field(default_factory=dict, description="no secrets")
     profile: Profile = Field(default_factory=Profile)
     built_in: bool = Field(default=False, exclude=True, description="set by the catalog, never by a file")

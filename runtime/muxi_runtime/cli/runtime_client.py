@@ -58,6 +58,10 @@ class RuntimeClient:
         """
         return self._ask("GET", path)
 
+    def put(self, *path: str) -> dict[str, Any]:
+        """Ask to make it so. Raises as `get`."""
+        return self._ask("PUT", path)
+
     def delete(self, *path: str) -> dict[str, Any]:
         """End what is at `/control/PATH`; raises as `get` does."""
         return self._ask("DELETE", path)

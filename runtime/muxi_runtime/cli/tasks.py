@@ -28,11 +28,12 @@ def list_tasks(runtime: RuntimeClient, out: Output) -> None:
             task["client"],
             task["created_at"],
             f"{task['idle_seconds']:.0f} s",
-            ", ".join(sandbox["server"] for sandbox in task["sandboxes"]) or "none",
+            "yes" if task["kept"] else "no",
+            ", ".join(_shown(sandbox) for sandbox in task["sandboxes"]) or "none",
         )
         for task in found["tasks"]
     ]
-    out.show(found, table(("task", "principal", "client", "created", "idle", "sandboxes"), rows))
+    out.show(found, table(("task", "principal", "client", "created", "idle", "kept", "sandboxes"), rows))
 
 
 @tasks.command("end")
@@ -43,3 +44,27 @@ def end_task(runtime: RuntimeClient, task: str, out: Output) -> None:
     """End one task: its sandboxes and its workspace are removed."""
     ended = runtime.delete("tasks", task)
     out.show(ended, f"Ended {task}.")
+
+
+@tasks.command("keep")
+@click.argument("task")
+@json_option
+@with_runtime
+def keep_task(runtime: RuntimeClient, task: str, out: Output) -> None:
+    """Keep one task across restarts of the runtime: its files, and its sandboxes as they are."""
+    kept = runtime.put("tasks", task, "keep")
+    out.show(kept, f"{task} is kept until it is ended or released.")
+
+
+@tasks.command("release")
+@click.argument("task")
+@json_option
+@with_runtime
+def release_task(runtime: RuntimeClient, task: str, out: Output) -> None:
+    """Keep a task no longer: it ends with the runtime, or when nobody uses it."""
+    released = runtime.delete("tasks", task, "keep")
+    out.show(released, f"{task} is not kept any more.")
+
+
+def _shown(sandbox: dict[str, str]) -> str:
+    return sandbox["server"] + (" (paused)" if sandbox["state"] == "paused" else "")

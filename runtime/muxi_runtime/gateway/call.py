@@ -35,7 +35,7 @@ from muxi_runtime.errors import (
 from muxi_runtime.gateway.caller import Caller, CallRequest, Question
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.json_limits import contains_deeper_than, printable
-from muxi_runtime.gateway.limit_notes import LIMITS_META
+from muxi_runtime.gateway.notes import LIMITS_META, with_note
 from muxi_runtime.gateway.settings import GatewaySettings
 from muxi_runtime.gateway.tasks import Task, TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
@@ -187,12 +187,13 @@ class Door:
             return await self._host.call(call.tool.name, call.request.arguments, call.caller.principal)
         async with self._tasks.use(call.task, call.tool.server) as upstream:
             try:
-                return await upstream.call_tool(
+                result = await upstream.call_tool(
                     call.tool.name,
                     call.request.arguments,
                     seconds=self._settings.call_seconds,
                     progress=call.caller.progress,
                 )
+                return with_note(result, call.task.notes.pop(call.tool.server, ""))
             except (SandboxError, ForwardedError) as error:
                 if reason := self._tasks.close_reason(call.task, call.tool.server):
                     raise ServerError(f"The call was cut off: {reason}.") from error

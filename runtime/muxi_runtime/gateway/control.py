@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from muxi_runtime import __version__
-from muxi_runtime.errors import UnknownTaskError
+from muxi_runtime.errors import RefusedError, UnknownTaskError
 from muxi_runtime.gateway.host_server import HOST
 from muxi_runtime.gateway.http_auth import principal_of
 
@@ -60,6 +60,8 @@ class Control:
             Route("/control/whoami", self._whoami),
             Route("/control/tasks", self._list_tasks),
             Route("/control/tasks/{task}", self._end_task, methods=["DELETE"]),
+            Route("/control/tasks/{task}/keep", self._keep_task, methods=["PUT"]),
+            Route("/control/tasks/{task}/keep", self._release_task, methods=["DELETE"]),
             Route("/control/servers", self._list_servers),
             Route("/control/tools", self._list_tools),
         ]
@@ -97,6 +99,24 @@ class Control:
             return JSONResponse({"error": "unknown_task", "error_description": str(error)}, 404)
         await self._tasks.end(task, "asked for by its owner")
         return JSONResponse({"task": task.id, "ended": True})
+
+    async def _keep_task(self, request: Request) -> Response:
+        try:
+            task = self._tasks.named(request.path_params["task"], principal_of(request))
+            await self._tasks.keep(task)
+        except UnknownTaskError as error:
+            return JSONResponse({"error": "unknown_task", "error_description": str(error)}, 404)
+        except RefusedError as error:
+            return JSONResponse({"error": "refused", "error_description": str(error)}, 409)
+        return JSONResponse(_task(task))
+
+    async def _release_task(self, request: Request) -> Response:
+        try:
+            task = self._tasks.named(request.path_params["task"], principal_of(request))
+        except UnknownTaskError as error:
+            return JSONResponse({"error": "unknown_task", "error_description": str(error)}, 404)
+        await self._tasks.release(task)
+        return JSONResponse(_task(task))
 
     async def _list_servers(self, _request: Request) -> Response:
         return JSONResponse({"servers": [self._server(name) for name in self._tools.servers]})
@@ -145,7 +165,10 @@ def _task(task: Task) -> dict[str, Any]:
         "client": task.client,
         "created_at": datetime.fromtimestamp(task.created_at, UTC).isoformat(timespec="seconds"),
         "idle_seconds": round(task.idle_seconds, 1),
+        "kept": task.kept,
         "sandboxes": [
-            {"server": name, "id": owner.sandbox[:12]} for name, owner in task.owners.items() if owner.sandbox
+            {"server": name, "id": owner.sandbox[:12], "state": "paused" if owner.paused else "running"}
+            for name, owner in task.owners.items()
+            if owner.sandbox
         ],
     }

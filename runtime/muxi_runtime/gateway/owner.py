@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 import anyio
@@ -17,12 +18,13 @@ from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable
+    from contextlib import AbstractAsyncContextManager
 
     from muxi_runtime.gateway.upstream import Upstream
     from muxi_runtime.journal.contract import Journal
     from muxi_sandbox.contract import Sandbox, Spec
-    from muxi_sandbox.pool.pool import Pool
+    from muxi_sandbox.pool.pool import Leased
 
 __all__ = ["Owner"]
 
@@ -41,13 +43,21 @@ class Owner:
     def __init__(
         self,
         *,
-        pool: Pool[Upstream],
+        lease: Callable[[Spec], AbstractAsyncContextManager[Leased[Upstream]]],
         journal: Journal,
         spec: Spec | SandboxError | MuxiError,
+        may_pause: bool,
         on_tools_changed: Callable[[Upstream], Awaitable[None]],
     ) -> None:
-        """`spec` may be the reason why there is none: it is raised to whoever asks for the upstream."""
-        self._pool = pool
+        """`lease` gives the sandbox: from the pool, or one that an earlier runtime left.
+
+        `spec` may be the reason why there is none: it is raised to whoever asks for the upstream.
+        """
+        self._lease = lease
+        self._may_pause = may_pause
+        self._switching = anyio.Lock()
+        self._calls = 0
+        self._used_at = time.monotonic()
         self._journal = journal
         self._spec = spec
         self._on_tools_changed = on_tools_changed
@@ -57,6 +67,7 @@ class Owner:
         self._close_reason = ""
         self.error: Exception | None = None
         self.over = False
+        self.paused = False
         self.closed = anyio.Event()
 
     @property
@@ -74,6 +85,58 @@ class Owner:
         if self._upstream is None:
             raise self.error or ServerError("The sandbox was closed before it was ready.")
         return self._upstream
+
+    @asynccontextmanager
+    async def use(self) -> AsyncIterator[Upstream]:
+        """The upstream for one call, awake for as long as the call runs.
+
+        Raises:
+            SandboxError | ServerError | ConfigError: it could not be started, or woken.
+        """
+        self._calls += 1
+        try:
+            upstream = await self.upstream()
+            await self._wake(upstream)
+            yield upstream
+        finally:
+            self._calls -= 1
+            self._used_at = time.monotonic()
+
+    async def _wake(self, upstream: Upstream) -> None:
+        if not self.paused and not self._switching.locked():
+            return
+        async with self._switching:
+            if self.paused:
+                await upstream.sandbox.resume()
+                self.paused = False
+                await self._tell("sandbox.resumed", upstream.sandbox)
+
+    async def rest(self, idle_seconds: float) -> None:
+        """Pause the sandbox if nobody has used it for so long. Never raises: it runs on then."""
+        upstream = self._upstream
+        if upstream is None or not self._may_rest(idle_seconds):
+            return
+        async with self._switching:
+            # Somebody may have come while another one switched.
+            if not self._may_rest(idle_seconds):
+                return
+            try:
+                await upstream.sandbox.pause()
+            except SandboxError as error:
+                logger.warning("a sandbox of %s could not be paused: %s", upstream.name, error)
+                return
+            self.paused = True
+        await self._tell("sandbox.paused", upstream.sandbox)
+
+    def _may_rest(self, idle_seconds: float) -> bool:
+        is_idle = not self._calls and time.monotonic() - self._used_at >= idle_seconds
+        return is_idle and self._may_pause and not self.paused and not self.over
+
+    @property
+    def end_reason(self) -> str:
+        """Why its sandbox ended by itself; empty if it did not."""
+        failure = self._upstream.failure if self._upstream else None
+        return str(failure) if failure and not self._close_reason else ""
 
     @property
     def close_reason(self) -> str:
@@ -106,7 +169,7 @@ class Owner:
         if self._closing.is_set():
             return
         started = time.monotonic()
-        async with self._pool.lease(self._spec) as leased:
+        async with self._lease(self._spec) as leased:
             upstream = leased.session
             upstream.on_tools_changed = self._tools_changed
             sandbox = upstream.sandbox

@@ -13,6 +13,7 @@ from mcp.shared.message import SessionMessage
 from mcp_types import jsonrpc_message_adapter
 from pydantic import ValidationError
 
+from muxi_runtime.gateway.id_marks import IdMarks
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ class SandboxTransport:
         ended: set together with `failure`.
     """
 
-    def __init__(self, sandbox: Sandbox) -> None:
+    def __init__(self, sandbox: Sandbox, *, mark: str = "") -> None:
+        """With a `mark`, ids of requests carry it on the wire, and answers without it are not for this session."""
         self._sandbox = sandbox
+        self._marks = IdMarks(mark) if mark else None
         self.failure: SandboxError | None = None
         self.ended = anyio.Event()
 
@@ -63,15 +66,19 @@ class SandboxTransport:
                 except SandboxError as error:
                     self._fail(error)
                     return
+                message = _decode(frame)
+                if self._marks is not None and not self._marks.take_off(message):
+                    continue
                 try:
-                    await to_client.send(_decode(frame))
+                    await to_client.send(message)
                 except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                     return
 
     async def _write(self, from_client: MemoryObjectReceiveStream[SessionMessage]) -> None:
         async with from_client:
             async for item in from_client:
-                frame = item.message.model_dump_json(by_alias=True, exclude_unset=True).encode()
+                message = item.message if self._marks is None else self._marks.put_on(item.message)
+                frame = message.model_dump_json(by_alias=True, exclude_unset=True).encode()
                 try:
                     await self._sandbox.send(frame)
                 except SandboxError as error:

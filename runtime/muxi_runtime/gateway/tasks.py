@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Self
 
 import anyio
 
-from muxi_runtime.errors import JournalError, RefusedError, UnknownTaskError
+from muxi_runtime.errors import JournalError, RefusedError, ServerError, UnknownTaskError
+from muxi_runtime.gateway.kept import KeptTask, KeptTasks
 from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Sequence
     from types import TracebackType
 
     from muxi_runtime.gateway.caller import Origin
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.upstream import Upstream
     from muxi_runtime.identity.principal import Principal
     from muxi_runtime.journal.contract import Journal
-    from muxi_sandbox.contract import Backend
+    from muxi_sandbox.contract import Backend, KeptSandbox
 
 __all__ = ["Task", "TaskRegistry"]
 
@@ -58,6 +59,12 @@ class Task:
     calls: int = 0
     owners: dict[str, Owner] = field(default_factory=dict)
     ended: bool = False
+    kept: bool = False
+    survivors: dict[str, KeptSandbox] = field(default_factory=dict)
+    """By server: what an earlier runtime left of a kept task, and nobody has asked for yet."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """By server: what the next caller has to know of the sandbox that it had before."""
+    snapshot: str | None = None
 
     @property
     def idle_seconds(self) -> float:
@@ -66,7 +73,7 @@ class Task:
 
 
 class TaskRegistry:
-    """All open tasks. An async context manager: leaving it ends them."""
+    """All open tasks. An async context manager: leaving it ends them, but for kept ones, which it leaves."""
 
     def __init__(
         self,
@@ -74,9 +81,11 @@ class TaskRegistry:
         backend: Backend,
         journal: Journal,
         settings: GatewaySettings,
-        own: Callable[[str, str], Owner],
+        own: Callable[[str, str, KeptSandbox | None], Owner],
+        kept: KeptTasks,
     ) -> None:
-        """`own(task, server)` makes the owner of a new sandbox; it is not started yet."""
+        """`own(task, server, survivor)` makes the owner of a sandbox, new or the survivor; it is not started yet."""
+        self._kept = kept
         self._backend = backend
         self._journal = journal
         self._settings = settings
@@ -97,7 +106,7 @@ class TaskRegistry:
         with anyio.move_on_after(SHUTDOWN_SECONDS, shield=True):
             async with anyio.create_task_group() as group:
                 for task in list(self._tasks.values()):
-                    group.start_soon(self._end_last, task)
+                    group.start_soon(self._leave if task.kept else self._end_last, task)
         self._group.cancel_scope.cancel()
         await self._stack.__aexit__(kind, error, trace)
 
@@ -107,6 +116,60 @@ class TaskRegistry:
         except JournalError:
             # One that cannot be journalled must not keep the others from being ended.
             logger.exception("the end of task %s is not in the journal", task.id)
+
+    async def _leave(self, task: Task) -> None:
+        """Let go of a kept task so that the next runtime finds it: its sandboxes stand still meanwhile."""
+        self._save(task)
+        self._backend.leave(task.id)
+        for owner in task.owners.values():
+            await owner.rest(0)
+        await self._close(task, "the runtime stops; the task is kept")
+        try:
+            await self._journal.append(Draft("task.left", principal=str(task.principal), task=task.id))
+        except JournalError:
+            logger.exception("that task %s is kept is not in the journal", task.id)
+
+    def restore(self, rows: Sequence[KeptTask]) -> None:
+        """Open the tasks that an earlier runtime left. Their sandboxes are taken over when they are asked for."""
+        for row in rows:
+            now = time.monotonic()
+            # A session ended with the runtime that it was with; a client is known by its name.
+            key = row.selector if row.selector and row.selector[0] == "client" else None
+            task = Task(row.id, row.principal, key, row.client, created_at=row.created_at, used_at=now, kept=True)
+            task.survivors = {sandbox.spec.server: sandbox for sandbox in row.sandboxes}
+            task.snapshot = row.snapshot
+            self._tasks[task.id] = task
+            if key is not None:
+                self._by_key[(task.principal, *key)] = task
+
+    async def keep(self, task: Task) -> None:
+        """From now on the task survives the runtime, orderly stopped or killed.
+
+        Raises:
+            RefusedError: too many are kept.
+        """
+        limit = self._settings.max_kept_tasks
+        if not task.kept and sum(other.kept for other in self._tasks.values()) >= limit:
+            raise RefusedError(
+                f"No further task can be kept: {limit} are.",
+                remedy="Release one with `muxi-runtime tasks release`, or raise gateway.max_kept_tasks in muxi.yaml.",
+            )
+        task.kept = True
+        self._save(task)
+        await self._journal.append(Draft("task.kept", principal=str(task.principal), task=task.id))
+
+    async def release(self, task: Task) -> None:
+        """It ends with the runtime again, and when nobody uses it."""
+        task.kept = False
+        self._kept.remove(task.id)
+        await self._journal.append(Draft("task.released", principal=str(task.principal), task=task.id))
+
+    def _save(self, task: Task) -> None:
+        held = {sandbox.spec.server: sandbox for sandbox in self._backend.sandboxes(task.id)}
+        sandboxes = tuple({**task.survivors, **held}.values())
+        self._kept.put(
+            KeptTask(task.id, task.principal, task.client, task.key, task.created_at, sandboxes, task.snapshot)
+        )
 
     def all(self) -> list[Task]:
         """Open tasks, oldest first."""
@@ -187,10 +250,39 @@ class TaskRegistry:
         """
         task.calls += 1
         try:
-            yield await self._owner(task, server).upstream()
+            owner = await self._ready_owner(task, server)
+            async with owner.use() as upstream:
+                yield upstream
         finally:
             task.calls -= 1
             task.used_at = time.monotonic()
+
+    async def _ready_owner(self, task: Task, server: str) -> Owner:
+        """One whose sandbox is there. What was lost on the way is noted for the caller."""
+        is_known = server in task.owners and not task.owners[server].over
+        survivor = task.survivors.get(server)
+        owner = self._owner(task, server)
+        try:
+            await owner.upstream()
+        except (SandboxError, ServerError) as error:
+            if survivor is None:
+                raise
+            task.notes[server] = (
+                f"The sandbox of server {server!r} that this task had before the runtime was restarted is lost "
+                f"({error}). A new one runs. Programs and variables of the old one are gone."
+            )
+            task.survivors.pop(server, None)
+            await self._tell_lost(task, server, str(error))
+            owner = self._owner(task, server)
+            await owner.upstream()
+        if task.kept and not is_known:
+            task.survivors.pop(server, None)
+            self._save(task)
+        return owner
+
+    async def _tell_lost(self, task: Task, server: str, reason: str) -> None:
+        data = {"server": server, "reason": reason[:500]}
+        await self._journal.append(Draft("task.sandbox_lost", principal=str(task.principal), task=task.id, data=data))
 
     def close_reason(self, task: Task, server: str) -> str:
         """Why the sandbox behind a call was closed by us; empty if it was not."""
@@ -202,7 +294,12 @@ class TaskRegistry:
             raise UnknownTaskError(f"Task {task.id} has ended.", remedy="Call again: it will run in a new task.")
         owner = task.owners.get(server)
         if owner is None or owner.over:
-            owner = task.owners[server] = self._own(task.id, server)
+            if owner is not None and owner.end_reason:
+                task.notes[server] = (
+                    f"The sandbox of server {server!r} that this task had before has ended: {owner.end_reason} "
+                    "A new one runs. Programs and variables of the old one are gone."
+                )
+            owner = task.owners[server] = self._own(task.id, server, task.survivors.get(server))
             self._group.start_soon(owner.run)
         return owner
 
@@ -211,6 +308,8 @@ class TaskRegistry:
         if task.ended:
             return
         self._forget(task)
+        if task.kept:
+            self._kept.remove(task.id)
         self._ending[task.id] = task
         try:
             await self._close(task, reason)
@@ -239,13 +338,24 @@ class TaskRegistry:
     async def end_session(self, session: str) -> None:
         """End the task of a legacy session that its client closed."""
         for task in list(self._tasks.values()):
-            if task.key == ("session", session):
+            if task.key == ("session", session) and not task.kept:
                 await self.end(task, "its client closed the session")
 
     async def _end_idle(self) -> None:
-        limit = self._settings.idle_task_seconds
+        pause = self._settings.pause_idle_seconds
+        shortest = min(self._settings.idle_task_seconds, pause or self._settings.idle_task_seconds)
         while True:
-            await anyio.sleep(min(limit / 4, 30))
+            await anyio.sleep(min(shortest / 4, 30))
             for task in list(self._tasks.values()):
+                limit = self._settings.keep_idle_seconds if task.kept else self._settings.idle_task_seconds
                 if task.idle_seconds > limit:
                     await self.end(task, f"idle for {limit:g} s")
+                elif pause:
+                    await self._rest(task, pause)
+
+    async def _rest(self, task: Task, idle_seconds: float) -> None:
+        for owner in list(task.owners.values()):
+            try:
+                await owner.rest(idle_seconds)
+            except JournalError:
+                logger.exception("a pause in task %s is not in the journal", task.id)

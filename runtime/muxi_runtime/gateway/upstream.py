@@ -8,6 +8,7 @@ sandbox's errors become ours here.
 from __future__ import annotations
 
 import logging
+import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +20,7 @@ from pydantic import ConfigDict
 
 from muxi_runtime import __version__
 from muxi_runtime.errors import ForwardedError, ServerError, sole_error
-from muxi_runtime.gateway.limit_notes import with_limits
+from muxi_runtime.gateway.notes import with_limits
 from muxi_runtime.gateway.sandbox_transport import SandboxTransport
 
 if TYPE_CHECKING:
@@ -198,8 +199,12 @@ async def open_upstream(
 
 
 @asynccontextmanager
-async def open_session(sandbox: Sandbox, *, eras: Eras, handshake_seconds: float) -> AsyncIterator[Upstream]:
+async def open_session(
+    sandbox: Sandbox, *, eras: Eras, handshake_seconds: float, adopted: bool = False
+) -> AsyncIterator[Upstream]:
     """Shake hands with the server inside. Enter and leave in one and the same task.
+
+    `adopted`: another session was there before this one, whose answers may still come.
 
     Raises:
         SandboxError: the sandbox ended before it answered.
@@ -207,7 +212,7 @@ async def open_session(sandbox: Sandbox, *, eras: Eras, handshake_seconds: float
     """
     try:
         async with AsyncExitStack() as stack:
-            transport = SandboxTransport(sandbox)
+            transport = SandboxTransport(sandbox, mark=secrets.token_hex(4) if adopted else "")
             news = await stack.enter_async_context(anyio.create_task_group())
             stack.callback(news.cancel_scope.cancel)
             upstream: Upstream

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-__all__ = ["journal", "keys", "metadata", "users"]
+__all__ = ["journal", "kept_tasks", "keys", "metadata", "users"]
 
 metadata = MetaData(
     naming_convention={
@@ -55,4 +55,19 @@ journal = Table(
     Column("hash", String(64), nullable=False),
     Index("ix_journal_task", "task"),
     Index("ix_journal_call", "call"),
+)
+
+kept_tasks = Table(
+    "kept_tasks",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    # No foreign key: the local user is in no table.
+    Column("user", String(64), nullable=False),
+    Column("key", String(16)),
+    Column("client", Text, nullable=False),
+    Column("selector", Text),
+    Column("created_at", String(27), nullable=False),
+    Column("kept_at", String(27), nullable=False),
+    Column("sandboxes", Text, nullable=False),
+    Column("snapshot", Text),
 )

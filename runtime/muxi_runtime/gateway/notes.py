@@ -9,9 +9,10 @@ from muxi_sandbox.contract import LimitHit, Limits
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["LIMITS_META", "with_limits"]
+__all__ = ["LIMITS_META", "NOTE_META", "with_limits", "with_note"]
 
 LIMITS_META = "muxi/limits"
+NOTE_META = "muxi/note"
 NO_DESCRIPTORS = ("Too many open files", "EMFILE")
 """What programs write when they have no descriptor left: the kernel does not count it."""
 NO_SPACE = ("No space left on device", "ENOSPC")
@@ -35,6 +36,17 @@ def with_limits(result: dict[str, Any], hits: Sequence[LimitHit], limits: Limits
         **result,
         "content": [*result.get("content", ()), *notes],
         "_meta": {**(result.get("_meta") or {}), LIMITS_META: found},
+    }
+
+
+def with_note(result: dict[str, Any], note: str) -> dict[str, Any]:
+    """The result with what its reader has to know of the sandbox before; the result itself if there is nothing."""
+    if not note:
+        return result
+    return {
+        **result,
+        "content": [*result.get("content", ()), {"type": "text", "text": f"[{note}]"}],
+        "_meta": {**(result.get("_meta") or {}), NOTE_META: note},
     }
 
 
