@@ -38,6 +38,7 @@ from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
 from muxi_runtime.gateway.upstream import Eras, Upstream, open_session
 from muxi_runtime.gateway.wishes import pool_check, pool_wishes
+from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
 from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.journal.sqlite import SqliteJournal
@@ -51,6 +52,7 @@ from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.egress.proxy import EgressProxy
 from muxi_sandbox.errors import ImageMissingError
 from muxi_sandbox.pool.pool import Pool
+from muxi_sandbox.workspaces.snapshots import SnapshotStore
 
 __all__ = ["Runtime", "open_runtime", "serve"]
 
@@ -232,7 +234,7 @@ class _Parts:
         app = build_app(
             manager=manager,
             keys=KeyBackend(keys, self.journal, required=gateway.keys_required),
-            control=control.routes(),
+            control=[*control.routes(), *self._workspaces(tasks).routes()],
             settings=gateway,
             on_session_end=session_ended,
             is_server=lambda name: name in self.tools.servers,
@@ -243,6 +245,15 @@ class _Parts:
             group.start_soon(front.tell_changes)
             yield runtime
             group.cancel_scope.cancel()
+
+    def _workspaces(self, tasks: TaskRegistry) -> WorkspaceRoutes:
+        return WorkspaceRoutes(
+            backend=self.backend,
+            tasks=tasks,
+            snapshots=SnapshotStore(self.settings.home / "snapshots", self.settings.snapshots),
+            journal=self.journal,
+            spool_folder=self.settings.home,
+        )
 
     def _listing(self, specs: SpecBook) -> Listing:
         return Listing(

@@ -39,6 +39,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "servers": ("muxi_runtime.cli.servers:servers", "List and inspect the servers."),
     "tools": ("muxi_runtime.cli.tools:tools", "List and inspect the tools."),
     "tasks": ("muxi_runtime.cli.tasks:tasks", "List and end tasks."),
+    "workspace": ("muxi_runtime.cli.workspace:workspace", "Move files in and out of a task, and keep snapshots."),
     "images": ("muxi_runtime.cli.images:images", "Build and list the sandbox images."),
     "policy": ("muxi_runtime.cli.policy:policy", "Check, explain and test the policy."),
     "keys": ("muxi_runtime.cli.keys:keys", "Create, list and revoke API keys."),

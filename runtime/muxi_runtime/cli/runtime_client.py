@@ -24,7 +24,7 @@ from muxi_runtime.errors import (
 )
 from muxi_runtime.setup.home import running_process
 
-__all__ = ["RuntimeClient", "base_url", "with_runtime"]
+__all__ = ["START", "RuntimeClient", "base_url", "refusal", "with_runtime"]
 
 ANSWER_SECONDS = 30
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -78,7 +78,7 @@ class RuntimeClient:
                 remedy="Check gateway.host and gateway.port in muxi.yaml, or --url.",
             )
         if status >= 400:  # noqa: PLR2004 - HTTP's first error status
-            raise _refusal(status, answer)
+            raise refusal(status, answer)
         return answer
 
     def _exchange(self, method: str, target: str) -> tuple[int, bytes]:
@@ -148,7 +148,8 @@ def _checked_key(key: str | None) -> str | None:
     return key.strip()
 
 
-def _refusal(status: int, answer: dict[str, Any]) -> MuxiError:
+def refusal(status: int, answer: dict[str, Any]) -> MuxiError:
+    """The error that an answer of the runtime's stands for."""
     text = str(answer.get("error_description") or answer.get("error") or f"HTTP {status}")
     if status == 401:  # noqa: PLR2004 - HTTP's Unauthorized
         return IdentityError(text, remedy=GIVE_KEY)

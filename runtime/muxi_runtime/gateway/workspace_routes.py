@@ -128,10 +128,12 @@ class WorkspaceRoutes:
 
     async def _put(self, request: Request) -> Response:
         path, overwrite = _path(request), request.query_params.get("overwrite") == "true"
-        async with self._room, self._task(request) as task, self._spool() as tar:
+        async with self._room, self._spool() as tar:
+            # First of all: a client that is still sending does not hear a refusal.
             await receive_tar(request.stream(), tar.stream, self._bounds)
-            files = self._backend.files(task.id)
-            report = await files.unpack(tar.stream, path, overwrite=overwrite, bounds=self._bounds)
+            async with self._task(request) as task:
+                files = self._backend.files(task.id)
+                report = await files.unpack(tar.stream, path, overwrite=overwrite, bounds=self._bounds)
         facts = report_of(report)
         await self._tell(request, "workspace.put", path=path[:500], overwrite=overwrite, **_counts(facts))
         return JSONResponse({"task": task.id, **facts})
