@@ -20,30 +20,16 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 
 from muxi_sandbox.contract import BackendHealth, KeptSandbox, Lease, WorkspaceAccess
-from muxi_sandbox.docker.attach import attach
+from muxi_sandbox.docker.containers import Containers, Wanted
 from muxi_sandbox.docker.engine import Engine
 from muxi_sandbox.docker.forwarding import Forwarder
-from muxi_sandbox.docker.hardening import (
-    alarming,
-    create_options,
-    labels_of,
-    missing_defences,
-    run_mount,
-    slot_mount,
-    volume_mount,
-)
 from muxi_sandbox.docker.health import examine
 from muxi_sandbox.docker.host_workspaces import HostWorkspaces
-from muxi_sandbox.docker.kept import require_same
-from muxi_sandbox.docker.prepared import PreparedContainer
 from muxi_sandbox.docker.reaper import reap
-from muxi_sandbox.docker.sandbox import ContainerSandbox
-from muxi_sandbox.docker.seccomp import seccomp_profile
 from muxi_sandbox.docker.slots import RunFolder, UnseenSlotError
 from muxi_sandbox.docker.volume_workspaces import VolumeWorkspaces
 from muxi_sandbox.docker.watch import EngineWatch
-from muxi_sandbox.docker.way_out import WayOut
-from muxi_sandbox.egress.contract import ClosedEgress, Peer
+from muxi_sandbox.egress.contract import ClosedEgress
 from muxi_sandbox.errors import SandboxError, SpecRefusedError, StartFailedError
 from muxi_sandbox.workspaces.folder import FolderFiles
 
@@ -55,8 +41,6 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from muxi_sandbox.contract import Prepared, Spec
-    from muxi_sandbox.docker.attach import Attachment
-    from muxi_sandbox.docker.engine import Json
     from muxi_sandbox.docker.settings import EngineSettings
     from muxi_sandbox.docker.slots import Slot
     from muxi_sandbox.egress.contract import Egress
@@ -65,9 +49,6 @@ __all__ = ["DockerBackend"]
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-
-NOT_SEEN = "bind source path does not exist"
-"""Of the engine's answer where it runs in another mount namespace or on another machine."""
 
 
 class DockerBackend:
@@ -107,6 +88,18 @@ class DockerBackend:
         self._run.open(may_mount=self._settings.mounts)
         self._tasks = anyio.create_task_group()
         await self._tasks.__aenter__()
+        self._containers = Containers(
+            self._settings,
+            self._installation,
+            self._engine,
+            self._watch,
+            self._run,
+            self._workspaces,
+            self._volumes,
+            self._forwarder,
+            self._egress,
+            self._tasks,
+        )
         self._tasks.start_soon(self._watch.run)
         return self
 
@@ -181,27 +174,11 @@ class DockerBackend:
         task = kept.spec.task
         if task is None:
             raise ValueError("only what a task has can be adopted")
-        ending = self._open[kept.name]
-        ending.push_async_callback(self._remove, kept.name)
         unclaimed = kept.spec.model_copy(update={"task": None})
-        slot = self._slot(kept.name, unclaimed)
-        options = await self._options(unclaimed, task, slot, volume=kept.volume or None, read_only=kept.read_only)
-        inspected = await self._engine.inspect(kept.id)
-        require_same(kept, inspected, self._installation)
-        self._require_defences(kept.id, missing_defences(options, inspected))
-        if slot is not None and not kept.volume:
-            self._workspaces.require_shown(task, slot)
-        await self._engine.resume(kept.id)
-        attachment = await attach(self._settings.socket, kept.id)
-        ending.callback(attachment.close)
-        prepared = self._prepared(kept.name, kept.id, unclaimed, attachment, slot)
-        self._claimed[kept.name] = kept
-        prepared.sandbox.assign(task)
+        wanted = self._wanted(kept.name, unclaimed, task, volume=kept.volume, read_only=kept.read_only)
+        prepared = await self._containers.find(kept, wanted)
         if kept.volume:
             self._volumes.started(task, kept.name)
-        if slot is not None and kept.spec.network:
-            slot.socket.unlink(missing_ok=True)  # nobody listens there any more
-            await self._serve(ending, slot, Peer(task, kept.spec.server, kept.id, kept.spec.network))
         return Lease(prepared.sandbox, workspace_is_new=False)
 
     @asynccontextmanager
@@ -236,7 +213,8 @@ class DockerBackend:
         unclaimed = spec.model_copy(update={"task": None})
         if spec.workspace is WorkspaceAccess.NONE or self._run.can_mount:
             is_writable = spec.workspace is WorkspaceAccess.WRITE
-            prepared = await self._create(name, unclaimed, task, self._slot(name, spec), read_only=not is_writable)
+            wanted = self._wanted(name, unclaimed, task, read_only=not is_writable)
+            prepared = await self._containers.create(wanted)
             # Before the start: the program's working folder is the workspace.
             lease = await prepared.claim(task)
             await self._engine.start(prepared.sandbox.id)
@@ -245,7 +223,7 @@ class DockerBackend:
 
     async def _lease_with_volume(self, name: str, spec: Spec, task: str) -> Lease:
         volume = await self._volumes.volume(task, spec.limits)
-        prepared = await self._create(name, spec, task, self._slot(name, spec), volume=volume)
+        prepared = await self._containers.create(self._wanted(name, spec, task, volume=volume))
         stopped = partial(self._volumes.stopped, task, name)
         self._open[name].callback(stopped)
         holders = self._volumes.holders(task)
@@ -260,17 +238,31 @@ class DockerBackend:
                 f"A sandbox of server {spec.server!r} cannot be made ahead of its task: this host may not mount its "
                 f"workspace later ({self._run.why_not}). See `muxi-runtime doctor`."
             )
-        prepared = await self._create(name, spec, "", self._slot(name, spec))
+        prepared = await self._containers.create(self._wanted(name, spec, ""))
         await self._engine.start(prepared.sandbox.id)
         return prepared
 
-    def _slot(self, name: str, spec: Spec) -> Slot | None:
-        """A slot if the spec needs one, gone with the container."""
-        if spec.workspace is WorkspaceAccess.NONE and not spec.network:
-            return None
-        slot = self._run.slot(name)
-        self._open[name].callback(self._remove_slot, name, slot)
-        return slot
+    def _wanted(self, name: str, spec: Spec, task: str, *, volume: str = "", read_only: bool = True) -> Wanted:
+        """With a slot if the spec needs one, gone with the container."""
+        slot = None
+        if spec.workspace is not WorkspaceAccess.NONE or spec.network:
+            slot = self._run.slot(name)
+            self._open[name].callback(self._remove_slot, name, slot)
+
+        def claimed(kept: KeptSandbox) -> None:
+            self._claimed[name] = kept
+
+        return Wanted(
+            name,
+            spec,
+            task,
+            slot,
+            ending=self._open[name],
+            remove=self._remove,
+            claimed=claimed,
+            volume=volume,
+            read_only=read_only,
+        )
 
     def _remove_slot(self, name: str, slot: Slot) -> None:
         if not self._stays(name):
@@ -284,82 +276,6 @@ class DockerBackend:
         if not self._stays(name):
             self._held.discard(name)
         self._claimed.pop(name, None)
-
-    async def _create(
-        self, name: str, spec: Spec, task: str, slot: Slot | None, *, volume: str | None = None, read_only: bool = True
-    ) -> PreparedContainer:
-        """Everything up to the start. `read_only` is for the place of the workspace, if that is not a volume."""
-        ending = self._open[name]
-        options = await self._options(spec, task, slot, volume=volume, read_only=read_only)
-        ending.push_async_callback(self._remove, name)
-        container, warnings = await self._create_seen(name, options)
-        attachment = await attach(self._settings.socket, container)
-        ending.callback(attachment.close)
-        missing = missing_defences(options, await self._engine.inspect(container))
-        self._require_defences(container, alarming(warnings) + missing)
-        return self._prepared(name, container, spec, attachment, slot, volume=volume, read_only=read_only)
-
-    async def _options(self, spec: Spec, task: str, slot: Slot | None, *, volume: str | None, read_only: bool) -> Json:
-        fitted, forwarder = await self._forwarder.fit(spec)
-        return create_options(
-            fitted,
-            seccomp=seccomp_profile(spec.seccomp),
-            labels=labels_of(self._installation, task, spec.server),
-            mounts=[*_mounts(spec, slot, volume, read_only=read_only), *forwarder],
-            runtime=self._settings.runtime,
-        )
-
-    def _prepared(
-        self,
-        name: str,
-        container: str,
-        spec: Spec,
-        attachment: Attachment,
-        slot: Slot | None,
-        *,
-        volume: str | None = None,
-        read_only: bool = True,
-    ) -> PreparedContainer:
-        """A container that is attached to, with the task that reads from it."""
-        sandbox = ContainerSandbox(
-            container,
-            spec,
-            attachment,
-            engine=self._engine,
-            watch=self._watch,
-            settings=self._settings,
-            workspace=self._workspaces.folder,
-        )
-        self._tasks.start_soon(sandbox.pump, partial(self._volumes.stopped_any, name))
-        ending = self._open[name]
-        ending.push_async_callback(sandbox.close)
-
-        def claimed(spec: Spec) -> None:
-            self._claimed[name] = KeptSandbox(name, container, spec, volume or "", read_only)
-
-        return PreparedContainer(sandbox.stream, slot, self._workspaces, partial(self._serve, ending), claimed)
-
-    async def _create_seen(self, name: str, options: Json) -> tuple[str, list[str]]:
-        try:
-            return await self._engine.create(name, options)
-        except SpecRefusedError as error:
-            if self._run.can_mount and NOT_SEEN in str(error):
-                raise UnseenSlotError(f"the engine does not see {self._run.folder}") from error
-            raise
-
-    async def _serve(self, ending: AsyncExitStack, slot: Slot, peer: Peer) -> None:
-        way_out = WayOut(self._egress, slot.socket, peer)
-        await self._tasks.start(way_out.run)
-        ending.push_async_callback(way_out.close)
-
-    @staticmethod
-    def _require_defences(container: str, missing: list[str]) -> None:
-        if missing:
-            raise SpecRefusedError(
-                f"The engine would run the sandbox without a defence: {'; '.join(missing)}. Nothing was started. "
-                "See `muxi-runtime doctor`.",
-                sandbox=container,
-            )
 
     async def _end(self, name: str) -> None:
         ending = self._open.pop(name, None)
@@ -410,14 +326,3 @@ class DockerBackend:
             return found
         mounts = self._run.check(may_mount=self._settings.mounts)
         return replace(found, checks=(*found.checks, mounts, await self._forwarder.check()))
-
-
-def _mounts(spec: Spec, slot: Slot | None, volume: str | None, *, read_only: bool) -> list[Json]:
-    mounts: list[Json] = []
-    if volume is not None:
-        mounts.append(volume_mount(volume, read_only=spec.workspace is not WorkspaceAccess.WRITE))
-    elif slot is not None and spec.workspace is not WorkspaceAccess.NONE:
-        mounts.append(slot_mount(slot.workspace, read_only=read_only))
-    if slot is not None and spec.network:
-        mounts.append(run_mount(slot.run))
-    return mounts
