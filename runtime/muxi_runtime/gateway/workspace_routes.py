@@ -188,7 +188,7 @@ class WorkspaceRoutes:
 
 
 def _path(request: Request) -> str:
-    return request.query_params.get("path", "").strip("/")
+    return request.query_params.get("path", "").rstrip("/")
 
 
 async def _is_file(entries: Callable[[str], Awaitable[Any]], path: str) -> bool:

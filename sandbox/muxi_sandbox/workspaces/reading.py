@@ -140,7 +140,8 @@ class _Packing:
             return
         try:
             self.report.folders += 1
-            self.into.write(header(path, is_folder=True, mtime=int(os.fstat(folder).st_mtime)))
+            # Without its time, which says only when something came or went: a restored tree gives the same bytes.
+            self.into.write(header(path, is_folder=True))
             self.folder(folder, path + "/", depth)
         finally:
             os.close(folder)
