@@ -30,6 +30,7 @@ from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.http import build_app, build_session_manager
 from muxi_runtime.gateway.http_auth import KeyBackend
 from muxi_runtime.gateway.kept import KeptTask, KeptTasks, take_over
+from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.listing import Listing
 from muxi_runtime.gateway.owner import Owner
@@ -114,13 +115,14 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
             egress = EgressProxy(settings.egress, gate)
             async with backend or DockerBackend(settings.engine, installation, egress=egress) as entered:
                 kept = KeptTasks(store)
+                snapshots = SnapshotStore(settings.home / "snapshots", settings.snapshots)
                 left = await to_thread.run_sync(kept.all)
                 for task in left:
                     entered.spare(task.id, task.sandboxes)
                 await _reap(entered, journal)
                 if backend is None:
                     await _prove(entered, settings, catalog, images, journal)
-                parts = _Parts(settings, catalog, entered, journal, images, installation, gate, kept, left)
+                parts = _Parts(settings, catalog, entered, journal, images, installation, gate, kept, snapshots, left)
                 async with parts.running(KeyStore(store), policy) as runtime:
                     yield runtime
     finally:
@@ -162,6 +164,7 @@ class _Parts:
     installation: str
     gate: EgressGate
     kept: KeptTasks
+    snapshots: SnapshotStore
     left: Sequence[KeptTask]
     tools: ToolBook = field(default_factory=ToolBook)
     eras: Eras = field(default_factory=Eras)
@@ -181,6 +184,7 @@ class _Parts:
                 settings=gateway,
                 own=partial(self._owner, specs, listing, pool, adopted),
                 kept=self.kept,
+                kept_files=KeptFiles(self.backend, self.snapshots),
             ) as tasks,
         ):
             tasks.restore(self.left)

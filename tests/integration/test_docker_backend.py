@@ -173,7 +173,7 @@ async def test_a_start_that_takes_too_long_is_said_and_leaves_nothing(engine_soc
 
 async def test_what_the_engine_has_carries_the_labels(engine_socket: Path, python_image: str) -> None:
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket), "labelled") as backend,
+        DockerBackend(EngineSettings(socket=engine_socket, mounts=False), "labelled") as backend,
         backend.lease(echo(image=python_image)) as lease,
     ):
         containers, volumes = of_installation(engine_socket, "labelled")

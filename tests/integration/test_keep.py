@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,19 @@ async def kept_task(running: Running) -> str:
     return task
 
 
+def remove_containers(running: Running) -> None:
+    client = APIClient(base_url="unix:///var/run/docker.sock", version="1.41")
+    for container in client.containers(all=True, filters={"label": f"muxi.installation={running.installation}"}):
+        client.remove_container(container["Id"], force=True)
+    client.close()
+
+
+def unmount_workspace(running: Running, task: str) -> None:
+    home = Path("/run/muxi-runtime") / running.installation / "tasks" / task
+    for name in ("ro", "rw"):
+        subprocess.run(["umount", home / name], check=True)
+
+
 def text_of(result: Any) -> str:
     return " ".join(block.text for block in result.content if block.type == "text")
 
@@ -67,11 +81,7 @@ async def test_a_kept_task_is_as_it_was_after_the_runtime_was_killed(runtime: Ru
 async def test_where_the_sandbox_is_gone_the_files_are_there_and_the_caller_is_told(runtime: Running) -> None:
     task = await kept_task(runtime)
     runtime.run("down")
-    client = APIClient(base_url="unix:///var/run/docker.sock", version="1.41")
-    label = f"muxi.installation={runtime.installation}"
-    for container in client.containers(all=True, filters={"label": label}):
-        client.remove_container(container["Id"], force=True)
-    client.close()
+    remove_containers(runtime)
     runtime.up()
     result = await call(runtime, "code__run", {"language": "bash", "code": "cat file.txt"}, task)
     assert "files" in text_of(result)
@@ -79,6 +89,19 @@ async def test_where_the_sandbox_is_gone_the_files_are_there_and_the_caller_is_t
     assert "is lost" in result.meta["muxi/note"]
     again = await call(runtime, "code__run", {"language": "bash", "code": "cat file.txt"}, task)
     assert "is lost" not in text_of(again)
+
+
+@pytest.mark.timeout(120)
+async def test_where_the_workspace_is_gone_too_the_files_are_those_of_the_stop(runtime: Running) -> None:
+    task = await kept_task(runtime)
+    runtime.run("down")
+    remove_containers(runtime)
+    # As after a start of the machine: what was in memory is not there any more.
+    unmount_workspace(runtime, task)
+    runtime.up()
+    result = await call(runtime, "code__run", {"language": "bash", "code": "cat file.txt"}, task)
+    assert "files" in text_of(result)
+    assert "1 files are as they were at" in result.meta["muxi/note"]
 
 
 @pytest.mark.timeout(120)

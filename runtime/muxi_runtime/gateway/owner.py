@@ -38,6 +38,8 @@ class Owner:
         over: whether it will never (again) give an upstream; a new owner is needed.
         closed: set when its sandbox is gone.
         error: why there is no upstream.
+        paused: whether its sandbox stands still.
+        made_workspace: whether the task had no workspace before.
     """
 
     def __init__(
@@ -68,6 +70,7 @@ class Owner:
         self.error: Exception | None = None
         self.over = False
         self.paused = False
+        self.made_workspace = False
         self.closed = anyio.Event()
 
     @property
@@ -182,6 +185,7 @@ class Owner:
                 warm=leased.was_warm,
                 seconds=_since(started),
             )
+            self.made_workspace = leased.lease.workspace_is_new
             self._upstream = upstream
             self._decided.set()
             await self._until_over(upstream)

@@ -17,6 +17,7 @@ import anyio
 
 from muxi_runtime.errors import JournalError, RefusedError, ServerError, UnknownTaskError
 from muxi_runtime.gateway.kept import KeptTask, KeptTasks
+from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
@@ -83,9 +84,11 @@ class TaskRegistry:
         settings: GatewaySettings,
         own: Callable[[str, str, KeptSandbox | None], Owner],
         kept: KeptTasks,
+        kept_files: KeptFiles,
     ) -> None:
         """`own(task, server, survivor)` makes the owner of a sandbox, new or the survivor; it is not started yet."""
         self._kept = kept
+        self._kept_files = kept_files
         self._backend = backend
         self._journal = journal
         self._settings = settings
@@ -119,10 +122,11 @@ class TaskRegistry:
 
     async def _leave(self, task: Task) -> None:
         """Let go of a kept task so that the next runtime finds it: its sandboxes stand still meanwhile."""
-        self._save(task)
-        self._backend.leave(task.id)
         for owner in task.owners.values():
             await owner.rest(0)
+        # The sandboxes stand still: what is kept is one moment's.
+        await self._snap(task)
+        self._backend.leave(task.id)
         await self._close(task, "the runtime stops; the task is kept")
         try:
             await self._journal.append(Draft("task.left", principal=str(task.principal), task=task.id))
@@ -155,14 +159,21 @@ class TaskRegistry:
                 remedy="Release one with `muxi-runtime tasks release`, or raise gateway.max_kept_tasks in muxi.yaml.",
             )
         task.kept = True
-        self._save(task)
+        await self._snap(task)
         await self._journal.append(Draft("task.kept", principal=str(task.principal), task=task.id))
 
     async def release(self, task: Task) -> None:
         """It ends with the runtime again, and when nobody uses it."""
         task.kept = False
         self._kept.remove(task.id)
+        if task.snapshot is not None:
+            await self._kept_files.forget(task.snapshot)
+            task.snapshot = None
         await self._journal.append(Draft("task.released", principal=str(task.principal), task=task.id))
+
+    async def _snap(self, task: Task) -> None:
+        task.snapshot = await self._kept_files.take(task.id, str(task.principal), task.snapshot)
+        self._save(task)
 
     def _save(self, task: Task) -> None:
         held = {sandbox.spec.server: sandbox for sandbox in self._backend.sandboxes(task.id)}
@@ -276,6 +287,9 @@ class TaskRegistry:
             owner = self._owner(task, server)
             await owner.upstream()
         if task.kept and not is_known:
+            if owner.made_workspace and task.snapshot is not None:
+                brought = await self._kept_files.bring_back(task.id, task.snapshot)
+                task.notes[server] = f"{task.notes.get(server, '')} {brought}".strip()
             task.survivors.pop(server, None)
             self._save(task)
         return owner
@@ -309,7 +323,7 @@ class TaskRegistry:
             return
         self._forget(task)
         if task.kept:
-            self._kept.remove(task.id)
+            await self.release(task)
         self._ending[task.id] = task
         try:
             await self._close(task, reason)
