@@ -37,6 +37,11 @@ def containers(engine: APIClient, running: Running) -> list[str]:
     return [c["Id"] for c in engine.containers(all=True, filters={"label": label})]
 
 
+def names(engine: APIClient, running: Running) -> list[str]:
+    label = f"muxi.installation={running.installation}"
+    return [name for c in engine.containers(all=True, filters={"label": label}) for name in c["Names"]]
+
+
 def volumes(engine: APIClient, running: Running) -> list[str]:
     label = f"muxi.installation={running.installation}"
     return [v["Name"] for v in engine.volumes(filters={"label": label})["Volumes"] or []]
@@ -51,12 +56,18 @@ async def open_tasks(running: Running, count: int) -> None:
 
 async def test_ten_sandboxes_of_a_killed_host_are_gone_after_the_next_up(runtime: Running, engine: APIClient):
     await open_tasks(runtime, TASKS)
-    assert len(containers(engine, runtime)) == TASKS
+    before = set(containers(engine, runtime))
+    assert len(before) >= TASKS  # and what is held ready
+    workspaces = Path("/run/muxi-runtime") / runtime.installation / "tasks"
+    assert len(list(workspaces.iterdir())) == TASKS
     os.kill(runtime.pid, signal.SIGKILL)
 
     await anyio.to_thread.run_sync(runtime.up)
-    assert containers(engine, runtime) == []
+    assert before & set(containers(engine, runtime)) == set()
     assert volumes(engine, runtime) == []
+    assert list(workspaces.iterdir()) == []
+    slots = {slot.name for slot in workspaces.with_name("slots").iterdir()}
+    assert slots <= {name.lstrip("/") for name in names(engine, runtime)}
     kinds = [event["kind"] for event in lines(runtime, "journal", "search", "--kind", "sandbox.reaped")]
     assert kinds == ["sandbox.reaped"]
 
