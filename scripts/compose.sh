@@ -5,6 +5,7 @@ cd "$(dirname "$0")/.."
 python_version=3.13 # of Debian trixie, which the image is made from
 staging=build/compose
 ready_seconds=120
+run_folder=/run/muxi-runtime
 
 find_compose() {
     if docker compose version >/dev/null 2>&1; then
@@ -43,6 +44,19 @@ install_dependencies() {
     echo "$wanted" >"$stamp"
 }
 
+# What the runtime mounts in its container has to reach the sandboxes: that takes a shared mount on this machine.
+share_run_folder() {
+    if [ "$(id -u)" != 0 ]; then
+        echo "> compose: not root, so $run_folder is not shared: sandboxes are not made ahead (see docs/compose.md)"
+        return
+    fi
+    mkdir -p "$run_folder"
+    if ! findmnt --noheadings "$run_folder" >/dev/null; then
+        mount -t tmpfs -o size=64m,mode=0711,nosuid,nodev,noexec tmpfs "$run_folder"
+    fi
+    mount --make-shared "$run_folder"
+}
+
 install_application() {
     rm -rf "$staging/application" "$staging/wheel"
     .venv/bin/python -m pip --disable-pip-version-check --quiet wheel --no-deps --no-build-isolation \
@@ -72,6 +86,7 @@ up)
     MUXI_BASE=$(.venv/bin/muxi-runtime images list --json |
         .venv/bin/python -c 'import json, sys; print(next(i["reference"] for i in json.load(sys.stdin) if i["name"] == "base"))')
     export MUXI_BASE
+    share_run_folder
     mkdir -p "$staging"
     install_dependencies
     install_application

@@ -24,6 +24,9 @@ def runtime(tmp_path: Path, python_image: str) -> Iterator[Running]:
     del python_image
     with running_runtime(tmp_path / "home") as running:
         yield running
+        # What is kept would outlive the test.
+        for task in running.json("tasks", "list")["tasks"]:
+            running.run("tasks", "end", task["task"])
 
 
 async def call(running: Running, tool: str, arguments: dict[str, Any], task: str | None = None) -> Any:
