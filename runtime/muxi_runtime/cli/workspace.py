@@ -131,7 +131,8 @@ def export(runtime: RuntimeClient, task: str, file: Path, snapshot: str | None, 
 
 
 def _amount(facts: dict[str, Any]) -> str:
-    return f"{facts['files']} files, {facts['bytes']} bytes"
+    count = facts["files"]
+    return f"{count} {'file' if count == 1 else 'files'}, {facts['bytes']} bytes"
 
 
 def _left_out(facts: dict[str, Any]) -> list[str]:
