@@ -254,7 +254,7 @@ class _Parts:
         return WorkspaceRoutes(
             backend=self.backend,
             tasks=tasks,
-            snapshots=SnapshotStore(self.settings.home / "snapshots", self.settings.snapshots),
+            snapshots=self.snapshots,
             journal=self.journal,
             spool_folder=self.settings.home,
         )

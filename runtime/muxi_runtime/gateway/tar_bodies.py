@@ -4,25 +4,30 @@ from __future__ import annotations
 
 import json
 import tempfile
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from anyio import to_thread
 from starlette.responses import StreamingResponse
 
-from muxi_sandbox.workspaces.contract import ArchiveError
+from muxi_sandbox.workspaces.contract import ArchiveError, WorkspaceError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Iterator, Mapping
     from pathlib import Path
+
+    from starlette.types import Receive, Scope, Send
 
     from muxi_sandbox.workspaces.contract import Bounds, Report
 
-__all__ = ["REPORT_HEADER", "Spool", "TarResponse", "receive_tar", "report_of", "spool"]
+__all__ = ["REPORT_HEADER", "TarResponse", "Transfers", "receive_tar", "report_of"]
 
 REPORT_HEADER = "Muxi-Report"
 """JSON in ASCII: `report_of`, and `is_file`."""
+TRANSFERS = 4
+"""Of one principal at once."""
 TOLD = 10
 TOLD_CHARACTERS = 200
 PIECE = 2**18
@@ -30,30 +35,37 @@ MEMBER_BYTES = 4096
 """Of a tar, beside one member's content: its headers and padding."""
 
 
-@dataclass(slots=True)
-class Spool:
-    """A file that is gone when it is closed."""
+class Transfers:
+    """Who moves how much at once: each transfer may hold a whole workspace on the runtime's disk until it is over."""
 
-    stream: BinaryIO
-    kept: bool = False
+    def __init__(self, folder: Path) -> None:
+        """`folder` is where tars lie while they are on their way, as files without a name."""
+        self._folder = folder
+        self._under_way: Counter[str] = Counter()
 
-    def keep(self) -> BinaryIO:
-        """Hand it over, at its start: whoever has it closes it."""
-        self.kept = True
-        self.stream.seek(0)
-        return self.stream
+    @contextmanager
+    def one(self, principal: str) -> Iterator[ExitStack]:
+        """One transfer, over with the block; or, where `pop_all` took that over, when the stack is closed.
 
+        Raises:
+            WorkspaceError: the principal has as many as it may.
+        """
+        if self._under_way[principal] >= TRANSFERS:
+            raise WorkspaceError(f"You have {TRANSFERS} transfers of files under way. Wait for one of them to end.")
+        self._under_way[principal] += 1
+        with ExitStack() as ending:
+            ending.callback(self._over, principal)
+            yield ending
 
-@asynccontextmanager
-async def spool(folder: Path) -> AsyncIterator[Spool]:
-    """A place for one tar, closed with the block unless it was kept."""
-    file = await to_thread.run_sync(lambda: tempfile.TemporaryFile(dir=folder))  # noqa: SIM115  # outlives the block
-    spooled = Spool(cast("BinaryIO", file))
-    try:
-        yield spooled
-    finally:
-        if not spooled.kept:
-            spooled.stream.close()
+    def _over(self, principal: str) -> None:
+        self._under_way[principal] -= 1
+        if not self._under_way[principal]:
+            del self._under_way[principal]
+
+    async def file(self, transfer: ExitStack) -> BinaryIO:
+        """An empty file for one tar, gone with its transfer."""
+        opened = await to_thread.run_sync(partial(tempfile.TemporaryFile, dir=self._folder))
+        return transfer.enter_context(cast("BinaryIO", opened))
 
 
 async def receive_tar(body: AsyncIterator[bytes], into: BinaryIO, bounds: Bounds) -> None:
@@ -85,23 +97,21 @@ def report_of(report: Report) -> dict[str, Any]:
 
 
 class TarResponse(StreamingResponse):
-    """A tar from an open file, which is closed whatever happens to the answer."""
+    """A tar from an open file, from its start; the transfer ends with the answer, whatever happens to that."""
 
-    def __init__(self, stream: BinaryIO, facts: Mapping[str, Any]) -> None:
+    def __init__(self, stream: BinaryIO, facts: Mapping[str, Any], transfer: ExitStack) -> None:
+        """`facts` go into `REPORT_HEADER`."""
         self._stream = stream
-        super().__init__(
-            self._pieces(),
-            media_type="application/x-tar",
-            headers={REPORT_HEADER: json.dumps(facts, ensure_ascii=True)},
-        )
+        self._transfer = transfer
+        stream.seek(0)
+        headers = {REPORT_HEADER: json.dumps(facts, ensure_ascii=True)}
+        super().__init__(self._pieces(), media_type="application/x-tar", headers=headers)
 
     async def _pieces(self) -> AsyncIterator[bytes]:
         while piece := await to_thread.run_sync(self._stream.read, PIECE):
             yield piece
 
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:  # noqa: ANN401  # ASGI's
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """As Starlette does it."""
-        try:
+        with self._transfer:
             await super().__call__(scope, receive, send)
-        finally:
-            self._stream.close()

@@ -19,27 +19,25 @@ from __future__ import annotations
 import time
 from contextlib import asynccontextmanager
 from dataclasses import asdict
-from functools import partial
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
-import anyio
 from anyio import to_thread
-from starlette.responses import JSONResponse
+from starlette.requests import ClientDisconnect
+from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from muxi_runtime.errors import JournalError, UnknownTaskError
 from muxi_runtime.gateway.http_auth import principal_of
-from muxi_runtime.gateway.tar_bodies import TarResponse, receive_tar, report_of, spool
+from muxi_runtime.gateway.tar_bodies import TarResponse, Transfers, receive_tar, report_of
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
-from muxi_sandbox.workspaces.contract import Bounds, WorkspaceError
+from muxi_sandbox.workspaces.contract import Bounds, Report, WorkspaceError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
     from pathlib import Path
 
     from starlette.requests import Request
-    from starlette.responses import Response
 
     from muxi_runtime.gateway.tasks import Task, TaskRegistry
     from muxi_runtime.journal.contract import Journal
@@ -49,9 +47,6 @@ if TYPE_CHECKING:
     Answer = Callable[[Request], Awaitable[Response]]
 
 __all__ = ["WorkspaceRoutes"]
-
-TRANSFERS = 4
-"""At once, of all principals: each may hold a whole workspace on the runtime's disk."""
 
 
 class WorkspaceRoutes:
@@ -65,8 +60,7 @@ class WorkspaceRoutes:
         self._tasks = tasks
         self._snapshots = snapshots
         self._journal = journal
-        self._spool = partial(spool, spool_folder)
-        self._room = anyio.Semaphore(TRANSFERS)
+        self._transfers = Transfers(spool_folder)
         self._bounds = Bounds()
 
     def routes(self) -> list[Route]:
@@ -96,6 +90,9 @@ class WorkspaceRoutes:
                 return _refusal("workspace", error, 400)
             except (SandboxError, JournalError) as error:
                 return _refusal("failed", error, 500)
+            except ClientDisconnect:
+                # Nobody hears it; nothing was written.
+                return Response(status_code=400)
 
         return told
 
@@ -119,38 +116,41 @@ class WorkspaceRoutes:
 
     async def _get(self, request: Request) -> Response:
         path = _path(request)
-        async with self._room, self._task(request) as task, self._spool() as tar:
-            files = self._backend.files(task.id)
-            report = await files.pack(path, tar.stream, self._bounds)
-            facts = {"is_file": await _is_file(files.entries, path), **report_of(report)}
+        with self._transfers.one(str(principal_of(request))) as transfer:
+            async with self._task(request) as task:
+                files, tar = self._backend.files(task.id), await self._transfers.file(transfer)
+                report = await files.pack(path, tar, self._bounds)
+                facts = {"is_file": await _is_file(files.entries, path), **report_of(report)}
             await self._tell(request, "workspace.got", path=path[:500], **_counts(facts))
-            return TarResponse(tar.keep(), facts)
+            return TarResponse(tar, facts, transfer.pop_all())
 
     async def _put(self, request: Request) -> Response:
         path, overwrite = _path(request), request.query_params.get("overwrite") == "true"
-        async with self._room, self._spool() as tar:
+        with self._transfers.one(str(principal_of(request))) as transfer:
+            tar = await self._transfers.file(transfer)
             # First of all: a client that is still sending does not hear a refusal.
-            await receive_tar(request.stream(), tar.stream, self._bounds)
+            await receive_tar(request.stream(), tar, self._bounds)
             async with self._task(request) as task:
                 files = self._backend.files(task.id)
-                report = await files.unpack(tar.stream, path, overwrite=overwrite, bounds=self._bounds)
+                report = await files.unpack(tar, path, overwrite=overwrite, bounds=self._bounds)
         facts = report_of(report)
         await self._tell(request, "workspace.put", path=path[:500], overwrite=overwrite, **_counts(facts))
         return JSONResponse({"task": task.id, **facts})
 
     async def _take(self, request: Request) -> Response:
         principal, note = str(principal_of(request)), request.query_params.get("note", "")
-        async with self._room, self._task(request) as task:
-            snapshot, report = await self._snapshots.take(
-                self._backend.files(task.id), task.id, note, principal=principal
-            )
+        with self._transfers.one(principal):
+            async with self._task(request) as task:
+                files = self._backend.files(task.id)
+                snapshot, report = await self._snapshots.take(files, task.id, note, principal=principal)
         await self._tell(request, "snapshot.taken", **_facts(snapshot))
         return JSONResponse({**asdict(snapshot), "told": report_of(report)["told"]})
 
     async def _restore(self, request: Request) -> Response:
         snapshot = await self._own_snapshot(request)
-        async with self._room, self._task(request) as task:
-            report = await self._snapshots.restore(snapshot, self._backend.files(task.id))
+        with self._transfers.one(str(principal_of(request))):
+            async with self._task(request) as task:
+                report = await self._snapshots.restore(snapshot, self._backend.files(task.id))
         await self._tell(request, "snapshot.restored", **_facts(snapshot))
         return JSONResponse({"task": task.id, "snapshot": snapshot.id, **report_of(report)})
 
@@ -161,11 +161,11 @@ class WorkspaceRoutes:
 
     async def _export(self, request: Request) -> Response:
         snapshot = await self._own_snapshot(request)
-        async with self._room:
-            stream: BinaryIO = await to_thread.run_sync(self._snapshots.open, snapshot)
-        await self._tell(request, "snapshot.exported", **_facts(snapshot))
-        facts = {"is_file": False, "files": snapshot.files, "folders": 0, "bytes": snapshot.bytes}
-        return TarResponse(stream, {**facts, "left_out": 0, "told": []})
+        with self._transfers.one(str(principal_of(request))) as transfer:
+            stream = transfer.enter_context(await to_thread.run_sync(self._snapshots.open, snapshot))
+            await self._tell(request, "snapshot.exported", **_facts(snapshot))
+            report = report_of(Report(files=snapshot.files, bytes=snapshot.bytes))
+            return TarResponse(stream, {"is_file": False, **report}, transfer.pop_all())
 
     async def _remove(self, request: Request) -> Response:
         snapshot = await self._own_snapshot(request)
