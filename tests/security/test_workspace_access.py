@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import io
+import secrets
 from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
@@ -118,15 +119,38 @@ async def test_a_tar_of_any_length_is_read_in_pieces_and_refused_at_its_first_wr
     key = await key_of(gateway, "ada")
     task = await task_with_a_file(gateway, key)
 
-    async def endless_but_wrong() -> AsyncIterator[bytes]:
-        body = io.BytesIO(tar_of("../evil", b"x") + bytes(8 * 2**20))
-        while piece := body.read(2**16):
-            yield piece
-
     async with gateway.http(key) as http:
-        answer = await http.put(f"/control/tasks/{task}/tar", content=endless_but_wrong())
+        answer = await http.put(
+            f"/control/tasks/{task}/tar", content=pieces(tar_of("../evil", b"x") + bytes(8 * 2**20))
+        )
         listed = (await http.get(f"/control/tasks/{task}/files")).json()["entries"]
     assert answer.status_code == 400
     assert "cannot be used" in answer.json()["error_description"]
     assert "secret" in [entry["path"] for entry in listed]
     assert not [entry for entry in listed if "evil" in entry["path"]]
+
+
+async def test_slow_readers_hold_few_tars_of_theirs_and_nobody_else_up(gateway: Gateway):
+    ada, bob = await key_of(gateway, "ada"), await key_of(gateway, "bob")
+    hers, his = await task_with_a_file(gateway, ada), await task_with_a_file(gateway, bob)
+    async with gateway.http(ada) as http, gateway.http(bob) as other, AsyncExitStack() as unread:
+        large = tar_of("large", secrets.token_bytes(32 * 2**20))
+        async with gateway.http(ada) as sender:
+            put = await sender.put(f"/control/tasks/{hers}/tar", content=pieces(large))
+            assert put.status_code == 200, put.text
+        for _ in range(4):
+            answer = await unread.enter_async_context(http.stream("GET", f"/control/tasks/{hers}/tar"))
+            assert answer.status_code == 200
+        refused = await http.get(f"/control/tasks/{hers}/tar")
+        assert (refused.status_code, "4 transfers" in refused.text) == (400, True)
+        assert (await other.get(f"/control/tasks/{his}/tar")).status_code == 200
+        await unread.aclose()
+        with anyio.fail_after(20):
+            while (await http.get(f"/control/tasks/{hers}/tar?path=secret")).status_code != 200:
+                await anyio.lowlevel.checkpoint()
+
+
+async def pieces(data: bytes) -> AsyncIterator[bytes]:
+    """Without saying its length beforehand."""
+    for start in range(0, len(data), 2**18):
+        yield data[start : start + 2**18]
