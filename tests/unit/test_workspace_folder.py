@@ -163,3 +163,23 @@ async def test_the_same_content_gives_the_same_tar(files, workspace):
     (workspace / "x").rename(workspace / "a")
     await files.pack("", second)
     assert first.getvalue() == second.getvalue()
+
+
+@pytest.mark.promise("workspace-snapshots-are-whole")
+async def test_a_tar_that_cannot_be_written_to_its_end_leaves_everything_as_it_was(files, workspace):
+    (workspace / "a").mkdir()
+    (workspace / "a/b").write_text("kept")
+    clash = tar_of(new=b"new", x=b"a file", x__y=b"below a file")
+    with pytest.raises(WorkspaceError):
+        await files.replace(clash)
+    assert tree(workspace) == {"a/b": b"kept"}
+    assert [path.name for path in workspace.iterdir()] == ["a"]
+
+
+async def test_what_is_there_gives_way_whatever_it_is(files, workspace, tmp_path):
+    (workspace / "file").mkdir()
+    (workspace / "file/inner").write_text("old")
+    (workspace / "folder").symlink_to(tmp_path / "outside")
+    await files.replace(tar_of(file=b"new", folder__x=b"new"))
+    assert tree(workspace) == {"file": b"new", "folder/x": b"new"}
+    assert tree(tmp_path / "outside") == {"secret": b"secret"}

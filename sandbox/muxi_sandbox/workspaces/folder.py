@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from anyio import to_thread
 
-from muxi_sandbox.workspaces.contract import Bounds, Report, WorkspaceError, WorkspaceFullError
+from muxi_sandbox.workspaces.contract import Bounds, Report, WorkspaceError
 from muxi_sandbox.workspaces.descent import FOLDER
 from muxi_sandbox.workspaces.reading import list_folder, pack_tree
-from muxi_sandbox.workspaces.tar import Reader
-from muxi_sandbox.workspaces.writing import empty, unpack_tree
+from muxi_sandbox.workspaces.replacing import replace_tree
+from muxi_sandbox.workspaces.writing import unpack_tree
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["FolderFiles", "unpack_here"]
 
-MIB = 2**20
 T = TypeVar("T")
 
 
@@ -62,7 +61,7 @@ class FolderFiles:
 
     async def replace(self, source: BinaryIO, bounds: Bounds = Bounds()) -> Report:  # noqa: B008  # frozen
         """See `contract.WorkspaceFiles.replace`."""
-        return await self._do(lambda root: _replace(root, source, bounds, self._owner))
+        return await self._do(lambda root: replace_tree(root, source, bounds, self._owner))
 
     async def _do(self, operation: Callable[[int], T]) -> T:
         where = self._where()
@@ -89,28 +88,6 @@ def _opened(where: Path) -> Iterator[int]:
         yield root
     finally:
         os.close(root)
-
-
-def _replace(root: int, source: BinaryIO, bounds: Bounds, owner: int | None) -> Report:
-    start = source.tell()
-    _check_fits(root, source, bounds)
-    source.seek(start)
-    empty(root)
-    return unpack_tree(root, source, "", bounds, overwrite=True, owner=owner)
-
-
-def _check_fits(root: int, source: BinaryIO, bounds: Bounds) -> None:
-    system = os.fstatvfs(root)
-    blocks = inodes = 0
-    made: set[tuple[str, ...]] = set()
-    for member in Reader(source, bounds).members():
-        blocks += -(-member.bytes // system.f_frsize)
-        made.update(member.parts[:count] for count in range(1, len(member.parts) + 1))
-        inodes = len(made)
-    if blocks > system.f_blocks:
-        raise WorkspaceFullError("workspace_mib", system.f_blocks * system.f_frsize // MIB)
-    if system.f_files and inodes >= system.f_files:
-        raise WorkspaceFullError("workspace_inodes", system.f_files)
 
 
 def unpack_here(folder: Path, source: BinaryIO, *, overwrite: bool, bounds: Bounds) -> Report:
