@@ -21,7 +21,16 @@ from anyio import to_thread
 from docker import APIClient
 from rich.console import Console
 from tests.benchmarks.arithmetic import Figure, Ratio, figure, ratio
+from tests.benchmarks.egress_timings import egress_measures
 from tests.benchmarks.memory import SERVERS, container_mib, idle_sandbox_mib
+from tests.benchmarks.pool_timings import (
+    OpenGate,
+    claim_measures,
+    crowd,
+    engine_crowd,
+    first_call_measures,
+    refill_samples,
+)
 from tests.benchmarks.report import show, write
 from tests.benchmarks.timings import Measure, call_measures, engine_measures, lease_measures, stream_measures
 from tests.support.running import Running, running_runtime
@@ -29,10 +38,15 @@ from tests.support.running import Running, running_runtime
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.settings import EngineSettings
+from muxi_sandbox.egress.proxy import EgressProxy
+from muxi_sandbox.egress.settings import EgressSettings
 
 ROUNDS, QUICK_ROUNDS = 15, 3
 CREATE, EXEC = "engine: create and start", "engine: exec python3 -c pass"
 READY, STAT = "cold lease, server answered", "call: files.stat"
+FIRST = "warm claim and first call over HTTP"
+DIRECT, THROUGH = "egress: 10 MiB directly", "egress: 10 MiB through the proxy"
+CLAIM = "warm claim: workspace mounted, egress listening"
 RUN, SESSION = "call: code.run, a fresh Python process", "call: code.session_run, one statement"
 RATIOS = (
     ("cold lease / engine create and start", "cold lease", CREATE, ""),
@@ -40,6 +54,9 @@ RATIOS = (
     ("tool call on a leased sandbox / engine exec", STAT, EXEC, ""),
     ("fresh Python process through the gateway / engine exec", RUN, EXEC, "at most 0.1"),
     ("statement in a session through the gateway / engine exec", SESSION, EXEC, "at most 0.04"),
+    ("warm claim / engine create and start", CLAIM, CREATE, "at most 0.01"),
+    ("warm claim and first call over HTTP / engine create and start", FIRST, CREATE, "at most 0.04"),
+    ("egress: 10 MiB directly / through the proxy", DIRECT, THROUGH, "at least 0.5"),
     ("attach round trip / engine exec", "attach: request and answer", EXEC, ""),
 )
 
@@ -49,17 +66,56 @@ async def measure(running: Running, settings: EngineSettings, rounds: int) -> tu
     async with AsyncExitStack() as stack:
         images = await stack.enter_async_context(ImageStore(settings))
         code, python = [await images.ensure(name, print) for name in ("code", "python")]
-        backend = await stack.enter_async_context(DockerBackend(settings, f"bench-{os.getpid()}"))
+        await images.ensure("forwarder", print)
+        egress = EgressProxy(EgressSettings(), OpenGate())
+        backend = await stack.enter_async_context(DockerBackend(settings, f"bench-{os.getpid()}", egress=egress))
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muxi-bench-egress-")))
         measures = [
             *await stack.enter_async_context(engine_measures(settings.socket, code)),
             *lease_measures(backend, code),
             *await stack.enter_async_context(stream_measures(backend, code)),
             *await stack.enter_async_context(call_measures(running)),
+            *claim_measures(backend, code),
+            *await stack.enter_async_context(first_call_measures(running.url)),
+            *await stack.enter_async_context(egress_measures(folder)),
         ]
         samples, by_round = await take(measures, rounds)
         figures = [figure(name, "ms", values) for name, values in samples.items()]
         figures += await weigh(settings, backend, code, python, 1 + rounds // 5)
-    return figures, [ratio(name, by_round[over], by_round[under], goal) for name, over, under, goal in RATIOS]
+        ratios = [ratio(name, by_round[over], by_round[under], goal) for name, over, under, goal in RATIOS]
+        ratios += _of_p99(figures)
+        more, pressed = await under_pressure(running, settings, backend, python, rounds)
+    return [*figures, *more], [*ratios, *pressed]
+
+
+def _of_p99(figures: Sequence[Figure]) -> list[Ratio]:
+    by_name = {figure.name: figure for figure in figures}
+    claim, create = by_name[CLAIM], by_name[CREATE]
+    value = (claim.p99 or claim.high) / create.median
+    return [Ratio("99th percentile of a warm claim / engine create and start", value, "at most 0.05")]
+
+
+async def under_pressure(
+    running: Running, settings: EngineSettings, backend: DockerBackend, python: str, rounds: int
+) -> tuple[list[Figure], list[Ratio]]:
+    """A crowd against a pool that is too small, and calls while a pool refills."""
+    tasks, held = (100, 20) if rounds == ROUNDS else (10, 2)
+    alone = [await engine_crowd(settings.socket, python, tasks - held)]
+    crowded = [await crowd(backend, python, tasks, held)]
+    quiet, refilling = await refill_samples(running.url, 30 * rounds)
+    figures = [
+        figure(f"engine: {tasks - held} containers made and started", "ms", alone),
+        figure(f"{tasks} tasks at once, {held} sandboxes ready", "ms", crowded),
+        figure("call: files.stat, quiet", "ms", quiet),
+        figure("call: files.stat, while the pool refills", "ms", refilling),
+    ]
+    still, busy = figures[2], figures[3]
+    slowest = (busy.p99 or busy.high) / (still.p99 or still.high)
+    name = f"{tasks} tasks at once against {held} ready / engine alone making {tasks - held}"
+    return figures, [
+        ratio(name, crowded, alone, "at most 1.2"),
+        Ratio("99th percentile of calls while the pool refills / quiet", slowest, "at most 2"),
+    ]
 
 
 async def take(measures: Sequence[Measure], rounds: int) -> tuple[Mapping[str, list[float]], Mapping[str, list[float]]]:
@@ -114,7 +170,8 @@ def main() -> None:
     settings, console = EngineSettings(), Console()
     with ExitStack() as stack:
         folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="muxi-bench-"))
-        running = stack.enter_context(running_runtime(Path(folder) / "home"))
+        hosts = {"files": {"network": {"allow": ["example.org"]}}}
+        running = stack.enter_context(running_runtime(Path(folder) / "home", {"servers": hosts}))
         with console.status(f"measuring, {rounds} rounds"):
             figures, ratios = anyio.run(partial(measure, running, settings, rounds))
     show(figures, ratios, console)

@@ -14,20 +14,15 @@ from typing import Any
 import httpx2
 from anyio import to_thread
 from docker import APIClient
+from tests.benchmarks.http_calls import HttpCalls
 from tests.support.running import Running
 
 from muxi_runtime.gateway.upstream import Eras, open_upstream
 from muxi_sandbox.contract import Backend, Sandbox, Spec, WorkspaceAccess
 
-__all__ = ["Measure", "call_measures", "engine_measures", "lease_measures", "stream_measures"]
+__all__ = ["Measure", "call_measures", "engine_measures", "lease_measures", "spec_of", "stream_measures", "timed"]
 
 Sample = Callable[[], Awaitable[float]]
-PROTOCOL = "2026-07-28"
-META = {
-    "io.modelcontextprotocol/protocolVersion": PROTOCOL,
-    "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
-    "io.modelcontextprotocol/clientCapabilities": {},
-}
 
 
 @dataclass(frozen=True)
@@ -151,22 +146,10 @@ async def call_measures(running: Running) -> AsyncIterator[list[Measure]]:
         http = await stack.enter_async_context(httpx2.AsyncClient(timeout=120))
         sdk = await stack.enter_async_context(running.client())
 
+        calls = HttpCalls(http, running.url)
+
         def raw(tool: str, arguments: dict[str, Any]) -> Sample:
-            headers = {
-                "accept": "application/json, text/event-stream",
-                "mcp-protocol-version": PROTOCOL,
-                "mcp-method": "tools/call",
-                "mcp-name": tool,
-            }
-            params = {"name": tool, "arguments": arguments, "_meta": META}
-            body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-
-            async def call() -> None:
-                answer = await http.post(running.url, json=body, headers=headers)
-                if answer.status_code != httpx2.codes.OK or '"isError":true' in answer.text:
-                    raise RuntimeError(f"{tool}: {answer.text[:500]}")
-
-            return lambda: timed(call)
+            return lambda: timed(lambda: calls.call(tool, arguments))
 
         async def by_sdk() -> float:
             return await timed(lambda: sdk.call_tool("files__stat", {"path": "."}))

@@ -72,10 +72,10 @@ class Running:
 
 
 @contextmanager
-def running_runtime(home: Path, **gateway: Any) -> Iterator[Running]:
-    """Up for the block, down after it. `gateway` are settings of that section."""
+def running_runtime(home: Path, sections: dict[str, Any] | None = None, **gateway: Any) -> Iterator[Running]:
+    """Up for the block, down after it. `gateway` are settings of that section, `sections` all others."""
     home.mkdir(parents=True, exist_ok=True)
-    (home / "muxi.yaml").write_text(json.dumps({"gateway": {"port": 0, **gateway}}))
+    (home / "muxi.yaml").write_text(json.dumps({"gateway": {"port": 0, **gateway}, **(sections or {})}))
     running = Running(home)
     try:
         running.up()
