@@ -57,7 +57,8 @@ class HostWorkspaces:
         # What an earlier process left under this name is not this task's.
         self._clear(home)
         try:
-            home.mkdir(mode=0o711)
+            # Another process of this installation removes the folders above when it leaves them empty.
+            home.mkdir(mode=0o711, parents=True)
             for name in ("rw", "ro"):
                 (home / name).mkdir(mode=0o700)
             mount_tmpfs(home / "rw", workspace_flags(limits), executable=True)

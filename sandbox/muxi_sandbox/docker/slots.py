@@ -132,8 +132,10 @@ class RunFolder:
     def check(self, *, may_mount: bool) -> Check:
         """What `doctor` says of it; finds out first if it was not opened."""
         if self.why_not == NOT_OPENED:
+            is_in_use = self.folder.exists()
             self.open(may_mount=may_mount)
-            self.close()
+            if not is_in_use:
+                self.close()
         if self.can_mount:
             return Check("mounts", ok=True, detail=f"workspaces are mounted at {self._root}: sandboxes are made ahead")
         return Check(

@@ -65,7 +65,7 @@ class SnapshotStore:
         Raises:
             WorkspaceError: the task has as many as it may, or its workspace cannot be read. Nothing is kept.
         """
-        await to_thread.run_sync(self._make_room, task)
+        await to_thread.run_sync(self._make_room, task, principal)
         id_ = f"s-{secrets.token_hex(8)}"
         tar = self._path(task, id_, "tar")
         stream = await to_thread.run_sync(_create, tar)
@@ -130,12 +130,26 @@ class SnapshotStore:
         for suffix in ("json", "tar"):
             self._path(snapshot.task, snapshot.id, suffix).unlink(missing_ok=True)
 
-    def _make_room(self, task: str) -> None:
-        held, most = len(self.list(task)), self._settings.per_task
-        if held >= most:
-            raise WorkspaceError(
-                f"Task {task} has {held} snapshots, and may have {most}. Remove one, or raise snapshots.per_task."
-            )
+    def _make_room(self, task: str, principal: str) -> None:
+        limits, held = self._settings, self.list()
+        of_task = sum(one.task == task for one in held)
+        of_principal = sum(one.principal == principal for one in held)
+        total = sum(one.bytes for one in held) // MIB
+        full = next(
+            (
+                f"{whose} {count} snapshots, and may have {most}. Remove one, or raise snapshots.{limit}."
+                for whose, count, limit, most in (
+                    (f"Task {task} has", of_task, "per_task", limits.per_task),
+                    (f"{principal or 'Nobody'} has", of_principal, "per_principal", limits.per_principal),
+                )
+                if count >= most
+            ),
+            "",
+        )
+        if not full and total >= limits.total_mib:
+            full = f"All snapshots together have {total} MiB. Remove some, or raise snapshots.total_mib."
+        if full:
+            raise WorkspaceError(full)
         self._folder.mkdir(mode=0o700, exist_ok=True)
         (self._folder / _name(task)).mkdir(mode=0o700, exist_ok=True)
 
