@@ -94,5 +94,5 @@ def _open_or_make(parent: int, name: str, owner: int | None) -> int:
     made = open_folder(parent, name)
     if owner is not None:
         os.fchown(made, owner, owner)
-        os.fchmod(made, 0o755)  # whatever this process's umask is
+        os.fchmod(made, 0o755)  # nosec B103  # whatever this process's umask is
     return made
