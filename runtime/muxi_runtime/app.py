@@ -116,6 +116,7 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
             async with backend or DockerBackend(settings.engine, installation, egress=egress) as entered:
                 kept = KeptTasks(store)
                 snapshots = SnapshotStore(settings.home / "snapshots", settings.snapshots)
+                await to_thread.run_sync(snapshots.sweep)
                 left = await to_thread.run_sync(kept.all)
                 for task in left:
                     entered.spare(task.id, task.sandboxes)

@@ -183,3 +183,29 @@ async def test_what_is_there_gives_way_whatever_it_is(files, workspace, tmp_path
     await files.replace(tar_of(file=b"new", folder__x=b"new"))
     assert tree(workspace) == {"file": b"new", "folder/x": b"new"}
     assert tree(tmp_path / "outside") == {"secret": b"secret"}
+
+
+@pytest.mark.parametrize("limit", ["per_task", "per_principal", "total_mib"])
+async def test_no_more_snapshots_are_taken_than_the_settings_say(files, workspace, tmp_path, limit):
+    store = SnapshotStore(tmp_path / "snapshots", SnapshotSettings(**{limit: 1}))
+    (workspace / "a").write_bytes(bytes(2**20))
+    await store.take(files, "t-1", principal="ada")
+    with pytest.raises(WorkspaceError, match=rf"snapshots\.{limit}"):
+        await store.take(files, "t-2" if limit != "per_task" else "t-1", principal="ada")
+    if limit == "per_principal":
+        await store.take(files, "t-2", principal="bob")
+
+
+async def test_what_a_killed_process_did_not_finish_is_swept_and_the_rest_stays(files, tmp_path):
+    store = SnapshotStore(tmp_path / "snapshots", SnapshotSettings())
+    snapshot, _report = await store.take(files, "t-1")
+    (tmp_path / "snapshots/t-1/s-half.tar").write_bytes(b"half")
+    (tmp_path / "snapshots/t-1/s-half.new").write_bytes(b"half")
+    (tmp_path / "snapshots/t-2").mkdir()
+    assert store.sweep() == 2
+    assert store.list() == [snapshot]
+    assert sorted(path.name for path in (tmp_path / "snapshots").rglob("*")) == [
+        f"{snapshot.id}.json",
+        f"{snapshot.id}.tar",
+        "t-1",
+    ]

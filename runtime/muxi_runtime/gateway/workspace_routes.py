@@ -90,6 +90,9 @@ class WorkspaceRoutes:
                 return _refusal("workspace", error, 400)
             except (SandboxError, JournalError) as error:
                 return _refusal("failed", error, 500)
+            except OSError as error:
+                why = f"The runtime could not keep the files on its disk: {error.strerror}."
+                return _refusal("failed", f"{why} Make room in its state folder.", 500)
             except ClientDisconnect:
                 # Nobody hears it; nothing was written.
                 return Response(status_code=400)
@@ -208,5 +211,5 @@ def _facts(snapshot: Snapshot) -> dict[str, Any]:
     return {"snapshot": snapshot.id, "of_task": snapshot.task, "bytes": snapshot.bytes, "files": snapshot.files}
 
 
-def _refusal(code: str, error: Exception, status: int) -> Response:
+def _refusal(code: str, error: Exception | str, status: int) -> Response:
     return JSONResponse({"error": code, "error_description": str(error)}, status)

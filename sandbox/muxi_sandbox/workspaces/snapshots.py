@@ -13,6 +13,7 @@ import json
 import os
 import re
 import secrets
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, BinaryIO
@@ -130,26 +131,29 @@ class SnapshotStore:
         for suffix in ("json", "tar"):
             self._path(snapshot.task, snapshot.id, suffix).unlink(missing_ok=True)
 
+    def sweep(self) -> int:
+        """Remove what a killed process did not finish; how many files. To be called before any are taken. Blocking."""
+        unfinished = [path for path in self._folder.glob("*/*.tar") if not path.with_suffix(".json").exists()]
+        unfinished += self._folder.glob("*/*.new")
+        for path in unfinished:
+            path.unlink(missing_ok=True)
+        for folder in self._folder.glob("*"):
+            with suppress(OSError):  # most are not empty
+                folder.rmdir()
+        return len(unfinished)
+
     def _make_room(self, task: str, principal: str) -> None:
         limits, held = self._settings, self.list()
         of_task = sum(one.task == task for one in held)
         of_principal = sum(one.principal == principal for one in held)
         total = sum(one.bytes for one in held) // MIB
-        full = next(
-            (
-                f"{whose} {count} snapshots, and may have {most}. Remove one, or raise snapshots.{limit}."
-                for whose, count, limit, most in (
-                    (f"Task {task} has", of_task, "per_task", limits.per_task),
-                    (f"{principal or 'Nobody'} has", of_principal, "per_principal", limits.per_principal),
-                )
-                if count >= most
-            ),
-            "",
-        )
-        if not full and total >= limits.total_mib:
-            full = f"All snapshots together have {total} MiB. Remove some, or raise snapshots.total_mib."
-        if full:
-            raise WorkspaceError(full)
+        for whose, count, most, limit in (
+            (f"Task {task} has {of_task} snapshots", of_task, limits.per_task, "per_task"),
+            (f"You have {of_principal} snapshots", of_principal, limits.per_principal, "per_principal"),
+            (f"All snapshots together have {total} MiB", total, limits.total_mib, "total_mib"),
+        ):
+            if count >= most:
+                raise WorkspaceError(f"{whose}, and {most} is the most. Remove some, or raise snapshots.{limit}.")
         self._folder.mkdir(mode=0o700, exist_ok=True)
         (self._folder / _name(task)).mkdir(mode=0o700, exist_ok=True)
 
