@@ -172,7 +172,13 @@ async def hijack(path: Path, request: str, *, expect: int) -> tuple[socket.socke
     Raises:
         EngineUnavailableError: no engine answers, or with another status.
     """
-    connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    try:
+        connection = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    except OSError as error:
+        raise EngineUnavailableError(
+            f"No stream to the container engine can be opened: {error.strerror or error}. If this machine has no "
+            "descriptors left, raise the limit of open files of the runtime (`ulimit -n`, LimitNOFILE)."
+        ) from error
     try:
         connection.connect(str(path))
         connection.sendall(request.encode())

@@ -101,6 +101,7 @@ class DockerBackend:
             self._tasks,
         )
         self._tasks.start_soon(self._watch.run)
+        self._tasks.start_soon(self._sweep_again)
         return self
 
     async def __aexit__(
@@ -246,7 +247,7 @@ class DockerBackend:
         """With a slot if the spec needs one, gone with the container."""
         slot = None
         if spec.workspace is not WorkspaceAccess.NONE or spec.network:
-            slot = self._run.slot(name)
+            slot = self._run.slot(name, with_socket=bool(spec.network))
             self._open[name].callback(self._remove_slot, name, slot)
 
         def claimed(kept: KeptSandbox) -> None:
@@ -292,6 +293,12 @@ class DockerBackend:
         except (SandboxError, TimeoutError) as error:
             self._doubtful.add(name)
             log.warning("container %s could not be removed: %s", name, error)
+
+    async def _sweep_again(self) -> None:
+        """What could not be removed is tried again, for ever."""
+        while True:
+            await anyio.sleep(self._settings.remove_seconds)
+            self._sweep_soon()
 
     def _sweep_soon(self) -> None:
         """The engine is back: what could not be removed before can be now."""

@@ -275,6 +275,8 @@ class Engine:
                 f"No container engine answers at {self._settings.socket}, so it could not {what}. "
                 f"Start it, or set `engine.socket`. {DOCTOR}"
             ) from error
+        except OSError as error:
+            raise _starved(what, error) from error
 
     def _connected(self) -> APIClient:
         self._require_listener()
@@ -301,6 +303,14 @@ class Engine:
         client, self._client = self._client, None
         if client is not None:
             client.close()
+
+
+def _starved(what: str, error: OSError) -> EngineUnavailableError:
+    """This machine, not the engine, has something no more: descriptors, most likely."""
+    return EngineUnavailableError(
+        f"This machine could not {what}: {error.strerror or error}. If it has no descriptors left, raise the limit of "
+        "open files of the runtime (`ulimit -n`, LimitNOFILE)."
+    )
 
 
 def _missing(image: str) -> ImageMissingError:

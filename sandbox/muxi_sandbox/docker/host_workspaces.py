@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
 from typing import TYPE_CHECKING
 
 from muxi_sandbox.contract import WorkspaceAccess
 from muxi_sandbox.docker.hardening import workspace_flags
 from muxi_sandbox.docker.mounts import bind, mount_tmpfs, protect, unmount
+from muxi_sandbox.docker.slots import remove_folders
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -121,4 +121,4 @@ class HostWorkspaces:
         except OSError as error:
             # Not removed then: what is below it may still be somebody's files.
             raise SandboxError(f"{home} could not be unmounted: {error.strerror}.") from error
-        shutil.rmtree(home, ignore_errors=True)
+        remove_folders(home / "ro", home / "rw", home)

@@ -14,7 +14,6 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
-import shutil
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,7 +26,7 @@ from muxi_sandbox.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["RunFolder", "Slot", "UnseenSlotError"]
+__all__ = ["RunFolder", "Slot", "UnseenSlotError", "remove_folders"]
 
 log = logging.getLogger(__name__)
 
@@ -84,7 +83,15 @@ class Slot:
             # Not removed then: what is below it are the task's files.
             log.warning("slot %s could not be unmounted and is left: %s", self.folder, error)
         else:
-            shutil.rmtree(self.folder, ignore_errors=True)
+            self.socket.unlink(missing_ok=True)
+            remove_folders(self.workspace, self.run, self.folder)
+
+
+def remove_folders(*folders: Path) -> None:
+    """Each that is empty: one that is not holds what is not ours to remove, and is left. Never raises."""
+    for folder in folders:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 class RunFolder:
@@ -152,18 +159,16 @@ class RunFolder:
 
     def close(self) -> None:
         """Remove the folders if nothing is left in them."""
-        for folder in (self.slots, self.tasks, self.folder):
-            with suppress(OSError):
-                folder.rmdir()
+        remove_folders(self.slots, self.tasks, self.folder)
 
-    def slot(self, name: str) -> Slot:
-        """A new one.
+    def slot(self, name: str, *, with_socket: bool = True) -> Slot:
+        """A new one; `with_socket` if the egress proxy will listen in it.
 
         Raises:
             SandboxError: the folders cannot be made.
         """
         slot = Slot(self.slots / name)
-        if len(os.fsencode(slot.socket)) > SOCKET_PATH_BYTES:
+        if with_socket and len(os.fsencode(slot.socket)) > SOCKET_PATH_BYTES:
             raise SandboxError(
                 f"The path {slot.socket} is too long for a socket: set engine.run_folder to a shorter one."
             )
