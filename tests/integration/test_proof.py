@@ -9,11 +9,13 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
+from docker import APIClient
 from running import Running
 
 from muxi_runtime.errors import SetupError
 from muxi_runtime.journal.memory import MemoryJournal
 from muxi_runtime.setup.proof import demand_proof, store_proofs
+from muxi_sandbox.contract import Spec
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.settings import EngineSettings
 from muxi_sandbox.fake import FakeBackend
@@ -92,6 +94,18 @@ async def test_a_runtime_that_the_engine_does_not_have_is_refused_with_its_name(
         proof = await prove(backend, python_image, runtime="runsc")
         assert "runsc" in proof.failures()[0].happened
         assert "runsc" not in (await backend.health()).runtimes
+
+
+async def test_another_runtime_of_the_engine_is_used_and_proved(engine_socket: Path, python_image: str) -> None:
+    """The engine knows runc by a second name; any other runtime is asked for in the same way."""
+    name = "io.containerd.runc.v2"
+    async with DockerBackend(EngineSettings(socket=engine_socket), "proof-test") as backend:
+        assert name in (await backend.health()).runtimes
+        assert (await prove(backend, python_image, runtime=name)).failures() == []
+        spec = Spec(task="t", server="s", image=python_image, command=("cat",), runtime=name)
+        async with backend.lease(spec) as lease:
+            with APIClient(base_url=f"unix://{engine_socket}", version="1.41") as client:
+                assert client.inspect_container(lease.sandbox.id)["HostConfig"]["Runtime"] == name
 
 
 def test_doctor_names_the_servers_whose_runtime_is_missing(shared_runtime: Running, tmp_path: Path) -> None:

@@ -81,6 +81,7 @@ class Control:
                 "url": self._url(),
                 "components": components,
                 "tasks": len(self._tasks.all()),
+                "kept_tasks": sum(task.kept for task in self._tasks.all()),
                 "pool": [asdict(report) for report in self._pool()],
             }
         )

@@ -18,12 +18,14 @@ class TakenDown:
     """What was ended.
 
     Attributes:
-        tasks: how many tasks it had, `None` if it did not say.
+        tasks: how many tasks it ended, `None` if it did not say.
+        kept: how many it left as they are.
         killed: it did not end when asked to, and was killed.
     """
 
     pid: int
     tasks: int | None
+    kept: int
     killed: bool
 
     def sentence(self) -> str:
@@ -34,11 +36,12 @@ class TakenDown:
                 f"Killed the runtime (process {self.pid}): it did not end when asked to."
                 " Sandboxes that it left behind are removed by the next `muxi-runtime up`."
             )
-        return f"Stopped the runtime (process {self.pid}){tasks}."
+        kept = f" {self.kept} kept for the next one." if self.kept else ""
+        return f"Stopped the runtime (process {self.pid}){tasks}.{kept}"
 
     def as_json(self) -> dict[str, Any]:
         """For a program."""
-        return {"was_running": True, "pid": self.pid, "tasks": self.tasks, "killed": self.killed}
+        return {"was_running": True, "pid": self.pid, "tasks": self.tasks, "kept": self.kept, "killed": self.killed}
 
 
 async def take_down(home: Path) -> TakenDown | None:
@@ -51,5 +54,7 @@ async def take_down(home: Path) -> TakenDown | None:
     if running is None:
         return None
     status = await ask_status(running.url) if running.url else None
+    kept = int(status.get("kept_tasks", 0)) if status else 0
+    tasks = int(status["tasks"]) - kept if status and "tasks" in status else None
     ended = await end_runtime(running)
-    return TakenDown(ended.pid, status.get("tasks") if status else None, ended.killed)
+    return TakenDown(ended.pid, tasks, kept, ended.killed)
