@@ -11,7 +11,7 @@ from pathlib import Path
 
 from anyio import to_thread
 from tests.benchmarks.pool_timings import OpenGate
-from tests.benchmarks.timings import Measure
+from tests.benchmarks.timings import Measure, Sample
 
 from muxi_sandbox.egress.addresses import FixedResolver
 from muxi_sandbox.egress.contract import Peer
@@ -78,7 +78,7 @@ async def egress_measures(folder: Path) -> AsyncIterator[list[Measure]]:
 Work = Callable[[Callable[[], socket.socket]], float]
 
 
-def _sampled(connect: Callable[[], socket.socket], work: Work) -> Callable[[], object]:
+def _sampled(connect: Callable[[], socket.socket], work: Work) -> Sample:
     return lambda: to_thread.run_sync(work, connect)
 
 

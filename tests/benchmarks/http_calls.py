@@ -1,12 +1,18 @@
-"""A client that does little beside sending bytes: what is timed is the runtime, not an SDK."""
+"""A client that does little beside sending bytes: what is timed is the runtime, not a client's library."""
 
 from __future__ import annotations
 
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
+from urllib.parse import urlsplit
 
-import httpx2
+import anyio
+from anyio.abc import SocketStream
+from anyio.streams.buffered import BufferedByteReceiveStream
 
-__all__ = ["HttpCalls"]
+__all__ = ["HttpCalls", "http_calls"]
 
 PROTOCOL = "2026-07-28"
 META = {
@@ -14,14 +20,47 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+LARGEST_HEAD, LARGEST_BODY = 2**16, 2**24
+IDLE_SECONDS = 2
+"""Shorter than the runtime keeps a connection that nothing comes over."""
+
+
+@asynccontextmanager
+async def http_calls(url: str) -> AsyncIterator[HttpCalls]:
+    """A client of a running runtime, for the block."""
+    calls = HttpCalls(url)
+    try:
+        yield calls
+    finally:
+        await calls.disconnect()
 
 
 class HttpCalls:
-    """Tool calls and questions to one running runtime."""
+    """Tool calls and questions, one at a time, over one connection while it is in use."""
 
-    def __init__(self, http: httpx2.AsyncClient, url: str) -> None:
-        self._http = http
-        self._url = url
+    def __init__(self, url: str) -> None:
+        parts = urlsplit(url)
+        if parts.hostname is None or parts.port is None:
+            raise ValueError(f"{url!r} names no host and port")
+        self._address = (parts.hostname, parts.port)
+        self._host, self._path = parts.netloc, parts.path
+        self._connection: SocketStream | None = None
+        self._received: BufferedByteReceiveStream
+        self._used = 0.0
+
+    async def disconnect(self) -> None:
+        """Close the connection, if there is one."""
+        if self._connection is not None:
+            await self._connection.aclose()
+            self._connection = None
+
+    async def _connected(self) -> SocketStream:
+        if anyio.current_time() - self._used > IDLE_SECONDS:
+            await self.disconnect()
+        if self._connection is None:
+            self._connection = await anyio.connect_tcp(*self._address)
+            self._received = BufferedByteReceiveStream(self._connection)
+        return self._connection
 
     async def call(self, tool: str, arguments: dict[str, Any], task: str | None = None) -> dict[str, Any]:
         """One tool call; its result.
@@ -29,19 +68,17 @@ class HttpCalls:
         Raises:
             RuntimeError: it failed.
         """
-        headers = {
-            "accept": "application/json, text/event-stream",
-            "mcp-protocol-version": PROTOCOL,
-            "mcp-method": "tools/call",
-            "mcp-name": tool,
-            **({"muxi-task": task} if task else {}),
-        }
         params = {"name": tool, "arguments": arguments, "_meta": META}
-        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-        answer = await self._http.post(self._url, json=body, headers=headers)
-        if answer.status_code != httpx2.codes.OK or '"isError":true' in answer.text:
-            raise RuntimeError(f"{tool}: {answer.text[:500]}")
-        result: dict[str, Any] = answer.json()["result"]
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
+        head = (
+            "content-type: application/json\r\naccept: application/json, text/event-stream\r\n"
+            f"mcp-protocol-version: {PROTOCOL}\r\nmcp-method: tools/call\r\nmcp-name: {tool}\r\n"
+            + (f"muxi-task: {task}\r\n" if task else "")
+        )
+        status, answer = await self._ask("POST", self._path, head, body)
+        if status != 200 or b'"isError":true' in answer:
+            raise RuntimeError(f"{tool}: {status} {answer[:500]!r}")
+        result: dict[str, Any] = json.loads(answer)["result"]
         return result
 
     async def new_task(self) -> str:
@@ -54,5 +91,14 @@ class HttpCalls:
 
     async def ready(self, server: str) -> int:
         """How many sandboxes of the server the pool holds ready."""
-        status = (await self._http.get(self._url.removesuffix("/mcp") + "/control/status")).json()
-        return int(next(entry["ready"] for entry in status["pool"] if entry["server"] == server))
+        _, answer = await self._ask("GET", self._path.removesuffix("/mcp") + "/control/status", "", b"")
+        return int(next(entry["ready"] for entry in json.loads(answer)["pool"] if entry["server"] == server))
+
+    async def _ask(self, method: str, path: str, head: str, body: bytes) -> tuple[int, bytes]:
+        first = f"{method} {path} HTTP/1.1\r\nhost: {self._host}\r\ncontent-length: {len(body)}\r\n{head}\r\n"
+        await (await self._connected()).send(first.encode() + body)
+        lines = (await self._received.receive_until(b"\r\n\r\n", LARGEST_HEAD)).decode("latin-1").split("\r\n")
+        fields = dict(line.lower().split(": ", 1) for line in lines[1:])
+        size = int(fields["content-length"])  # the runtime answers such requests in one piece
+        self._used = anyio.current_time()
+        return int(lines[0].split()[1]), await self._received.receive_exactly(min(size, LARGEST_BODY))

@@ -52,5 +52,5 @@ async def idle_sandbox_mib(client: APIClient, backend: Backend, image: str, serv
     spec = spec_of(image, 9000 + SERVERS.index(server), server)
     async with open_upstream(backend, spec, eras=Eras(), handshake_seconds=30) as upstream:
         weight = await to_thread.run_sync(container_mib, client, upstream.sandbox.id)
-    await backend.end_task(spec.task)
+    await backend.end_task(str(spec.task))
     return weight

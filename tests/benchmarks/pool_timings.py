@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import anyio
-import httpx2
 from anyio import to_thread
 from docker import APIClient
-from tests.benchmarks.http_calls import HttpCalls
+from tests.benchmarks.http_calls import HttpCalls, http_calls
 from tests.benchmarks.timings import Measure, spec_of, timed
 
 from muxi_runtime.gateway.upstream import Eras, open_session
@@ -59,8 +58,7 @@ def claim_measures(backend: Backend, image: str) -> list[Measure]:
 @asynccontextmanager
 async def first_call_measures(url: str) -> AsyncIterator[list[Measure]]:
     """A new task's first call of a server that is held ready, over HTTP."""
-    async with httpx2.AsyncClient(timeout=120) as http:
-        calls = HttpCalls(http, url)
+    async with http_calls(url) as calls:
 
         async def first() -> float:
             await until_ready(calls)
@@ -81,8 +79,7 @@ async def until_ready(calls: HttpCalls, least: int = 1) -> None:
 
 async def refill_samples(url: str, quiet: int) -> tuple[list[float], list[float]]:
     """Calls on a sandbox that is leased already: while nothing else happens, and while the pool refills."""
-    async with httpx2.AsyncClient(timeout=120) as http:
-        calls = HttpCalls(http, url)
+    async with http_calls(url) as calls:
         task = await calls.new_task()
         call = partial(calls.call, f"{SERVER}__stat", {"path": "."}, task)
         await call()

@@ -11,16 +11,24 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-import httpx2
 from anyio import to_thread
 from docker import APIClient
-from tests.benchmarks.http_calls import HttpCalls
+from tests.benchmarks.http_calls import http_calls
 from tests.support.running import Running
 
 from muxi_runtime.gateway.upstream import Eras, open_upstream
 from muxi_sandbox.contract import Backend, Sandbox, Spec, WorkspaceAccess
 
-__all__ = ["Measure", "call_measures", "engine_measures", "lease_measures", "spec_of", "stream_measures", "timed"]
+__all__ = [
+    "Measure",
+    "Sample",
+    "call_measures",
+    "engine_measures",
+    "lease_measures",
+    "spec_of",
+    "stream_measures",
+    "timed",
+]
 
 Sample = Callable[[], Awaitable[float]]
 
@@ -96,7 +104,7 @@ def lease_measures(backend: Backend, image: str) -> list[Measure]:
         started = time.perf_counter()
         async with backend.lease(spec):
             taken = (time.perf_counter() - started) * 1000
-        await backend.end_task(spec.task)
+        await backend.end_task(str(spec.task))
         return taken
 
     async def ready() -> float:
@@ -104,7 +112,7 @@ def lease_measures(backend: Backend, image: str) -> list[Measure]:
         started = time.perf_counter()
         async with open_upstream(backend, spec, eras=eras, handshake_seconds=30):
             taken = (time.perf_counter() - started) * 1000
-        await backend.end_task(spec.task)
+        await backend.end_task(str(spec.task))
         return taken
 
     return [Measure("cold lease", lease), Measure("cold lease, server answered", ready)]
@@ -143,10 +151,8 @@ async def _ask(sandbox: Sandbox, method: str, params: dict[str, Any]) -> None:
 async def call_measures(running: Running) -> AsyncIterator[list[Measure]]:
     """Tool calls on sandboxes that are leased already, through the gateway's HTTP endpoint."""
     async with AsyncExitStack() as stack:
-        http = await stack.enter_async_context(httpx2.AsyncClient(timeout=120))
         sdk = await stack.enter_async_context(running.client())
-
-        calls = HttpCalls(http, running.url)
+        calls = await stack.enter_async_context(http_calls(running.url))
 
         def raw(tool: str, arguments: dict[str, Any]) -> Sample:
             return lambda: timed(lambda: calls.call(tool, arguments))
