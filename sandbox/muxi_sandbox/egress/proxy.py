@@ -59,11 +59,14 @@ class EgressProxy:
         try:
             async with anyio.create_task_group() as group:
                 group.start_soon(served.accept, listener, group)
-                yield
-                group.cancel_scope.cancel()
+                try:
+                    yield
+                finally:
+                    # Before the connections: who is cut off finds nobody when it comes again.
+                    socket.unlink(missing_ok=True)  # noqa: ASYNC240  # in memory
+                    group.cancel_scope.cancel()
         finally:
             listener.close()
-            socket.unlink(missing_ok=True)  # noqa: ASYNC240  # in memory
 
 
 def _listen(path: Path) -> socket.socket:
