@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
-from running import Running
+from mcp import MCPError
+from running import Running, running_runtime
 
 BOMBS = {
     "pids": "import os, time\nfor _ in range(400):\n    if not os.fork():\n        time.sleep(30)",
@@ -28,3 +32,23 @@ async def test_the_result_names_the_limit_and_its_value(shared_runtime: Running,
     assert f"[limit reached: {limit} = " in texts
     assert f"servers.code.limits.{limit}" in texts
     assert limit in result.meta["muxi/limits"]
+
+
+@pytest.mark.promise("limits-are-told")
+@pytest.mark.timeout(120)
+async def test_a_call_beyond_its_time_ends_with_its_limit_and_its_programs(tmp_path: Path, python_image: str) -> None:
+    del python_image
+    limits = {"servers": {"code": {"limits": {"call_seconds": 2}}}}
+    with running_runtime(tmp_path / "home", limits) as running:
+        async with running.client() as client:
+            await client.call_tool("code__run", {"language": "bash", "code": "true"})
+            with pytest.raises(MCPError, match="within 2 s") as refused:
+                await client.call_tool("code__run", {"language": "bash", "code": "exec -a sleeper sleep 60"})
+            assert "servers.code.limits.call_seconds" in str(refused.value.error.data)
+            look = "cat /proc/[0-9]*/cmdline | tr -d '\\0'"
+            while "sleeper" in text_of(await client.call_tool("code__run", {"language": "bash", "code": look})):
+                pass
+
+
+def text_of(result: Any) -> str:
+    return " ".join(block.text for block in result.content if block.type == "text")
