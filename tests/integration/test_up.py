@@ -68,7 +68,13 @@ def test_up_ends_with_a_runtime_that_answers_and_down_ends_it(installation: Inst
     assert outcome["healthy"], outcome["components"]
 
     done = installation.run("down", "--json")
-    assert json.loads(done.stdout) == {"was_running": True, "pid": outcome["pid"], "tasks": 0, "killed": False}
+    assert json.loads(done.stdout) == {
+        "was_running": True,
+        "pid": outcome["pid"],
+        "tasks": 0,
+        "kept": 0,
+        "killed": False,
+    }
     assert gone(outcome["pid"])
 
 

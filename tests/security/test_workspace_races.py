@@ -46,7 +46,7 @@ def contents(data: bytes) -> dict[str, bytes]:
 
 
 @pytest.mark.promise("workspace-host-stays-inside")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 async def test_links_swapped_in_a_loop_lead_neither_reader_nor_writer_out(
     engine_socket: Path, python_image: str, tmp_path: Path
 ) -> None:

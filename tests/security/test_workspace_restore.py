@@ -52,7 +52,7 @@ def snapshot() -> io.BytesIO:
 
 
 @pytest.mark.promise("workspace-host-stays-inside")
-@pytest.mark.timeout(120)
+@pytest.mark.timeout(400)
 async def test_a_restore_ends_while_a_program_is_in_its_way_and_touches_nothing_outside(
     engine_socket: Path, python_image: str, tmp_path: Path
 ) -> None:
