@@ -252,7 +252,10 @@ class Backend(Protocol):
         """From now on, what this process lets go of the task stays: its sandboxes run on, its workspace is kept."""
 
     def spare(self, task: str, kept: Sequence[KeptSandbox]) -> None:
-        """What an earlier process left of the task is not reaped by this one. To be called before `reap`."""
+        """What an earlier process left of the task is neither reaped nor, on leaving, ended by this one.
+
+        To be called before `reap`. What is taken over ends with its lease, the rest with `end_task`.
+        """
 
     def adopt(self, kept: KeptSandbox) -> AbstractAsyncContextManager[Lease]:
         """Take over a sandbox that an earlier process left, for the block; it is examined like a new one first.
@@ -273,7 +276,9 @@ class Backend(Protocol):
         """The task's workspace from the host's side. Its methods fail while the task has none that the host sees."""
 
     async def end_task(self, task: str) -> None:
-        """Remove what belongs to the task beyond its leases: the workspace. No error if there is nothing.
+        """Remove what belongs to the task beyond its leases: the workspace, and what was spared and not taken over.
+
+        No error if there is nothing.
 
         Raises:
             SandboxError: the engine could not do it; `reap` will.

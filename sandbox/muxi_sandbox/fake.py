@@ -7,7 +7,8 @@
     async with FakeBackend(programs={"echo": echo}) as backend, backend.lease(spec) as lease: ...
 
 `Spec.image` names the program. What a host leaves behind is kept by a `FakeEngine`; two backends on one engine are two
-host processes. It passes the same `conformance` as the Docker backend.
+host processes. Given a task group of its own, an engine also runs on what its hosts left, for the next to adopt. It
+passes the same `conformance` as the Docker backend.
 """
 
 from __future__ import annotations
@@ -55,13 +56,17 @@ Program = Callable[[FakeProcess], Awaitable[int]]
 @dataclass(eq=False, slots=True)
 class _Running:
     installation: str
-    stream: StreamSandbox
+    process: FakeProcess
     scope: anyio.CancelScope
     ended: anyio.Event = field(default_factory=anyio.Event)
 
+    @property
+    def task(self) -> str | None:
+        return self.process.stream.spec.task
+
     async def kill(self, why: SandboxError | None = None) -> None:
         if why is not None:
-            self.stream.fail(why)
+            self.process.stream.fail(why)
         self.scope.cancel()
         with anyio.CancelScope(shield=True):
             await self.ended.wait()
@@ -89,8 +94,10 @@ class _Prepared:
 class FakeEngine:
     """What would be the container engine: it outlives the hosts that use it, and can be stopped."""
 
-    def __init__(self) -> None:
+    def __init__(self, tasks: TaskGroup | None = None) -> None:
+        """`tasks` outlives the hosts and runs their programs; without it, no program outlives its host."""
         self.is_up = True
+        self.tasks = tasks
         self._ids = itertools.count(1)
         self.running: dict[str, _Running] = {}
         self.image_ids: dict[str, str] = {}
@@ -145,6 +152,9 @@ class FakeBackend:
         self._can_mount = can_mount
         self._held: set[str] = set()
         self._held_tasks: set[str] = set()
+        self._left: set[str] = set()
+        self._spared: dict[str, set[str]] = {}
+        """By task that an earlier host left: ids of what this one did not adopt yet."""
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
@@ -157,7 +167,7 @@ class FakeBackend:
     ) -> None:
         for sandbox in list(self._held):
             await self._end(sandbox)
-        for task in list(self._held_tasks):
+        for task in self._held_tasks - self._spared.keys():
             self._forget(task)
         self._tasks.cancel_scope.cancel()
         await self._tasks.__aexit__(None, None, None)
@@ -192,11 +202,11 @@ class FakeBackend:
         unclaimed = spec.model_copy(update={"task": None})
         process = FakeProcess(unclaimed, pipe)
         process.stream = StreamSandbox(sandbox, unclaimed, pipe, process)
-        running = _Running(self._installation, process.stream, anyio.CancelScope())
+        running = _Running(self._installation, process, anyio.CancelScope())
         self.engine.running[sandbox] = running
         self._held.add(sandbox)
         prepared = _Prepared(process, self._workspace)
-        self._tasks.start_soon(self._run, program, process, running)
+        (self.engine.tasks or self._tasks).start_soon(self._run, program, running)
         try:
             yield prepared
         finally:
@@ -223,27 +233,30 @@ class FakeBackend:
         self._held_tasks.add(spec.task)
         return FakeFiles(workspace, is_writable=spec.workspace is WorkspaceAccess.WRITE), is_new
 
-    async def _run(self, program: Program, process: FakeProcess, running: _Running) -> None:
-        stream = running.stream
+    async def _run(self, program: Program, running: _Running) -> None:
+        process = running.process
         try:
-            with running.scope, anyio.move_on_after(stream.spec.limits.lease_seconds) as lifetime:
-                stream.fail(await self._why_it_ended(program, process, stream))
+            with running.scope, anyio.move_on_after(process.stream.spec.limits.lease_seconds) as lifetime:
+                why = await self._why_it_ended(program, process)
+                process.stream.fail(why)
             if lifetime.cancelled_caught:
-                stream.fail(LeaseExpiredError("The lease's time is over. Take a new lease.", sandbox=stream.id))
+                why = LeaseExpiredError("The lease's time is over. Take a new lease.", sandbox=process.stream.id)
+                process.stream.fail(why)
         finally:
             process.close()
             running.ended.set()
 
-    async def _why_it_ended(self, program: Program, process: FakeProcess, stream: StreamSandbox) -> SandboxError:
+    async def _why_it_ended(self, program: Program, process: FakeProcess) -> SandboxError:
         exit_code, out_of_memory = 137, False
         try:
             exit_code = await program(process)
         except NoSuchCommandError as error:
-            return StartFailedError(f"The command {error} could not be executed. Check it.", sandbox=stream.id)
+            return StartFailedError(f"The command {error} could not be executed. Check it.", sandbox=process.stream.id)
         except OutputFloodError as flood:
             return flood
         except OutOfMemoryError:
             out_of_memory = True
+        stream = process.stream
         stderr = stream.stderr_tail(4096)
         return SandboxDiedError(
             f"The program of server {stream.spec.server!r} exited with code {exit_code}. Its last words: {stderr}",
@@ -255,10 +268,16 @@ class FakeBackend:
 
     async def _end(self, sandbox: str) -> None:
         self._held.discard(sandbox)
-        running = self.engine.running.pop(sandbox, None)
-        if running is not None:
+        running = self.engine.running.get(sandbox)
+        if running is None or running.installation != self._installation:
+            return
+        stream = running.process.stream
+        if self.engine.tasks is not None and running.task in self._left:
+            running.process.detach()
+        else:
+            del self.engine.running[sandbox]
             await running.kill()
-            await running.stream.close()
+        await stream.close()
 
     def _forget(self, task: str) -> bool:
         self._held_tasks.discard(task)
@@ -266,17 +285,21 @@ class FakeBackend:
 
     def sandboxes(self, task: str) -> tuple[KeptSandbox, ...]:
         """See `contract.Backend.sandboxes`."""
-        running = {name: self.engine.running[name].stream for name in self._held if name in self.engine.running}
+        held = {name: self.engine.running[name] for name in self._held if name in self.engine.running}
         return tuple(
-            KeptSandbox(name, name, stream.spec) for name, stream in running.items() if stream.spec.task == task
+            KeptSandbox(name, name, running.process.stream.spec)
+            for name, running in held.items()
+            if running.task == task
         )
 
     def leave(self, task: str) -> None:
-        """See `contract.Backend.leave`: the workspace stays; a coroutine cannot run on without its host."""
+        """See `contract.Backend.leave`. Programs end with their host all the same where the engine has no tasks."""
+        self._left.add(task)
         self._held_tasks.discard(task)
 
-    def spare(self, task: str, kept: Sequence[KeptSandbox]) -> None:  # noqa: ARG002  # see `leave`
+    def spare(self, task: str, kept: Sequence[KeptSandbox]) -> None:
         """See `contract.Backend.spare`."""
+        self._spared[task] = {one.id for one in kept}
         if (self._installation, task) in self.engine.workspaces:
             self._held_tasks.add(task)
 
@@ -284,10 +307,25 @@ class FakeBackend:
     async def adopt(self, kept: KeptSandbox) -> AsyncIterator[Lease]:
         """See `contract.Backend.adopt`."""
         await anyio.lowlevel.checkpoint()
-        self.engine.require()
-        if kept.id:
-            raise SandboxDiedError("In memory, no sandbox outlives its host.", sandbox=kept.id)
-        yield Lease(self.engine.running[kept.name].stream, workspace_is_new=False)
+        self._spared.get(kept.spec.task or "", set()).discard(kept.id)
+        self._held.add(kept.id)
+        try:
+            self.engine.require()
+            running = self._same(kept)
+            running.process.attach(StreamSandbox(kept.id, kept.spec, running.process.stdin, running.process))
+            await running.process.resume()
+            yield Lease(running.process.stream, workspace_is_new=False)
+        finally:
+            await self._end(kept.id)
+
+    def _same(self, kept: KeptSandbox) -> _Running:
+        running = self.engine.running.get(kept.id)
+        if running is None or running.ended.is_set():
+            raise SandboxDiedError("The sandbox ended while no runtime was there.", sandbox=kept.id)
+        known = (running.installation, kept.id, running.process.stream.spec)
+        if known != (self._installation, kept.name, kept.spec):
+            raise SpecRefusedError(f"Sandbox {kept.id} is not the one that was kept.", sandbox=kept.id)
+        return running
 
     async def image_id(self, image: str) -> str:
         """See `contract.Backend.image_id`."""
@@ -305,6 +343,8 @@ class FakeBackend:
         """See `contract.Backend.end_task`."""
         await anyio.lowlevel.checkpoint()
         self.engine.require()
+        for sandbox in self._spared.pop(task, ()):
+            await self._end(sandbox)
         self._forget(task)
 
     async def reap(self) -> int:
@@ -314,7 +354,7 @@ class FakeBackend:
         left = [
             sandbox
             for sandbox, running in self.engine.running.items()
-            if running.installation == self._installation and sandbox not in self._held
+            if running.installation == self._installation and sandbox not in self._held.union(*self._spared.values())
         ]
         for sandbox in left:
             why = SandboxDiedError("The sandbox was removed by someone else.", sandbox=sandbox)

@@ -54,7 +54,8 @@ class FakeProcess:
 
     def __init__(self, spec: Spec, stdin: Pipe) -> None:
         self._spec = spec
-        self._stdin = stdin
+        self.stdin = stdin
+        self._is_heard = True
         self._allocated = 0
         self._going = anyio.Event()
         self._going.set()
@@ -77,7 +78,7 @@ class FakeProcess:
     async def receive(self) -> bytes:
         """The next frame from the host."""
         await self._going.wait()
-        frame = (await self._stdin.read()).removesuffix(b"\n")
+        frame = (await self.stdin.read()).removesuffix(b"\n")
         await self._going.wait()
         return frame
 
@@ -89,12 +90,23 @@ class FakeProcess:
         """Write to standard output as it is."""
         await anyio.lowlevel.checkpoint()
         await self._going.wait()
-        await self.stream.feed_stdout(data)
+        if self._is_heard:
+            await self.stream.feed_stdout(data)
 
     async def complain(self, data: bytes) -> None:
         """Write to standard error."""
         await anyio.lowlevel.checkpoint()
-        self.stream.feed_stderr(data)
+        if self._is_heard:
+            self.stream.feed_stderr(data)
+
+    def detach(self) -> None:
+        """Its host has gone: what it writes is lost until another one comes."""
+        self._is_heard = False
+
+    def attach(self, stream: StreamSandbox) -> None:
+        """Another host is there."""
+        self.stream = stream
+        self._is_heard = True
 
     def allocate(self, mib: int) -> None:
         """Take memory for good.
@@ -128,4 +140,4 @@ class FakeProcess:
 
     def close(self) -> None:
         """The program has ended."""
-        self._stdin.close()
+        self.stdin.close()

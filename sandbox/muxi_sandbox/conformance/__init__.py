@@ -10,7 +10,7 @@ nothing of it may be left on the engine.
 
 from __future__ import annotations
 
-from muxi_sandbox.conformance import claims, endings, floods, frames, leases, workspaces
+from muxi_sandbox.conformance import adoption, claims, endings, floods, frames, leases, workspaces
 from muxi_sandbox.conformance.scene import CHECKS, Check, ConformanceError, Scene, Subject, guest_command, run
 
 __all__ = [
@@ -19,6 +19,7 @@ __all__ = [
     "ConformanceError",
     "Scene",
     "Subject",
+    "adoption",
     "claims",
     "endings",
     "floods",

@@ -66,6 +66,7 @@ class DockerBackend:
     def __init__(self, settings: EngineSettings, installation: str, *, egress: Egress | None = None) -> None:
         self._settings = settings
         self._installation = installation
+        self._prefix = f"muxi-{installation}-"
         self._engine = Engine(settings)
         self._watch = EngineWatch(settings.socket, self._sweep_soon)
         self._run = RunFolder(settings.run_folder, installation)
@@ -82,6 +83,8 @@ class DockerBackend:
         """Of tasks, by the container's name."""
         self._left: set[str] = set()
         """Tasks of which everything stays when it is let go."""
+        self._spared: dict[str, set[str]] = {}
+        """By task that an earlier process left: names of its containers that were not taken over yet."""
         self._tasks: TaskGroup
 
     async def __aenter__(self) -> Self:
@@ -122,7 +125,8 @@ class DockerBackend:
             for name in list(self._open):
                 group.start_soon(self._end, name)
         async with anyio.create_task_group() as group:
-            for task in {*self._workspaces.tasks, *self._volumes.tasks} - self._left:
+            # What was spared is ended by name only: this process may end before anybody could ask for it.
+            for task in {*self._workspaces.tasks, *self._volumes.tasks} - self._left - self._spared.keys():
                 group.start_soon(self._end_quietly, task)
         await self._forwarder.close()
 
@@ -162,30 +166,37 @@ class DockerBackend:
     def spare(self, task: str, kept: Sequence[KeptSandbox]) -> None:
         """See `contract.Backend.spare`."""
         self._held.update(one.name for one in kept)
+        self._spared[task] = {one.name for one in kept}
         self._volumes.adopt(task, next((one.volume for one in kept if one.volume), ""))
         self._workspaces.adopt(task)
 
     @asynccontextmanager
     async def adopt(self, kept: KeptSandbox) -> AsyncIterator[Lease]:
         """See `contract.Backend.adopt`."""
-        async with self._sandbox(kept.name):
-            yield await self._in_time(kept.spec, partial(self._adopt, kept))
-
-    async def _adopt(self, kept: KeptSandbox) -> Lease:
         task = kept.spec.task
         if task is None:
             raise ValueError("only what a task has can be adopted")
-        unclaimed = kept.spec.model_copy(update={"task": None})
-        wanted = self._wanted(kept.name, unclaimed, task, volume=kept.volume, read_only=kept.read_only)
+        if not kept.name.startswith(self._prefix):
+            # Not even to be removed.
+            raise SpecRefusedError(f"Container {kept.name} is not one of this installation's.", sandbox=kept.id)
+        self._spared.get(task, set()).discard(kept.name)
+        async with self._sandbox(kept.name):
+            unclaimed = kept.spec.model_copy(update={"task": None})
+            wanted = self._wanted(kept.name, unclaimed, task, volume=kept.volume, read_only=kept.read_only)
+            # First of all: an engine that does not answer now must not keep what nobody will ask for again.
+            wanted.ending.push_async_callback(wanted.remove, wanted.name)
+            yield await self._in_time(kept.spec, partial(self._adopt, kept, wanted))
+
+    async def _adopt(self, kept: KeptSandbox, wanted: Wanted) -> Lease:
         prepared = await self._containers.find(kept, wanted)
         if kept.volume:
-            self._volumes.started(task, kept.name)
+            self._volumes.started(wanted.task, kept.name)
         return Lease(prepared.sandbox, workspace_is_new=False)
 
     @asynccontextmanager
     async def _sandbox(self, name: str = "") -> AsyncIterator[str]:
         """The name of a container to be, known to the reaper; what its set-up puts into `_open` ends with it."""
-        name = name or f"muxi-{self._installation}-{secrets.token_hex(8)}"
+        name = name or f"{self._prefix}{secrets.token_hex(8)}"
         self._open[name] = AsyncExitStack()
         self._held.add(name)
         self._open[name].callback(self._forget, name)
@@ -316,6 +327,10 @@ class DockerBackend:
 
     async def end_task(self, task: str) -> None:
         """See `contract.Backend.end_task`."""
+        for name in self._spared.pop(task, ()):
+            async with self._sandbox(name):
+                self._open[name].callback(self._run.existing_slot(name).remove)
+                self._open[name].push_async_callback(self._remove, name)
         self._workspaces.end(task)
         await self._volumes.end(task)
 

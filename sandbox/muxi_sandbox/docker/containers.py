@@ -111,9 +111,8 @@ class Containers:
         """The container that an earlier process left, examined like a new one, and running again.
 
         Raises:
-            SandboxError: it is gone, or not as it was; what is left of it is removed with `wanted.ending`.
+            SandboxError: it is gone, or not as it was; removing what is left of it is the caller's.
         """
-        wanted.ending.push_async_callback(wanted.remove, wanted.name)
         options = await self._options(wanted)
         inspected = await self.engine.inspect(kept.id)
         require_same(kept, inspected, self.installation)

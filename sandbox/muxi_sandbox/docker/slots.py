@@ -186,6 +186,10 @@ class RunFolder:
             ) from error
         return slot
 
+    def existing_slot(self, name: str) -> Slot:
+        """The one of a container that an earlier process made; its folders need not be there."""
+        return Slot(self.slots / name)
+
     def leftover_slots(self, held: set[str]) -> list[Slot]:
         """Slots of containers that are not held."""
         return [Slot(folder) for folder in _folders(self.slots) if folder.name not in held]
