@@ -237,6 +237,7 @@ class _Parts:
             pool=pool.report,
         )
         app = build_app(
+            front=front,
             manager=manager,
             keys=KeyBackend(keys, self.journal, required=gateway.keys_required),
             control=[*control.routes(), *self._workspaces(tasks).routes()],

@@ -59,6 +59,8 @@ class _Call:
     tool: Tool
     task: Task | None
     started: float
+    fingerprint: str
+    """What an approval is bound to: this pinned tool with these arguments."""
 
     @property
     def task_id(self) -> str:
@@ -127,12 +129,13 @@ class Door:
                 limit = self._settings.max_json_depth
                 raise InvalidArgumentsError(f"The arguments are nested deeper than {limit} levels.")
             tool.check(request.arguments)
+            fingerprint = _fingerprint(tool, request)
             task = None if request.server == HOST else await self._tasks.resolve(caller.principal, request.origin)
         except RefusedError as error:
             data = {"server": request.server[:80], "tool": request.tool[:200], "message": str(error)[:500]}
             await self._journal.append(Draft("call.refused", principal=str(caller.principal), call=call_id, data=data))
             raise
-        return _Call(call_id, request, caller, tool, task, time.monotonic())
+        return _Call(call_id, request, caller, tool, task, time.monotonic(), fingerprint)
 
     async def _permit(self, call: _Call) -> None:
         """Ask the policy, and a person if it says so; the decision is durable before anything happens."""
@@ -147,19 +150,18 @@ class Door:
                 built_in=self._built_in(call.tool.server),
             )
         )
-        fingerprint = _fingerprint(call)
         await self._tell(
             call,
             "call.decided",
             effect=decision.effect.value,
             rule=decision.rule,
             pin=call.tool.pin,
-            fingerprint=fingerprint,
+            fingerprint=call.fingerprint,
         )
         if decision.effect is Effect.ALLOW:
             return
         if decision.effect is Effect.ASK:
-            await self._ask(call, decision, fingerprint)
+            await self._ask(call, decision)
             return
         raise DeniedError(
             f"{call.tool.full_name} was denied by the rule {decision.rule!r}: {decision.reason}",
@@ -167,10 +169,10 @@ class Door:
             remedy=decision.remedy,
         )
 
-    async def _ask(self, call: _Call, decision: Decision, fingerprint: str) -> None:
+    async def _ask(self, call: _Call, decision: Decision) -> None:
         shown = printable(json.dumps(dict(call.request.arguments), ensure_ascii=False), 1000)
         text = f"Allow {call.tool.full_name} with {shown}? Rule {decision.rule}: {decision.reason}"
-        answer = await call.caller.ask(Question(text, fingerprint))
+        answer = await call.caller.ask(Question(text, call.fingerprint))
         if answer is None:
             raise DeniedError(
                 f"{call.tool.full_name} needs a person's approval (rule {decision.rule!r}: {decision.reason}), "
@@ -191,7 +193,7 @@ class Door:
                     call.tool.name,
                     call.request.arguments,
                     seconds=self._settings.call_seconds,
-                    progress=call.caller.progress,
+                    progress=call.caller.progress if call.caller.wants_progress else None,
                 )
                 return with_note(result, call.task.notes.pop(call.tool.server, ""))
             except (SandboxError, ForwardedError) as error:
@@ -200,10 +202,13 @@ class Door:
                 raise
 
     def _guard(self, call: _Call, result: Mapping[str, Any]) -> int:
-        size, limit = (
-            len(json.dumps(result, ensure_ascii=False).encode(errors="replace")),
-            self._settings.max_result_bytes,
-        )
+        try:
+            text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        except ValueError as error:
+            raise ServerError(
+                f"The result of {call.tool.full_name} holds a number that JSON has no form for."
+            ) from error
+        size, limit = len(text.encode(errors="replace")), self._settings.max_result_bytes
         if size > limit:
             raise ServerError(
                 f"The result of {call.tool.full_name} has {size} bytes; the limit is {limit}.",
@@ -225,7 +230,11 @@ class Door:
         )
 
 
-def _fingerprint(call: _Call) -> str:
-    """What an approval is bound to: this pinned tool with these arguments."""
-    canonical = json.dumps(dict(call.request.arguments), sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(f"{call.tool.pin}\n{canonical}".encode(errors="surrogatepass")).hexdigest()
+def _fingerprint(tool: Tool, request: CallRequest) -> str:
+    try:
+        canonical = json.dumps(dict(request.arguments), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise InvalidArgumentsError(
+            "The arguments hold a number that JSON has no form for: NaN or infinity."
+        ) from error
+    return hashlib.sha256(f"{tool.pin}\n{canonical}".encode(errors="surrogatepass")).hexdigest()

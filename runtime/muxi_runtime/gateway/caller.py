@@ -74,5 +74,9 @@ class Caller(Protocol):
         A front whose protocol answers by repeating the call raises its own exception here, which the door lets through.
         """
 
+    @property
+    def wants_progress(self) -> bool:
+        """Whether the caller asked for it."""
+
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
-        """Forward progress; does nothing if the caller did not ask for it."""
+        """Forward progress to a caller who asked for it."""

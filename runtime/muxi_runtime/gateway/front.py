@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
+from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import anyio
@@ -27,16 +29,15 @@ from muxi_runtime.gateway.wire_errors import to_wire
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from mcp.server.context import CallNext, HandlerResult, ServerRequestContext
     from mcp.server.models import InitializationOptions
     from mcp.server.session import ServerSession
     from starlette.requests import Request
 
     from muxi_runtime.gateway.call import Door
+    from muxi_runtime.gateway.caller import Caller
 
-__all__ = ["Front"]
+__all__ = ["Front", "Wish"]
 
 logger = logging.getLogger(__name__)
 
@@ -49,6 +50,22 @@ META_TASK = "muxi/task"
 MAX_SESSIONS = DEFAULT_MAX_SESSIONS
 SESSION_HEADER = "mcp-session-id"
 TASK_HEADER = "muxi-task"
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """A tool call in the client's words.
+
+    Attributes:
+        name: of the tool, as listed where the client asked.
+        meta: the request's `_meta`.
+        client: what it calls itself.
+    """
+
+    name: str
+    arguments: Mapping[str, Any]
+    meta: Mapping[str, Any]
+    client: str
 
 
 class _DualEraServer(Server[Any]):
@@ -138,23 +155,45 @@ class Front:
                 listed += [_listed(tool, prefixed=only is None) for tool in server.tools.values()]
         return {"resultType": "complete", "tools": listed}
 
+    def mirrors_arguments(self, name: str) -> bool:
+        """Whether the tool wants headers that repeat arguments; the SDK holds the one to the other."""
+        try:
+            return self._tools.find(*split_name(name)).mirrors_arguments
+        except UnknownToolError:
+            return False
+
     async def _call_tool(
         self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams
     ) -> dict[str, Any] | types.InputRequiredResult:
         caller = McpCaller(ctx, params, self._questions)
+        meta = (ctx.params or {}).get("_meta")
+        info = ctx.session.client_params.client_info if ctx.session.client_params else None
+        wish = Wish(
+            params.name, params.arguments or {}, meta if isinstance(meta, dict) else {}, info.name if info else ""
+        )
         try:
-            only = _server_of(ctx.request)
-            server, tool = (only, params.name) if only is not None else split_name(params.name)
-            request = CallRequest(server, tool, params.arguments or {}, _origin(ctx))
-            return {"resultType": "complete", **await self._door.call(request, caller)}
+            return await self.call(wish, ctx.request, caller)
         except AnswerNeededError as needed:
             return needed.result
+
+    async def call(self, wish: Wish, request: Request | None, caller: Caller) -> dict[str, Any]:
+        """Make a call at the door; its result as JSON values.
+
+        Raises:
+            MCPError: it failed, in the words that the client gets.
+            AnswerNeededError: the client has to come back with an answer.
+        """
+        try:
+            only = _server_of(request)
+            server, tool = (only, wish.name) if only is not None else split_name(wish.name)
+            asked = CallRequest(server, tool, wish.arguments, _origin(wish, request))
+            return {"resultType": "complete", **await self._door.call(asked, caller)}
         except (MuxiError, SandboxError) as error:
             raise to_wire(error) from error
-        except MCPError:
+        except (MCPError, AnswerNeededError):
             raise
         except Exception as error:  # the last boundary: a fault of ours must not look like a tool's result
-            logger.exception("a call of %r failed inside the runtime", params.name)
+            logger.exception("a call of %r failed inside the runtime", wish.name)
             raise MCPError(
                 types.INTERNAL_ERROR,
                 "The runtime failed at this call; its log has the details.",
@@ -171,13 +210,11 @@ def _server_of(request: Request | None) -> str | None:
     return request.path_params.get("server") if request is not None else None
 
 
-def _origin(ctx: ServerRequestContext[Any, Any]) -> Origin:
-    meta = (ctx.params or {}).get("_meta")
-    task = meta.get(META_TASK) if isinstance(meta, dict) else None
-    headers = ctx.request.headers if ctx.request is not None else {}
-    info = ctx.session.client_params.client_info if ctx.session.client_params else None
+def _origin(wish: Wish, request: Request | None) -> Origin:
+    task = wish.meta.get(META_TASK)
+    headers = request.headers if request is not None else {}
     return Origin(
         task=task if isinstance(task, str) else headers.get(TASK_HEADER),
         session=headers.get(SESSION_HEADER),
-        client=info.name[:100] if info else "",
+        client=wish.client[:100],
     )

@@ -14,6 +14,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from muxi_runtime.gateway.direct_calls import DirectCalls
 from muxi_runtime.gateway.front import SESSION_HEADER
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
 
@@ -43,6 +44,7 @@ def build_session_manager(front: Front, settings: GatewaySettings) -> Streamable
 def build_app(
     *,
     manager: StreamableHTTPSessionManager,
+    front: Front,
     keys: KeyBackend,
     control: Sequence[Route],
     settings: GatewaySettings,
@@ -50,7 +52,7 @@ def build_app(
     is_server: Callable[[str], bool],
 ) -> ASGIApp:
     """The application. Checks run outermost first: Host and Origin, then the key, then the route."""
-    mcp = SessionEnds(StreamableHTTPASGIApp(manager), on_session_end)
+    mcp = DirectCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front)
     routes = [
         Route("/mcp", mcp),
         Route("/mcp/{server}", KnownServerOnly(mcp, is_server)),

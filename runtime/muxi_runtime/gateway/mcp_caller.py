@@ -106,6 +106,11 @@ class McpCaller:
         """Who the HTTP layer found."""
         return principal_of(self._ctx.request)
 
+    @property
+    def wants_progress(self) -> bool:
+        """Whether the request carries a token for it."""
+        return "progressToken" in ((self._ctx.params or {}).get("_meta") or {})
+
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """Forward it on the request's own stream."""
         await self._ctx.session.report_progress(progress, total, message)

@@ -14,7 +14,8 @@ from mcp_types import jsonrpc_message_adapter
 from pydantic import ValidationError
 
 from muxi_runtime.gateway.id_marks import IdMarks
-from muxi_sandbox.errors import SandboxError
+from muxi_runtime.gateway.requests import Requests
+from muxi_sandbox.errors import SandboxClosedError, SandboxError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -31,6 +32,7 @@ class SandboxTransport:
     """Pumps frames both ways until either side ends.
 
     Attributes:
+        requests: what goes out beside the SDK's client, over the same stream.
         failure: why the sandbox can no longer be used, once that is so. The SDK reports a closed connection whatever
             the cause; this is the cause.
         ended: set together with `failure`.
@@ -40,6 +42,7 @@ class SandboxTransport:
         """With a `mark`, ids of requests carry it on the wire, and answers without it are not for this session."""
         self._sandbox = sandbox
         self._marks = IdMarks(mark) if mark else None
+        self.requests = Requests(sandbox, mark)
         self.failure: SandboxError | None = None
         self.ended = anyio.Event()
 
@@ -55,6 +58,9 @@ class SandboxTransport:
                 yield from_sandbox, to_sandbox
             finally:
                 pumps.cancel_scope.cancel()
+                self.requests.fail(
+                    SandboxClosedError("The sandbox was closed before it answered.", sandbox=self._sandbox.id)
+                )
                 for stream in (to_client, from_sandbox, to_sandbox, from_client):
                     stream.close()
 
@@ -66,6 +72,8 @@ class SandboxTransport:
                 except SandboxError as error:
                     self._fail(error)
                     return
+                if self.requests.take(frame):
+                    continue
                 message = _decode(frame)
                 if self._marks is not None and not self._marks.take_off(message):
                     continue
@@ -89,6 +97,7 @@ class SandboxTransport:
         if self.failure is None:
             self.failure = error
             self.ended.set()
+            self.requests.fail(error)
 
 
 def _decode(frame: bytes) -> SessionMessage | Exception:

@@ -5,11 +5,13 @@ Above: the front lists from here, the door looks up here. Below: nothing; `listi
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import jsonschema_rs
+from mcp.shared.inbound import X_MCP_HEADER_KEY
 
 from muxi_runtime.catalog.pins import pin_of
 from muxi_runtime.errors import InvalidArgumentsError, UnknownToolError
@@ -29,12 +31,14 @@ class Tool:
     Attributes:
         definition: as listed by the server (`name`, `inputSchema`, ...), JSON values.
         pin: a hash over the whole definition.
+        mirrors_arguments: whether clients repeat arguments in headers, as the input schema asks of them.
     """
 
     server: str
     name: str
     definition: Mapping[str, Any]
     pin: str
+    mirrors_arguments: bool
     _validator: jsonschema_rs.Validator = field(repr=False, compare=False)
 
     @classmethod
@@ -56,7 +60,8 @@ class Tool:
             )
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             raise ValueError(f"tool {name!r} has an unusable input schema: {error}") from error
-        return cls(server, name, definition, pin_of(definition), validator)
+        mirrors = X_MCP_HEADER_KEY in json.dumps(definition.get("inputSchema"))
+        return cls(server, name, definition, pin_of(definition), mirrors, validator)
 
     @property
     def full_name(self) -> str:

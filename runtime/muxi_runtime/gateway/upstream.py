@@ -10,12 +10,15 @@ from __future__ import annotations
 import logging
 import secrets
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import mcp_types as types
 from mcp import Client, MCPError
 from mcp.client.subscriptions import SubscriptionLost
+from mcp_types.methods import validate_server_result
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict
 
 from muxi_runtime import __version__
@@ -37,6 +40,7 @@ logger = logging.getLogger(__name__)
 CHECK_SECONDS = 30
 LIST_PAGES = 100
 """Most pages of one tool list: a server that pages for ever is cut off."""
+CLIENT_INFO = {"name": "muxi-runtime", "version": __version__}
 
 
 class RawResult(types.Result):
@@ -46,12 +50,7 @@ class RawResult(types.Result):
 
     def wire(self) -> dict[str, Any]:
         """As JSON values, names as on the wire, without what one hop says of itself."""
-        value = self.model_dump(mode="json", by_alias=True, exclude_none=True)
-        if isinstance(meta := value.get("_meta"), dict):
-            meta.pop(types.SERVER_INFO_META_KEY, None)
-            if not meta:
-                del value["_meta"]
-        return value
+        return _own(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
 class Eras:
@@ -91,6 +90,20 @@ class Upstream:
         self._transport = transport
         self._client = client
 
+    @cached_property
+    def _envelope(self) -> dict[str, Any]:
+        """What each request of the modern era says of its sender; nothing in the legacy one, whose handshake did."""
+        version = self._client.protocol_version
+        if version not in MODERN_PROTOCOL_VERSIONS:
+            return {}
+        return {
+            "_meta": {
+                types.PROTOCOL_VERSION_META_KEY: version,
+                types.CLIENT_INFO_META_KEY: CLIENT_INFO,
+                types.CLIENT_CAPABILITIES_META_KEY: {},
+            }
+        }
+
     @property
     def name(self) -> str:
         """The server's name."""
@@ -116,7 +129,7 @@ class Upstream:
         await self.list_tools(seconds=CHECK_SECONDS)
 
     async def call_tool(
-        self, tool: str, arguments: Mapping[str, Any], *, seconds: float, progress: ProgressFnT
+        self, tool: str, arguments: Mapping[str, Any], *, seconds: float, progress: ProgressFnT | None
     ) -> dict[str, Any]:
         """The result as it came over the wire (`content`, `isError`, ...), with the limits that were reached.
 
@@ -129,18 +142,20 @@ class Upstream:
         """
         limits = self.sandbox.spec.limits
         seconds = min(seconds, limits.call_seconds)
-        request = types.CallToolRequest(params=types.CallToolRequestParams(name=tool, arguments=dict(arguments)))
+        params: dict[str, Any] = {"name": tool, "arguments": arguments, **self._envelope}
+        requests, version = self._transport.requests, self._client.protocol_version
         try:
-            result = await self._client.session.send_request(
-                request, RawResult, request_read_timeout_seconds=seconds, progress_callback=progress
-            )
-        except MCPError as error:
-            raise self._translate(error, f"call of {tool!r}", seconds) from error
-        except ValueError as error:  # pydantic's: a result that is none
+            result = await requests.ask("tools/call", params, seconds=seconds, progress=progress)
+            validate_server_result("tools/call", version, result)
+            if version not in MODERN_PROTOCOL_VERSIONS:
+                result.pop("resultType", None)  # a word of the modern era only
+        except TimeoutError as error:
+            raise self._late(f"call of {tool!r}", seconds) from error
+        except (ServerError, ValueError) as error:  # the latter pydantic's: a result that is none
             raise ServerError(
                 f"Server {self.name!r} answered the call of {tool!r} with something that is no result."
             ) from error
-        return with_limits(result.wire(), self.sandbox.limits_hit(), limits, self.name)
+        return with_limits(_own(result), self.sandbox.limits_hit(), limits, self.name)
 
     async def list_tools(self, *, seconds: float) -> list[dict[str, Any]]:
         """The definitions of all tools, as they came over the wire.
@@ -170,11 +185,14 @@ class Upstream:
         if self._transport.failure is not None:
             return self._transport.failure
         if error.code == types.REQUEST_TIMEOUT:
-            return ServerError(
-                f"Server {self.name!r} did not answer the {what} within {seconds:g} s; the call was cancelled.",
-                remedy=f"A longer time is set by gateway.call_seconds and servers.{self.name}.limits.call_seconds.",
-            )
+            return self._late(what, seconds)
         return ForwardedError(error.message, code=error.code, data=error.data)
+
+    def _late(self, what: str, seconds: float) -> ServerError:
+        return ServerError(
+            f"Server {self.name!r} did not answer the {what} within {seconds:g} s; the call was cancelled.",
+            remedy=f"A longer time is set by gateway.call_seconds and servers.{self.name}.limits.call_seconds.",
+        )
 
 
 @asynccontextmanager
@@ -227,7 +245,7 @@ async def open_session(
                 cache=None,
                 message_handler=on_message,
                 read_timeout_seconds=handshake_seconds,
-                client_info=types.Implementation(name="muxi-runtime", version=__version__),
+                client_info=types.Implementation.model_validate(CLIENT_INFO),
                 **eras.options(sandbox.spec.server),
             )
             upstream = Upstream(sandbox, transport, client)
@@ -238,6 +256,15 @@ async def open_session(
     except BaseExceptionGroup as group:
         # Task groups, the SDK's too, wrap whatever passes through them.
         raise sole_error(group) or group from group
+
+
+def _own(result: dict[str, Any]) -> dict[str, Any]:
+    """Without what one hop says of itself."""
+    if isinstance(meta := result.get("_meta"), dict):
+        meta.pop(types.SERVER_INFO_META_KEY, None)
+        if not meta:
+            del result["_meta"]
+    return result
 
 
 async def _nobody_listens() -> None:

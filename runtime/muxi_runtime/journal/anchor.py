@@ -70,8 +70,10 @@ class AnchorFile:
             raise JournalError(f"The journal's head file {self._path} cannot be read: {error}.") from error
         return self._parse(text) if text.strip() else None
 
-    def move(self, to: Anchor, *, flush: bool, backwards: bool = False) -> None:
+    def move(self, to: Anchor, *, flush: bool, backwards: bool = False, wait: bool = True) -> None:
         """Remember a newer event; `flush` waits for the disk. An older one is ignored unless `backwards`.
+
+        Where another process is at it just now and `wait` is false, it is left for the next time.
 
         Raises:
             JournalError: the file cannot be written or is damaged.
@@ -81,13 +83,15 @@ class AnchorFile:
         except OSError as error:
             raise self._unwritable(error) from error
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
             if backwards or self._is_newer(descriptor, to):
                 # One write of one small block: a process that dies leaves the old or the new line, not half.
                 line = json.dumps({"seq": to.seq, "hash": to.hash}).encode("ascii").ljust(128) + b"\n"
                 os.pwrite(descriptor, line, 0)
             if flush:
                 os.fsync(descriptor)
+        except BlockingIOError:
+            return
         except OSError as error:
             raise self._unwritable(error) from error
         finally:

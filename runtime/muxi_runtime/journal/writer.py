@@ -13,7 +13,7 @@ from muxi_runtime.journal.anchor import Anchor, AnchorFile, anchor_path
 from muxi_runtime.journal.chain import canonical, prepare, seal
 from muxi_runtime.journal.contract import GENESIS, Draft, Event
 from muxi_runtime.journal.settings import JournalSettings
-from muxi_runtime.store.sqlite import connect
+from muxi_runtime.store.sqlite import BUSY_MILLISECONDS, connect
 from muxi_runtime.store.times import utc_text
 
 __all__ = ["HEAD_LOST", "ChainWriter", "append_once"]
@@ -27,6 +27,8 @@ _INSERT = (
 )
 _FLUSH_SECONDS = 1.0
 """The anchor is brought to the disk this often, and when the writer closes."""
+_CHECKPOINT_EVENTS = 1000
+"""The write-ahead log goes into the database after so many events, at a time of our choosing: it waits for the disk."""
 
 
 class ChainWriter:
@@ -38,6 +40,8 @@ class ChainWriter:
         self._anchor = AnchorFile(anchor_path(path))
         self._connection: sqlite3.Connection | None = None
         self._flushed = time.monotonic()
+        self._since_checkpoint = 0
+        self._is_patient = True
         self._head: Anchor | None = None
 
     def open(self) -> None:
@@ -48,13 +52,45 @@ class ChainWriter:
         """
         self._append(())
 
+    def append_now(self, drafts: Sequence[Draft]) -> list[Event] | None:
+        """As `append`, for a thread that must not wait: `None`, and nothing kept, where it would have to.
+
+        It writes to the kernel's memory only. What waits for the disk is left for `tidy`.
+
+        Raises:
+            JournalError: as `append`.
+        """
+        if self._connection is None or self._head is None or self._sync == "full":
+            return None
+        return self._append(drafts, patient=False)
+
+    @property
+    def wants_tidying(self) -> bool:
+        """Whether `tidy` has something to do."""
+        return self._since_checkpoint >= _CHECKPOINT_EVENTS or time.monotonic() - self._flushed >= _FLUSH_SECONDS
+
+    def tidy(self) -> None:
+        """Bring to the disk what `append_now` did not. Blocks.
+
+        Raises:
+            JournalError: it could not be; what was appended is kept nevertheless.
+        """
+        if self._connection is None or self._head is None:
+            return
+        self._anchor.move(self._head, flush=True)
+        self._flushed = time.monotonic()
+        self._checkpoint(self._connection)
+
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Commit prepared drafts, all or none; durable when it returns.
 
         Raises:
             JournalError: none of them was kept, or that cannot be told.
         """
-        return self._append(drafts)
+        events = self._append(drafts)
+        if self._connection is not None:
+            self._checkpoint(self._connection)
+        return events or []
 
     def close(self) -> None:
         """Bring the anchor to the disk and close. Does nothing when closed already.
@@ -67,13 +103,12 @@ class ChainWriter:
             self._anchor.move(head, flush=True)
         self._discard()
 
-    def _append(self, drafts: Sequence[Draft]) -> list[Event]:
+    def _append(self, drafts: Sequence[Draft], *, patient: bool = True) -> list[Event] | None:
         try:
-            connection = self._connection
+            connection = self._connect()
             lost: Draft | None = None
-            if connection is None:
-                connection = self._connection = connect(self._path, sync=self._sync)
-            connection.execute("BEGIN IMMEDIATE")
+            if not self._begin(connection, patient=patient):
+                return None
             # Read inside of the transaction: another process may have appended, and the chain must not fork.
             head = _head(connection)
             if self._head is None:
@@ -81,7 +116,9 @@ class ChainWriter:
             events = _chain(head, [lost, *drafts] if lost else drafts)
             connection.executemany(_INSERT, [_row(event) for event in events])
             connection.execute("COMMIT")
-            self._remember(Anchor(events[-1].seq, events[-1].hash) if events else head, lost=lost is not None)
+            self._since_checkpoint += len(events)
+            newest = Anchor(events[-1].seq, events[-1].hash) if events else head
+            self._remember(newest, lost=lost is not None, patient=patient)
         except sqlite3.Error as error:
             self._discard()
             raise JournalError(
@@ -92,6 +129,32 @@ class ChainWriter:
             self._discard()
             raise
         return events[1:] if lost else events
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = connect(self._path, sync=self._sync)
+            self._connection.execute("PRAGMA wal_autocheckpoint = 0")
+            self._is_patient = True
+        return self._connection
+
+    def _begin(self, connection: sqlite3.Connection, *, patient: bool) -> bool:
+        """Take the write lock; false where another has it and we are not to wait."""
+        if patient is not self._is_patient:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS if patient else 0:d}")
+            self._is_patient = patient
+        try:
+            connection.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError as error:
+            if patient or error.sqlite_errorcode != sqlite3.SQLITE_BUSY:
+                raise
+            return False
+        return True
+
+    def _checkpoint(self, connection: sqlite3.Connection) -> None:
+        if self._since_checkpoint >= _CHECKPOINT_EVENTS:
+            self._since_checkpoint = 0
+            with suppress(sqlite3.Error):  # the log grows until the next; what is in it counts all the same
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _lost(self, connection: sqlite3.Connection, head: Anchor) -> Draft | None:
         """What to record if the chain does not reach, or does not fit, its anchor."""
@@ -110,14 +173,13 @@ class ChainWriter:
         known = {"seq": anchor.seq, "hash": anchor.hash} if anchor else None
         return Draft(kind=HEAD_LOST, data={"reason": reason, "anchor": known, "found": head.seq})
 
-    def _remember(self, head: Anchor, *, lost: bool) -> None:
+    def _remember(self, head: Anchor, *, lost: bool, patient: bool) -> None:
         # Also at the start of an empty journal: from then on a missing file means that somebody removed it.
         self._head = head
-        now = time.monotonic()
-        flush = now - self._flushed >= _FLUSH_SECONDS
-        self._anchor.move(head, flush=flush, backwards=lost)
+        flush = patient and time.monotonic() - self._flushed >= _FLUSH_SECONDS
+        self._anchor.move(head, flush=flush, backwards=lost, wait=patient)
         if flush:
-            self._flushed = now
+            self._flushed = time.monotonic()
 
     def _discard(self) -> None:
         connection, self._connection, self._head = self._connection, None, None
