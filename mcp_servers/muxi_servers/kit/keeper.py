@@ -17,29 +17,24 @@ The program gets none of these descriptors, and cannot look into this process: i
 
 from __future__ import annotations
 
-import _signal  # type: ignore[import-not-found]  # the C half of `signal`, a megabyte lighter; typeshed has no stub
 import os
 from resource import RUSAGE_CHILDREN, getrusage
 from select import POLLIN, poll
 
-from muxi_servers.kit.linux import SIGCONT, SIGSTOP, adopt_orphans, end_descendants, reap, wait_for_stop
-from muxi_servers.kit.program import become
+from muxi_servers.kit.linux import SIGCONT, SIGSTOP, end_descendants, reap, wait_for_stop
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from typing import Any, NoReturn
 
-__all__ = ["keep"]
+__all__ = ["Keeper"]
 
 _PACKET = 256
 
 
-def _note(*_: object) -> None:
-    """A signal whose only work is to write to the wake-up descriptor."""
+class Keeper:
+    """Of the process `program`, which this process has forked; `control` is the socket to the server."""
 
-
-class _Keeper:
     def __init__(self, control: int, program: int) -> None:
         self._control = control
         self._program = program
@@ -105,29 +100,3 @@ class _Keeper:
             os.write(self._control, packet.encode())
         except OSError:
             return  # the server is gone; the same work is still to be done
-
-
-def keep(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
-    """Start the program and stay until it has ended. In the forked program itself: run it.
-
-    Raises:
-        SystemExit: in the program, when it is a Python function that has ended.
-    """
-    control, *rest = descriptors
-    adopt_orphans()
-    wake, bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-    _signal.signal(_signal.SIGCHLD, _note)
-    _signal.set_wakeup_fd(bell)
-    _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGCHLD])
-    try:
-        program = os.fork()
-    except OSError as error:
-        os.write(control, f"failed {error.strerror}: the sandbox has no process left".encode())
-        os._exit(0)
-    if program == 0:
-        _signal.set_wakeup_fd(-1)
-        become(request, rest)
-    for descriptor in rest:
-        os.close(descriptor)
-    _Keeper(control, program).run(wake)
-    os._exit(0)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["EXIT_BROKEN", "Launcher", "Program", "give_up", "program_environment"]
 
 EXIT_BROKEN = 70
-_MAX_REQUEST_BYTES = 150_000  # as in zygote
+_MAX_REQUEST_BYTES = 150_000  # as in standby
 _PACKET = 256
 _LINK = 3  # the zygote's only descriptor beside the standard ones
 _START_SECONDS = 10.0

@@ -6,6 +6,7 @@ import _signal  # type: ignore[import-not-found]  # the C half of `signal`, a me
 import _thread
 import atexit
 import gc
+import marshal
 import os
 import sys
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Any, NoReturn
 
-__all__ = ["become", "run_script"]
+__all__ = ["become", "prepare", "run_script"]
 
 _PARKED = 64  # descriptors are moved here first, so that none is overwritten before it is used
 _OOM_SCORE = b"1000"  # the most: the kernel takes a program, however small, before the server, which has its 500
@@ -26,26 +27,41 @@ _INTERRUPTED = 130
 _FLUSH_FAILED = 120  # as the interpreter has it
 
 
+def prepare() -> None:
+    """What needs no request.
+
+    It also touches the memory that `become` and a small script need: the first touch of each page after a fork copies
+    it, which takes longer than all that is done here.
+    """
+    os.setsid()
+    os.umask(0o022)
+    os.nice(_NICENESS)
+    sys.dont_write_bytecode = True
+    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]  # text streams here
+    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]  # as above
+    os.environ.update(dict(os.environ))
+    marshal.loads(marshal.dumps({"function": __name__, "args": [""], "env": dict(os.environ)}))  # noqa: S302  # nosec B302 - our own
+    main = type(sys)("__main__")
+    with open("/dev/null", "rb") as file:
+        exec(compile(file.read() or b"pass", "", "exec", dont_inherit=True), main.__dict__)  # noqa: S102 - our own
+    gc.collect()
+
+
 def become(request: dict[str, Any], descriptors: list[int]) -> NoReturn:
-    """Turn this process into the program. Descriptors: working folder, 0, 1, 2 and those from 3 on.
+    """Turn this process, which is prepared, into the program. Descriptors: working folder, 0, 1, 2 and those from 3 on.
 
     Raises:
         SystemExit: a Python function has ended; it ends the interpreter the ordinary way.
     """
-    os.setsid()
     os.chdir(descriptors[0])
     _place(descriptors[1:])
     _reset_signals(for_exec="argv" in request)
     set_dumpable(on=True)
-    _set_priority()
-    os.umask(0o022)
+    _stand_first_in_line()
     os.environ.clear()
     os.environ.update(request["env"])
     if "argv" in request:
         _exec(request["argv"])
-    sys.stdin.reconfigure(encoding="utf-8", errors="replace")  # type: ignore[union-attr]  # text streams here
-    sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace", line_buffering=True)  # type: ignore[union-attr]  # as above
-    sys.dont_write_bytecode = True
     module, _, function = request["function"].partition(":")
     __import__(module)
     raise SystemExit(getattr(sys.modules[module], function)(*request["args"]))
@@ -67,8 +83,8 @@ def _reset_signals(*, for_exec: bool) -> None:
         _signal.signal(_signal.SIGXFSZ, _signal.SIG_DFL)
 
 
-def _set_priority() -> None:
-    os.nice(_NICENESS)
+def _stand_first_in_line() -> None:
+    """For the kernel, when memory is used up. Only a process that is dumpable may write this of itself."""
     try:
         score = os.open("/proc/self/oom_score_adj", os.O_WRONLY)
         os.write(score, _OOM_SCORE)

@@ -1,7 +1,7 @@
 """A small process that forks programs, so that each starts in milliseconds from an interpreter that is already up.
 
 It is forked from the server before the server has read anything, holds nothing but one socket to it, and sees nothing
-of a call beyond the program to start. Each program gets a keeper of its own:
+of a call beyond the program to start. Each program gets a keeper of its own, and one such pair is always forked ahead:
 
     server ──▶ zygote ──▶ keeper ──▶ program and whatever it starts
 """
@@ -11,79 +11,90 @@ from __future__ import annotations
 import _signal  # type: ignore[import-not-found]  # the C half of `signal`, a megabyte lighter; typeshed has no stub
 import _socket
 import gc
-import marshal
 import os
+from select import POLLIN, poll
 
-from muxi_servers.kit.keeper import keep
 from muxi_servers.kit.linux import adopt_orphans, end_descendants, reap
+from muxi_servers.kit.standby import NO_PROCESS, Standby, receive
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import NoReturn
 
-__all__ = ["MAX_DESCRIPTORS", "MAX_REQUEST_BYTES", "serve"]
+__all__ = ["serve"]
 
-MAX_REQUEST_BYTES = 150_000  # one packet: below the kernel's usual 208 KiB for a socket's buffer
-MAX_DESCRIPTORS = 8
-_DESCRIPTOR_BYTES = 4
+_LULL_MILLISECONDS = 50
+_WAKES = 256
 
 
-class _Keepers:
-    """The keepers that live, by their process ids."""
+class _Zygote:
+    """The link to the server, the keepers that live, and the pair that stands by."""
 
-    def __init__(self) -> None:
-        self.alive: set[int] = set()
+    def __init__(self, link: _socket.socket) -> None:
+        self._link = link
+        self._alive: set[int] = set()
+        self._standby: Standby | None = None
+        self._wake, self._bell = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self._poller = poll()
+        for source in (link.fileno(), self._wake):
+            self._poller.register(source, POLLIN)
+        _signal.signal(_signal.SIGCHLD, self._bury)
+        _signal.set_wakeup_fd(self._bell)
 
-    def bury(self, *_: object) -> None:
+    def run(self) -> NoReturn:
+        """Until the server is gone."""
+        self._fork()
+        while True:
+            # Forked ahead when there is time: once a program has ended, or when it has run for a while.
+            ready = [source for source, _ in self._poller.poll(None if self._standby else _LULL_MILLISECONDS)]
+            if self._wake in ready:
+                os.read(self._wake, _WAKES)
+            if self._link.fileno() in ready:
+                self._begin(*receive(self._link))
+            elif self._standby is None or self._standby.keeper not in self._alive:
+                self._fork()
+
+    def _begin(self, packet: bytes, descriptors: list[int]) -> None:
+        if not packet:
+            end_descendants()
+            os._exit(0)
+        if not self._standby or not self._standby.begin(packet, descriptors):
+            # None could be forked ahead, or a program has killed it.
+            self._fork()
+            if not self._standby or not self._standby.begin(packet, descriptors):
+                os.write(descriptors[0], NO_PROCESS)
+        self._standby = None
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    def _fork(self) -> None:
+        """A new pair; none if the sandbox has no process left."""
+        # SIGCHLD is held back so that a keeper is known before it can be buried.
+        _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])
+        try:
+            self._standby = Standby.fork([self._link.fileno(), self._wake, self._bell])
+            self._alive.add(self._standby.keeper)
+        except OSError:
+            self._standby = None
+        finally:
+            _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGCHLD])
+
+    def _bury(self, *_: object) -> None:
         """On SIGCHLD. A keeper that was killed leaves its programs to this process: they are killed here."""
         ended = reap()
-        self.alive -= ended.keys()
+        self._alive -= ended.keys()
         if any(ended.values()):  # one that ended by itself has left nothing
-            end_descendants(skip=frozenset(self.alive))
+            end_descendants(skip=frozenset(self._alive))
 
 
 def serve(link: _socket.socket) -> NoReturn:
-    """Fork a keeper for each request on the socket until its other end is closed.
+    """Start a program for each request on the socket until its other end is closed.
 
     A request is a packet: marshalled `{"argv" | "function", "args", "env"}` with the descriptors
     control, working folder, standard input, output, error, and any more that the program gets from 3 on.
     """
     adopt_orphans()
     os.chdir("/")
-    keepers = _Keepers()
     _signal.signal(_signal.SIGINT, _signal.SIG_IGN)
-    _signal.signal(_signal.SIGCHLD, keepers.bury)
     gc.freeze()
-    while True:
-        packet, descriptors = _receive(link)
-        if not packet:
-            end_descendants()
-            os._exit(0)
-        # SIGCHLD is held back so that a keeper is known before it can be buried.
-        _signal.pthread_sigmask(_signal.SIG_BLOCK, [_signal.SIGCHLD])
-        process = _fork(descriptors)
-        if process == 0:
-            link.close()
-            keep(marshal.loads(packet), descriptors)  # noqa: S302 - from the server alone, over a private socket  # nosec B302
-        keepers.alive.add(process)
-        _signal.pthread_sigmask(_signal.SIG_UNBLOCK, [_signal.SIGCHLD])
-        for descriptor in descriptors:
-            os.close(descriptor)
-
-
-def _fork(descriptors: list[int]) -> int:
-    try:
-        return os.fork()
-    except OSError as error:
-        report = f"failed {error.strerror}: the sandbox has no process left"
-        os.write(descriptors[0], report.encode())
-        return -1
-
-
-def _receive(link: _socket.socket) -> tuple[bytes, list[int]]:
-    space = _socket.CMSG_SPACE(MAX_DESCRIPTORS * _DESCRIPTOR_BYTES)
-    packet, ancillary, _, _ = link.recvmsg(MAX_REQUEST_BYTES, space, _socket.MSG_CMSG_CLOEXEC)
-    descriptors: list[int] = []
-    for _, _, data in ancillary:
-        descriptors.extend(memoryview(data[: len(data) - len(data) % _DESCRIPTOR_BYTES]).cast("i"))
-    return packet, descriptors
+    _Zygote(link).run()
