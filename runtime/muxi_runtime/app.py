@@ -22,6 +22,7 @@ from starlette.types import ASGIApp
 from muxi_runtime.catalog.catalog import Catalog, load_catalog
 from muxi_runtime.catalog.tool_cache import ToolCache
 from muxi_runtime.config import Settings
+from muxi_runtime.gateway.answer_stream import AnswerStreams
 from muxi_runtime.gateway.call import Door
 from muxi_runtime.gateway.control import Control
 from muxi_runtime.gateway.egress import EgressGate
@@ -236,8 +237,10 @@ class _Parts:
             components=partial(self._components, pool),
             pool=pool.report,
         )
+        answers = AnswerStreams()
         app = build_app(
             front=front,
+            answers=answers,
             manager=manager,
             keys=KeyBackend(keys, self.journal, required=gateway.keys_required),
             control=[*control.routes(), *self._workspaces(tasks).routes()],
@@ -249,6 +252,7 @@ class _Parts:
         async with manager.run(), anyio.create_task_group() as group:
             group.start_soon(listing.retry_failed)
             group.start_soon(front.tell_changes)
+            group.start_soon(answers.watch)
             yield runtime
             group.cancel_scope.cancel()
 

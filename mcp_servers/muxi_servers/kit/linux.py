@@ -20,6 +20,8 @@ _PR_SET_CHILD_SUBREAPER = 36
 SIGKILL = 9
 SIGCONT = 18
 SIGSTOP = 19
+_SHORTEST_PAUSE = 0.00001
+_LONGEST_PAUSE = 0.001
 
 _prctl = dlsym(dlopen(None, 0), "prctl")  # type: ignore[arg-type]  # None is this process, as for dlopen(3)
 
@@ -109,6 +111,7 @@ def wait_for_stop(child: int, seconds: float = 5.0) -> tuple[bool, int | None]:
     Returns whether it does, and its wait status if it has ended instead.
     """
     until = monotonic() + seconds
+    pause = _SHORTEST_PAUSE
     while monotonic() < until:
         try:
             process, status = os.waitpid(child, os.WNOHANG | os.WUNTRACED)
@@ -116,7 +119,8 @@ def wait_for_stop(child: int, seconds: float = 5.0) -> tuple[bool, int | None]:
             return False, None
         if process == child:
             return (True, None) if os.WIFSTOPPED(status) else (False, status)
-        sleep(0.0002)
+        sleep(pause)
+        pause = min(2 * pause, _LONGEST_PAUSE)
     return False, None
 
 

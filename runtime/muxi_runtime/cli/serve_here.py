@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import sys
@@ -17,6 +18,7 @@ from muxi_runtime.setup.home import hold_home, logs_folder, prepare_home
 
 __all__ = ["serve_here"]
 
+COLLECT_AFTER = (20_000, 10, 10)
 LOG_BYTES = 5 * 2**20
 LOG_FILES = 3
 FORMAT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
@@ -38,6 +40,9 @@ def serve_here(settings: Settings, *, log_file: bool) -> None:
     os.chdir("/")
     os.umask(0o077)
     _log_to(logs_folder(settings.home) / "runtime.log" if log_file else None)
+    # What is loaded by now stays; and a call makes more objects than Python would let pass between two collections.
+    gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     with hold_home(settings.home) as answers_at:
         anyio.run(partial(serve, settings, ready=answers_at))
 

@@ -1,6 +1,7 @@
 """One answer over HTTP: as JSON if it comes soon, else as an event stream that is kept alive until it does.
 
-As the transport has it (2026-07-28, Streamable HTTP): a client that leaves has cancelled its request.
+As the transport has it (2026-07-28, Streamable HTTP): a client that leaves has cancelled its request. Most answers come
+within milliseconds, so nobody watches over them at first: one task looks now and then which have taken longer.
 """
 
 from __future__ import annotations
@@ -16,8 +17,9 @@ if TYPE_CHECKING:
 
     from starlette.types import Receive, Send
 
-__all__ = ["AnswerStream"]
+__all__ = ["AnswerStream", "AnswerStreams"]
 
+LOOK_SECONDS = 0.2
 ALIVE_SECONDS = 15.0
 """Proxies end a connection that nothing comes over for a minute or so."""
 EVENT_HEADERS = [
@@ -28,44 +30,68 @@ EVENT_HEADERS = [
 
 
 class AnswerStream:
-    """The way back of one request whose body has been read."""
+    """The way back of one request whose body has been read.
+
+    Attributes:
+        block: what is cancelled when the client leaves.
+    """
 
     def __init__(self, receive: Receive, send: Send) -> None:
         self._receive = receive
         self._send = send
         self._begun = False
         self._answer: tuple[int, Mapping[str, Any]] | None = None
+        self.block = anyio.CancelScope()
+        self._watch: anyio.CancelScope | None = None
+        self._watched = anyio.Event()
 
-    @asynccontextmanager
-    async def while_connected(self) -> AsyncIterator[None]:
-        """Keep the connection alive for the block and then send what it ended with; cancel it if the client leaves."""
-        async with anyio.create_task_group() as group:
-            group.start_soon(self._watch, group.cancel_scope)
-            yield
-            group.cancel_scope.cancel()
+    async def finish(self) -> None:
+        """Send what the block ended with, if it ended with anything."""
+        if self._watch is not None:
+            self._watch.cancel()
+            await self._watched.wait()
         if self._answer is not None:
-            await self._finish(*self._answer)
+            await self._send_answer(*self._answer)
 
     def end_with(self, status: int, message: Mapping[str, Any]) -> None:
         """What to answer. The status counts only where no event stream has begun."""
         self._answer = (status, message)
 
-    async def _watch(self, block: anyio.CancelScope) -> None:
-        while True:
-            with anyio.move_on_after(ALIVE_SECONDS):
-                if (await self._receive())["type"] == "http.disconnect":
-                    block.cancel()
-                    return
-                continue
-            await self._begin()
-            await self._send({"type": "http.response.body", "body": b": still at it\r\n\r\n", "more_body": True})
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody watches over it already."""
+        return self._watch is not None
+
+    def expect_watch(self) -> None:
+        """From now on it waits at its end for `watch`, which has to be run."""
+        self._watch = anyio.CancelScope()
+
+    async def watch(self) -> None:
+        """Keep the connection alive, and cancel the block if the client leaves."""
+        try:
+            with self._watch or anyio.CancelScope():
+                while not await self._has_left():
+                    await self._begin()
+                    await self._send(
+                        {"type": "http.response.body", "body": b": still at it\r\n\r\n", "more_body": True}
+                    )
+                self.block.cancel()
+        finally:
+            self._watched.set()
+
+    async def _has_left(self) -> bool:
+        with anyio.move_on_after(ALIVE_SECONDS):
+            while (await self._receive())["type"] != "http.disconnect":
+                pass
+            return True
+        return False
 
     async def _begin(self) -> None:
         if not self._begun:
             self._begun = True
             await self._send({"type": "http.response.start", "status": 200, "headers": EVENT_HEADERS})
 
-    async def _finish(self, status: int, message: Mapping[str, Any]) -> None:
+    async def _send_answer(self, status: int, message: Mapping[str, Any]) -> None:
         text = json.dumps(message, separators=(",", ":")).encode()
         if self._begun:
             await self._send({"type": "http.response.body", "body": b"event: message\r\ndata: %b\r\n\r\n" % text})
@@ -73,3 +99,32 @@ class AnswerStream:
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": text})
+
+
+class AnswerStreams:
+    """Those under way."""
+
+    def __init__(self) -> None:
+        self._open: set[AnswerStream] = set()
+
+    @asynccontextmanager
+    async def open(self, receive: Receive, send: Send) -> AsyncIterator[AnswerStream]:
+        """A block that ends with an answer; it is cancelled, and nothing sent, if the client leaves."""
+        stream = AnswerStream(receive, send)
+        self._open.add(stream)
+        try:
+            with stream.block:
+                yield stream
+        finally:
+            self._open.discard(stream)
+        await stream.finish()
+
+    async def watch(self) -> None:
+        """Watch over those that take long; runs for ever."""
+        async with anyio.create_task_group() as group:
+            while True:
+                await anyio.sleep(LOOK_SECONDS)
+                for stream in self._open:
+                    if not stream.is_watched:
+                        stream.expect_watch()
+                        group.start_soon(stream.watch)

@@ -25,7 +25,6 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
-from muxi_runtime.gateway.answer_stream import AnswerStream
 from muxi_runtime.gateway.front import Wish
 from muxi_runtime.gateway.http_auth import principal_of
 from muxi_runtime.gateway.wire_errors import SERVER_FAILED
@@ -34,6 +33,7 @@ if TYPE_CHECKING:
     from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from muxi_runtime.gateway.answer_stream import AnswerStreams
     from muxi_runtime.gateway.caller import Answer, Question
     from muxi_runtime.gateway.front import Front
     from muxi_runtime.identity.principal import Principal
@@ -78,9 +78,10 @@ class _Plain:
 class DirectCalls:
     """An ASGI application around the SDK's."""
 
-    def __init__(self, app: ASGIApp, front: Front) -> None:
+    def __init__(self, app: ASGIApp, front: Front, answers: AnswerStreams) -> None:
         self._app = app
         self._front = front
+        self._answers = answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a plain tool call; pass on all else."""
@@ -95,10 +96,8 @@ class DirectCalls:
         if call is None or self._front.mirrors_arguments(call.wish.name):
             await self._app(scope, _once_more(body, receive), send)
             return
-        stream = AnswerStream(receive, send)
-        async with stream.while_connected():
-            answer = await self._answer(call, request)
-            stream.end_with(*answer)
+        async with self._answers.open(receive, send) as stream:
+            stream.end_with(*await self._answer(call, request))
 
     async def _answer(self, call: _Plain, request: Request) -> tuple[int, Message]:
         """The HTTP status, and the JSON-RPC answer."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+    from muxi_runtime.gateway.answer_stream import AnswerStreams
     from muxi_runtime.gateway.front import Front
     from muxi_runtime.gateway.settings import GatewaySettings
 
@@ -45,6 +46,7 @@ def build_app(
     *,
     manager: StreamableHTTPSessionManager,
     front: Front,
+    answers: AnswerStreams,
     keys: KeyBackend,
     control: Sequence[Route],
     settings: GatewaySettings,
@@ -52,7 +54,7 @@ def build_app(
     is_server: Callable[[str], bool],
 ) -> ASGIApp:
     """The application. Checks run outermost first: Host and Origin, then the key, then the route."""
-    mcp = DirectCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front)
+    mcp = DirectCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front, answers)
     routes = [
         Route("/mcp", mcp),
         Route("/mcp/{server}", KnownServerOnly(mcp, is_server)),

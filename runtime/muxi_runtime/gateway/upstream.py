@@ -38,6 +38,8 @@ __all__ = ["Eras", "RawResult", "Upstream", "open_session", "open_upstream"]
 logger = logging.getLogger(__name__)
 
 CHECK_SECONDS = 30
+LISTEN_SECONDS = 1
+"""How long calls wait for a server to say that it will tell of changes: one made before that would be missed."""
 LIST_PAGES = 100
 """Most pages of one tool list: a server that pages for ever is cut off."""
 CLIENT_INFO = {"name": "muxi-runtime", "version": __version__}
@@ -251,7 +253,10 @@ async def open_session(
             upstream = Upstream(sandbox, transport, client)
             await _shake_hands(stack, client, transport, sandbox, eras)
             if _announces_changes(client):
-                news.start_soon(_listen, client, upstream)
+                listens = anyio.Event()
+                news.start_soon(_listen, client, upstream, listens)
+                with anyio.move_on_after(LISTEN_SECONDS):
+                    await listens.wait()
             yield upstream
     except BaseExceptionGroup as group:
         # Task groups, the SDK's too, wrap whatever passes through them.
@@ -292,11 +297,14 @@ def _announces_changes(client: Client) -> bool:
     return client.session.discover_result is not None and tools is not None and bool(tools.list_changed)
 
 
-async def _listen(client: Client, upstream: Upstream) -> None:
+async def _listen(client: Client, upstream: Upstream, listens: anyio.Event) -> None:
     """A modern server tells of changes only on a stream that was asked for. Losing it costs news, not calls."""
     try:
         async with client.listen(tools_list_changed=True) as events:
+            listens.set()
             async for _ in events:
                 await upstream.on_tools_changed()
     except (MCPError, SubscriptionLost, TimeoutError) as error:
         logger.info("a server ended its stream of list changes: %s", error)
+    finally:
+        listens.set()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from muxi_runtime.policy.settings import PolicySettings
 __all__ = ["CedarPolicy"]
 
 _SHOWN = 300
+_REMEMBERED = 4096
 
 
 class CedarPolicy:
@@ -27,6 +29,7 @@ class CedarPolicy:
         self._permits = rules.policies(permits_only=True)
         self._questions = Questions(rules.reads)
         self._schema = schema()
+        self._decided: dict[tuple[bool, str], Decision] = {}
 
     @classmethod
     def load(cls, settings: PolicySettings) -> CedarPolicy:
@@ -52,6 +55,18 @@ class CedarPolicy:
 
     def _decide(self, request: Request) -> Decision:
         question, entities = self._questions.about(request)
+        if not self._questions.tells_all(question):
+            return self._evaluate(request, question, entities)
+        # Rules and entities do not change under one policy, so one question has one answer.
+        key = (request.built_in, json.dumps(question, sort_keys=True))
+        decision = self._decided.get(key)
+        if decision is None:
+            if len(self._decided) >= _REMEMBERED:
+                self._decided.clear()
+            decision = self._decided[key] = self._evaluate(request, question, entities)
+        return decision
+
+    def _evaluate(self, request: Request, question: dict[str, Any], entities: cedarpy.Entities) -> Decision:
         answer = cedarpy.is_authorized(question, self._policies, entities, self._schema)
         if answer.diagnostics.errors:
             # Cedar leaves a rule that fails out; a forbid that fails would thereby allow.

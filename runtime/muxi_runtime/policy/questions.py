@@ -43,6 +43,12 @@ class Questions:
             raise UnreadableError("a server's name holds no dot")
         return self._connection(request) if isinstance(request, Connection) else self._call(request)
 
+    @staticmethod
+    def tells_all(question: Json) -> bool:
+        """Whether the entities follow from the question: no rule looks at the arguments of this call."""
+        context: Json = question["context"]
+        return bool(context.get("arguments", _NO_ARGUMENTS) == _NO_ARGUMENTS)
+
     def _call(self, call: ToolCall) -> Question:
         entities = self._of_call(call.principal.user, call.server, call.tool, call.built_in)
         arguments = _uid("Arguments", "none")
@@ -114,3 +120,6 @@ def _entity(kind: str, name: str, attributes: Mapping[str, Any] | None = None, *
 
 def _uid(kind: str, name: str) -> Json:
     return {"type": kind, "id": name}
+
+
+_NO_ARGUMENTS = {"__entity": _uid("Arguments", "none")}

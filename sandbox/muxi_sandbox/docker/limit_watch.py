@@ -10,6 +10,7 @@ Counters: `memory.oom_control` and `pids.events` of cgroup v1, `memory.events` a
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -30,6 +31,9 @@ COUNTERS = {
 """By limit: controller (v1 only), file and line, for v1 and v2."""
 
 
+_MOST_BYTES = 4096
+
+
 class LimitWatch:
     """Asked after each call; counts from the last time it was asked."""
 
@@ -39,15 +43,17 @@ class LimitWatch:
         self._limits = limits
         self._workspace = workspace
         self._seen: dict[str, int] = {}
-        self._files: dict[str, tuple[Path, str]] | None = None
-        self._processes: Path | None = None
+        self._files: dict[str, tuple[str, str]] | None = None
+        self._processes = ""
+        self._tmp = ""
+        """The sandbox's own /tmp, by way of any of its processes; for root only. Empty until one is known."""
 
     def hits(self) -> tuple[LimitHit, ...]:
         """Limits reached since the last call. Never raises: what cannot be read is not known."""
         if self._files is None:
             self._find()
-        names = [*self._counted(), *self._full(self._workspace(), "workspace_mib", "workspace_inodes")]
-        names += self._full(self._tmp(), "tmp_mib", None)
+        names = [*self._counted(), *self._full_workspace()]
+        names += self._full_tmp()
         return tuple(LimitHit(name, getattr(self._limits, name)) for name in names)
 
     def _find(self) -> None:
@@ -57,8 +63,8 @@ class LimitWatch:
                 for place in PLACES:
                     path = CGROUPS / controller / place.format(id=self._container) / file
                     if limit not in self._files and path.exists():
-                        self._files[limit] = (path, line)
-                        self._processes = path.with_name("cgroup.procs")
+                        self._files[limit] = (str(path), line)
+                        self._processes = str(path.with_name("cgroup.procs"))
 
     def _counted(self) -> Iterator[str]:
         for limit, (path, line) in (self._files or {}).items():
@@ -67,37 +73,46 @@ class LimitWatch:
                 yield limit
             self._seen[limit] = count
 
-    def _tmp(self) -> Path | None:
-        """The sandbox's own /tmp, by way of any of its processes; for root only."""
-        if self._processes is None:
-            return None
+    def _full_workspace(self) -> Iterator[str]:
+        folder = self._workspace()
+        if folder is not None:
+            with suppress(OSError):
+                yield from _full(str(folder), "workspace_mib", "workspace_inodes")
+
+    def _full_tmp(self) -> Iterator[str]:
+        if not self._tmp and (process := _read(self._processes).split("\n", 1)[0]).isdigit():
+            self._tmp = f"/proc/{process}/root/tmp"
         try:
-            process = self._processes.read_text("ascii").split("\n", 1)[0]
+            yield from _full(self._tmp, "tmp_mib", None)
         except OSError:
-            return None
-        return Path(f"/proc/{process}/root/tmp") if process.isdigit() else None
-
-    @staticmethod
-    def _full(folder: Path | None, size_limit: str, inode_limit: str | None) -> Iterator[str]:
-        if folder is None:
-            return
-        try:
-            state = os.statvfs(folder)
-        except OSError:
-            return
-        if state.f_blocks and not state.f_bavail:
-            yield size_limit
-        if inode_limit and state.f_files and not state.f_favail:
-            yield inode_limit
+            self._tmp = ""  # that process has ended: another is looked for next time
 
 
-def _counter(path: Path, line: str) -> int:
-    try:
-        text = path.read_text("ascii")
-    except OSError:
-        return 0
-    for entry in text.splitlines():
+def _full(folder: str, size_limit: str, inode_limit: str | None) -> Iterator[str]:
+    state = os.statvfs(folder)
+    if state.f_blocks and not state.f_bavail:
+        yield size_limit
+    if inode_limit and state.f_files and not state.f_favail:
+        yield inode_limit
+
+
+def _counter(path: str, line: str) -> int:
+    for entry in _read(path).splitlines():
         name, _, value = entry.partition(" ")
         if name == line and value.isdigit():
             return int(value)
     return 0
+
+
+def _read(path: str) -> str:
+    """A small file of the kernel's; empty if there is none. Asked after each call, so no more calls than needed."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        return os.read(descriptor, _MOST_BYTES).decode("ascii", "replace")
+    except OSError:
+        return ""
+    finally:
+        os.close(descriptor)
