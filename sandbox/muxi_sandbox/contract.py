@@ -16,7 +16,7 @@ A backend promises:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -125,6 +125,12 @@ class Sandbox(Protocol):
 
         Raises:
             SandboxError: why no frame will ever come again; the same again at each later call.
+        """
+
+    def offer_first(self, take: Callable[[bytes], bool] | None) -> None:
+        """Have each frame that comes offered to `take`, before anybody receives it; what it takes is not received.
+
+        `take` may not wait and has to bound what it keeps. Frames that wait for a reader stay in their order.
         """
 
     def stderr_tail(self) -> str:

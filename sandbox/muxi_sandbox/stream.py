@@ -17,7 +17,7 @@ from muxi_sandbox.frames import FrameSplitter, FrameTooLongError
 from muxi_sandbox.stderr import StderrTail
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from muxi_sandbox.contract import LimitHit, Spec
 
@@ -69,8 +69,9 @@ class StreamSandbox:
         self._over = anyio.Event()
         self._draining = False
         self._changed = anyio.Event()
-        self._sending = anyio.Lock()
+        self._sending = anyio.Lock(fast_acquire=True)
         self._scopes: set[anyio.CancelScope] = set()
+        self._take: Callable[[bytes], bool] | None = None
         self.spoke = False
         """Whether a frame ever came: a program that ends before that never really started."""
 
@@ -130,6 +131,10 @@ class StreamSandbox:
         self._notify()
         return frame
 
+    def offer_first(self, take: Callable[[bytes], bool] | None) -> None:
+        """See `contract.Sandbox.offer_first`."""
+        self._take = take
+
     def stderr_tail(self, limit: int | None = None) -> str:
         """See `contract.Sandbox.stderr_tail`; only its last `limit` bytes if given."""
         return self._stderr.text(limit)
@@ -186,6 +191,9 @@ class StreamSandbox:
         )
 
     async def _put(self, frame: bytes) -> None:
+        if self._take is not None and not self._frames and self._take(frame):
+            self.spoke = True
+            return
         while self._frames and self._held + len(frame) > HELD_BYTES and not self._draining:
             await self._changed.wait()
         self.spoke = True

@@ -84,7 +84,8 @@ class Owner:
         Raises:
             SandboxError | ServerError | ConfigError: it could not be started.
         """
-        await self._decided.wait()
+        if not self._decided.is_set():  # waiting for what is there costs a turn of the event loop
+            await self._decided.wait()
         if self._upstream is None:
             raise self.error or ServerError("The sandbox was closed before it was ready.")
         return self._upstream

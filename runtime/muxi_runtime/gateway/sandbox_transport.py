@@ -51,6 +51,7 @@ class SandboxTransport:
         """The streams that `mcp.Client` takes, for the block."""
         to_client, from_sandbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
         to_sandbox, from_client = anyio.create_memory_object_stream[SessionMessage](0)
+        self._sandbox.offer_first(self.requests.take)
         async with anyio.create_task_group() as pumps:
             pumps.start_soon(self._read, to_client)
             pumps.start_soon(self._write, from_client)
@@ -58,6 +59,7 @@ class SandboxTransport:
                 yield from_sandbox, to_sandbox
             finally:
                 pumps.cancel_scope.cancel()
+                self._sandbox.offer_first(None)
                 self.requests.fail(
                     SandboxClosedError("The sandbox was closed before it answered.", sandbox=self._sandbox.id)
                 )
