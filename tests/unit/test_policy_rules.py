@@ -211,3 +211,46 @@ def test_explain_of_the_shipped_rules_says_which_hint_would_help():
     assert "if the tool said readOnlyHint: true" in changes
     assert "if the tool said openWorldHint: false" in changes
     assert "if the server came with this runtime" in changes
+
+
+READS_PATH = PERMIT + (
+    '@id("secret") forbid (principal, action == Action::"call_tool", resource) when '
+    '{ context.arguments.hasTag("path") && context.arguments.getTag("path").text == "secret" };'
+)
+
+
+@pytest.mark.parametrize("text", [PERMIT, READS_PATH], ids=["no arguments read", "arguments read"])
+def test_a_decision_is_the_same_however_often_and_after_whatever_it_is_asked(text):
+    asked = [
+        call(arguments, **options)
+        for arguments in ({}, {"path": "secret"}, {"path": "other"})
+        for options in (
+            {},
+            {"principal": Principal("bob")},
+            {"server": "files"},
+            {"tool": "stat"},
+            {"task": "t-2"},
+            {"built_in": True},
+            {"annotations": {"readOnlyHint": True}},
+            {"labels": frozenset({"private"})},
+        )
+    ]
+    fresh = [policy_of(text).decide(one) for one in asked]
+    policy = policy_of(text)
+    for _ in range(3):
+        assert [policy.decide(one) for one in asked] == fresh
+    assert [policy.decide(one) for one in reversed(asked)] == fresh[::-1]
+
+
+def test_two_calls_that_rules_tell_apart_are_never_taken_for_one():
+    rules = (
+        '@id("label") forbid (principal, action, resource) when { context.labels.contains("private") };\n'
+        '@id("built-in") permit (principal, action == Action::"call_tool", resource) when { resource.built_in };\n'
+        '@id("bob") permit (principal == User::"bob", action, resource);'
+    )
+    policy = policy_of(rules)
+    for _ in range(2):
+        assert policy.decide(call()).rule == "default-deny"
+        assert policy.decide(call(built_in=True)).rule == "built-in"
+        assert policy.decide(call(built_in=True, labels=frozenset({"private"}))).rule == "label"
+        assert policy.decide(call(principal=Principal("bob"))).rule == "bob"

@@ -43,7 +43,7 @@ def prepare() -> None:
     marshal.loads(marshal.dumps({"function": __name__, "args": [""], "env": dict(os.environ)}))  # noqa: S302  # nosec B302 - our own
     main = type(sys)("__main__")
     with open("/dev/null", "rb") as file:
-        exec(compile(file.read() or b"pass", "", "exec", dont_inherit=True), main.__dict__)  # noqa: S102 - our own
+        exec(compile(file.read() or b"pass", "", "exec", dont_inherit=True), main.__dict__)  # noqa: S102 - our own  # nosec B102
     gc.collect()
 
 

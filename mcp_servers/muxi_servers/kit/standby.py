@@ -14,7 +14,7 @@ import sys
 from select import POLLIN, poll
 
 from muxi_servers.kit.keeper import Keeper
-from muxi_servers.kit.linux import SIGKILL, adopt_orphans, descendants
+from muxi_servers.kit.linux import SIGCONT, SIGKILL, adopt_orphans, descendants
 from muxi_servers.kit.program import become, prepare
 
 TYPE_CHECKING = False
@@ -74,6 +74,7 @@ class Standby:
         try:
             # The keeper first: it must not hear of the program's end before it knows whom to tell.
             _send(self._to_keeper, b"begin", [control])
+            os.kill(self.keeper, SIGCONT)  # another program may have stopped it; so below
         except OSError:
             _close([self._to_keeper, self._to_program])
             return False
@@ -126,6 +127,7 @@ def _stand_by(link: _socket.socket, for_program: _socket.socket) -> NoReturn:
     if program < 0:
         _say_failed(control)
     elif control >= 0:
+        os.kill(program, SIGCONT)
         Keeper(control, program).run(wake)
     else:
         os.kill(program, SIGKILL)

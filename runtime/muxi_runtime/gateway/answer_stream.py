@@ -36,7 +36,8 @@ class AnswerStream:
         block: what is cancelled when the client leaves.
     """
 
-    def __init__(self, receive: Receive, send: Send) -> None:
+    def __init__(self, receive: Receive, send: Send, alive_seconds: float) -> None:
+        self._alive_seconds = alive_seconds
         self._receive = receive
         self._send = send
         self._begun = False
@@ -80,7 +81,7 @@ class AnswerStream:
             self._watched.set()
 
     async def _has_left(self) -> bool:
-        with anyio.move_on_after(ALIVE_SECONDS):
+        with anyio.move_on_after(self._alive_seconds):
             while (await self._receive())["type"] != "http.disconnect":
                 pass
             return True
@@ -104,13 +105,15 @@ class AnswerStream:
 class AnswerStreams:
     """Those under way."""
 
-    def __init__(self) -> None:
+    def __init__(self, alive_seconds: float = ALIVE_SECONDS) -> None:
+        """Something comes over each connection after so many seconds at the latest."""
+        self._alive_seconds = alive_seconds
         self._open: set[AnswerStream] = set()
 
     @asynccontextmanager
     async def open(self, receive: Receive, send: Send) -> AsyncIterator[AnswerStream]:
         """A block that ends with an answer; it is cancelled, and nothing sent, if the client leaves."""
-        stream = AnswerStream(receive, send)
+        stream = AnswerStream(receive, send, self._alive_seconds)
         self._open.add(stream)
         try:
             with stream.block:

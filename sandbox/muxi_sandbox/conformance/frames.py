@@ -45,6 +45,25 @@ async def characters_may_be_split_between_reads(scene: Scene) -> None:
 
 
 @check
+async def frames_are_offered_first_to_who_asked_for_it(scene: Scene) -> None:
+    taken: list[bytes] = []
+
+    def take(frame: bytes) -> bool:
+        if b"mine" in frame:
+            taken.append(frame)
+        return b"mine" in frame
+
+    async with scene.guest() as sandbox:
+        sandbox.offer_first(take)
+        for text in ("mine", "yours"):
+            await sandbox.send(json.dumps({"do": "echo", "text": text}).encode())
+        expect(b"yours" in await sandbox.receive(), "a frame that was not taken did not come")
+        sandbox.offer_first(None)
+        expect(await ask(sandbox, "echo", text="mine") == "mine", "a frame was offered to who asked no longer")
+    expect(bool(taken) and b"mine" in taken[0], "no frame was offered")
+
+
+@check
 async def empty_lines_are_left_out(scene: Scene) -> None:
     async with scene.guest() as sandbox:
         expect(await ask(sandbox, "blanks") == "between", "an empty line came as a frame")

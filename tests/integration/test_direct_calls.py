@@ -1,0 +1,199 @@
+"""A plain call goes a shorter way than others; nobody may be able to tell by the answer."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import anyio
+import httpx2
+import pytest
+from gateway_harness import Gateway, open_gateway
+
+from muxi_runtime.gateway.answer_stream import AnswerStreams
+from muxi_runtime.gateway.listener import listen, serve_http, url_of
+from muxi_runtime.gateway.settings import GatewaySettings
+
+VERSION = "2026-07-28"
+KEYS = "io.modelcontextprotocol"
+RULES = """
+@id("all") permit (principal, action, resource);
+@id("no") @reason("not this one") forbid (principal, action, resource) when { resource.name == "danger" };
+"""
+
+
+@pytest.fixture
+async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
+    async with open_gateway(tmp_path / "home", rules=RULES) as opened:
+        yield opened
+
+
+def message(name: str, arguments: Any = None, *, meta: dict[str, Any] | None = None, **changed: Any) -> dict[str, Any]:
+    envelope = {
+        f"{KEYS}/protocolVersion": VERSION,
+        f"{KEYS}/clientInfo": {"name": "raw", "version": "1"},
+        f"{KEYS}/clientCapabilities": {},
+        **(meta or {}),
+    }
+    params = {"name": name, "_meta": envelope} | ({"arguments": arguments} if arguments is not None else {})
+    return {"jsonrpc": "2.0", "id": 7, "method": "tools/call", "params": params, **changed}
+
+
+def headers(name: str, **changed: str) -> dict[str, str]:
+    return {
+        "content-type": "application/json",
+        "accept": "application/json, text/event-stream",
+        "mcp-protocol-version": VERSION,
+        "mcp-method": "tools/call",
+        "mcp-name": name,
+    } | {key.replace("_", "-"): value for key, value in changed.items()}
+
+
+async def post(gateway: Gateway, body: Any, **options: Any) -> tuple[int, Any]:
+    async with gateway.http() as http:
+        sent = body if isinstance(body, bytes) else json.dumps(body).encode()
+        answer = await http.post("/mcp", content=sent, **options)
+    assert answer.headers["content-type"] == "application/json", answer.text
+    return answer.status_code, answer.json()
+
+
+# A trace context is the least that has a request go the SDK's way; nothing else comes of it.
+TRACED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"),
+    [
+        ("demo__echo", {"text": "ünï 漢 \u2028"}),
+        ("demo__fail", {}),
+        ("demo__fail", None),
+        ("demo__refuse", {}),
+        ("demo__danger", {}),
+        ("demo__nothing", {}),
+        ("nowhere__x", {}),
+        ("noseparator", {}),
+        ("muxi__nothing", {}),
+        ("demo__echo", {"text": {"deep": [None, 1.5, True]}}),
+        ("demo__huge", {"size": 100_000}),
+    ],
+)
+async def test_both_ways_give_the_same_answer(gateway: Gateway, name: str, arguments: Any) -> None:
+    plain = await post(gateway, message(name, arguments), headers=headers(name))
+    other = await post(gateway, message(name, arguments, meta=TRACED), headers=headers(name))
+    assert plain == other
+    assert plain[1]["id"] == 7
+
+
+@pytest.mark.parametrize("number", ["text", 0, -5, 2**53])
+async def test_an_answer_has_the_requests_id(gateway: Gateway, number: Any) -> None:
+    status, body = await post(gateway, message("demo__echo", {"text": "x"}, id=number), headers=headers("demo__echo"))
+    assert (status, body["id"]) == (200, number)
+
+
+@pytest.mark.parametrize(
+    ("body", "changed"),
+    [
+        (message("demo__echo", {"text": "x"}, id=None), {}),
+        (message("demo__echo", {"text": "x"}, id=[1]), {}),
+        (message("demo__echo", {"text": "x"}, jsonrpc="1.0"), {}),
+        (message("demo__echo", [1]), {}),
+        (message("demo__echo", {"text": "x"}), {"mcp_name": "demo__fail"}),
+        (message("demo__echo", {"text": "x"}), {"mcp_method": "tools/list"}),
+        (message("demo__echo", meta={f"{KEYS}/protocolVersion": "2025-11-25"}), {}),
+        ([message("demo__echo", {"text": "x"})], {}),
+        (b"{", {}),
+        (b"[" * 50_000, {}),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": 1e999}}', {}),
+        (b"\xff\xfe", {}),
+        ({"jsonrpc": "2.0", "id": 1, "method": "tools/call"}, {}),
+        ({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "demo__echo", "_meta": None}}, {}),
+    ],
+    ids=lambda value: str(value)[:40],
+)
+async def test_what_is_malformed_is_refused_and_not_called(
+    gateway: Gateway, body: Any, changed: dict[str, str]
+) -> None:
+    status, answer = await post(gateway, body, headers=headers("demo__echo", **changed))
+    assert status == 400
+    assert answer["error"]["code"] < 0
+    async with gateway.client() as client:
+        assert (await client.call_tool("demo__echo", {"text": "next"})).content[0].text == "next"
+
+
+async def test_a_header_that_comes_twice_is_refused(gateway: Gateway) -> None:
+    sent = [*headers("demo__echo").items(), ("mcp-name", "demo__echo")]
+    status, answer = await post(gateway, message("demo__echo", {"text": "x"}), headers=sent)
+    assert (status, "mcp-name" in answer["error"]["message"]) == (400, True)
+
+
+async def test_a_number_that_json_does_not_have_is_refused(gateway: Gateway) -> None:
+    body = json.dumps(message("demo__echo", {"text": float("nan")})).encode()
+    status, answer = await post(gateway, body, headers=headers("demo__echo"))
+    assert (status, answer["error"]["data"]["kind"]) == (400, "invalid_arguments")
+
+
+async def test_a_client_that_leaves_has_cancelled_its_call(gateway: Gateway) -> None:
+    parts = urlsplit(gateway.url)
+    body = json.dumps(message("demo__wait", {})).encode()
+    head = "".join(f"{key}: {value}\r\n" for key, value in headers("demo__wait").items())
+    async with await anyio.connect_tcp(str(parts.hostname), int(parts.port or 0)) as stream:
+        first = f"POST /mcp HTTP/1.1\r\nhost: {parts.netloc}\r\ncontent-length: {len(body)}\r\n{head}\r\n"
+        await stream.send(first.encode() + body)
+        with anyio.fail_after(10):
+            await gateway.seen["waiting"].wait()
+    with anyio.fail_after(10):
+        await gateway.seen["wait ended"].wait()
+
+
+@asynccontextmanager
+async def served(application: Any) -> AsyncIterator[str]:
+    """A real HTTP server over the application."""
+    settings, ready = GatewaySettings(port=0), anyio.Event()
+    async with listen(settings) as bound, anyio.create_task_group() as group:
+        group.start_soon(partial(serve_http, application, bound, ready=ready.set))
+        await ready.wait()
+        yield url_of(settings, bound)
+        group.cancel_scope.cancel()
+
+
+async def test_a_call_that_takes_long_is_kept_alive_and_answered_on_its_stream() -> None:
+    """Against the sockets of a server of its own: what takes 15 s otherwise takes a moment here."""
+    streams = AnswerStreams(alive_seconds=0.05)
+    enough, came = anyio.Event(), []
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        async with streams.open(receive, send) as stream:
+            await enough.wait()
+            stream.end_with(200, {"id": 1, "result": {}})
+
+    async with anyio.create_task_group() as group, served(application) as url, httpx2.AsyncClient() as http:
+        group.start_soon(streams.watch)
+        async with http.stream("GET", url) as answer:
+            assert answer.headers["content-type"] == "text/event-stream"
+            async for line in answer.aiter_lines():
+                came.append(line)
+                if len([one for one in came if one.startswith(":")]) == 3:
+                    enough.set()
+        group.cancel_scope.cancel()
+    assert came[-3:] == ["event: message", 'data: {"id":1,"result":{}}', ""]
+
+
+async def test_a_quick_answer_is_one_piece_of_json() -> None:
+    streams = AnswerStreams()
+
+    async def application(_scope: Any, receive: Any, send: Any) -> None:
+        async with streams.open(receive, send) as stream:
+            stream.end_with(400, {"id": None})
+
+    async with served(application) as url, httpx2.AsyncClient() as http:
+        answer = await http.get(url)
+    assert (answer.status_code, answer.json(), answer.headers["content-type"]) == (
+        400,
+        {"id": None},
+        "application/json",
+    )
