@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench security lock compose-up compose-down clean venv venv-dev
+.PHONY: help up down test check bench security lock compose-up compose-down clean venv venv-bench venv-dev
 
 BIN := .venv/bin
 SOURCES := runtime sandbox mcp_servers generator images scripts
@@ -30,7 +30,7 @@ check: venv-dev ## Lint, types, import rules, security lint, file sizes
 	$(BIN)/bandit --quiet --configfile pyproject.toml --recursive $(SOURCES)
 	$(BIN)/python scripts/check_file_sizes.py
 
-bench: venv-dev ## Measure what sandboxes and calls cost on this machine
+bench: venv-bench ## Measure what sandboxes and calls cost on this machine
 	@$(BIN)/muxi-runtime images build --install-engine
 	@$(BIN)/python -m tests.benchmarks
 
@@ -58,3 +58,6 @@ venv:
 
 venv-dev:
 	@scripts/venv.sh requirements-dev.lock
+
+venv-bench:
+	@scripts/venv.sh requirements-bench.lock

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Resolve all dependencies anew and write the two lock files. Needs `uv` (pip install uv).
+# Resolve all dependencies anew and write the three lock files. Needs `uv` (pip install uv).
 #
 # The locks are universal (every platform, Python 3.11 and later), carry the hashes that the public registry serves, and
 # name no registry, so that an installation with another index works.
@@ -13,8 +13,10 @@ compile() {
 
 compile pyproject.toml --group build --output-file requirements.lock
 compile pyproject.toml --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+compile pyproject.toml --group build --group dev --group bench --constraint requirements-dev.lock \
+    --output-file requirements-bench.lock
 
-if grep -nE '://|^ *(-f|--find-links|--index-url|--extra-index-url)| @ |file:|^/' requirements.lock requirements-dev.lock; then
+if grep -nE '://|^ *(-f|--find-links|--index-url|--extra-index-url)| @ |file:|^/' requirements.lock requirements-dev.lock requirements-bench.lock; then
     echo "a lock names a host or a local path: see the lines above" >&2
     exit 1
 fi

@@ -60,7 +60,13 @@ echo "> venv: installing what $lock lists, hashes checked"
 echo "> venv: installing muxi-runtime from this folder"
 "${pip[@]}" install --no-deps --no-build-isolation --editable .
 state_of "$lock" >"$stamp"
-if [ "$lock" = requirements-dev.lock ]; then
-    # It holds the other lock's versions too: going back to that one needs nothing.
+# Each holds the versions of those before it too: going back to one of them needs nothing.
+case $lock in
+requirements-bench.lock)
+    state_of requirements-dev.lock >>"$stamp"
     state_of requirements.lock >>"$stamp"
-fi
+    ;;
+requirements-dev.lock)
+    state_of requirements.lock >>"$stamp"
+    ;;
+esac

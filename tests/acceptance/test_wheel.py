@@ -123,7 +123,12 @@ def test_the_wheel_holds_every_file_of_the_source_packages(wheel: Path):
 
 
 def test_the_locks_name_no_registry_and_no_folder():
-    for name in ("requirements.lock", "requirements-dev.lock", "tests/node/package-lock.json"):
+    for name in (
+        "requirements.lock",
+        "requirements-dev.lock",
+        "requirements-bench.lock",
+        "tests/node/package-lock.json",
+    ):
         lines = (ROOT / name).read_text().splitlines()
         odd = [line for line in lines if "file:" in line or '"resolved"' in line or line.startswith(("-", "/"))]
         assert not odd, name
