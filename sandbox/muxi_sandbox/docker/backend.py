@@ -25,6 +25,7 @@ from muxi_sandbox.docker.engine import Engine
 from muxi_sandbox.docker.forwarding import Forwarder
 from muxi_sandbox.docker.health import examine
 from muxi_sandbox.docker.host_workspaces import HostWorkspaces
+from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.reaper import reap
 from muxi_sandbox.docker.slots import RunFolder, UnseenSlotError
 from muxi_sandbox.docker.volume_workspaces import VolumeWorkspaces
@@ -32,6 +33,7 @@ from muxi_sandbox.docker.watch import EngineWatch
 from muxi_sandbox.egress.contract import ClosedEgress
 from muxi_sandbox.errors import SandboxError, SpecRefusedError, StartFailedError
 from muxi_sandbox.workspaces.folder import FolderFiles
+from muxi_sandbox.workspaces.remote import RemoteFiles
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
@@ -44,6 +46,7 @@ if TYPE_CHECKING:
     from muxi_sandbox.docker.settings import EngineSettings
     from muxi_sandbox.docker.slots import Slot
     from muxi_sandbox.egress.contract import Egress
+    from muxi_sandbox.workspaces.contract import WorkspaceFiles
 
 __all__ = ["DockerBackend"]
 
@@ -321,9 +324,15 @@ class DockerBackend:
         """See `contract.Backend.image_id`."""
         return str((await self._engine.image(image))["Id"])
 
-    def files(self, task: str) -> FolderFiles:
+    def files(self, task: str) -> WorkspaceFiles:
         """See `contract.Backend.files`."""
-        return FolderFiles(partial(self._workspaces.folder, task))
+        if self._run.can_mount:
+            return FolderFiles(partial(self._workspaces.folder, task))
+        return RemoteFiles(task, self.lease, self._python, partial(self._volumes.size_mib, task))
+
+    async def _python(self) -> str | None:
+        async with ImageStore(self._settings) as images:
+            return await images.find("python")
 
     async def end_task(self, task: str) -> None:
         """See `contract.Backend.end_task`."""

@@ -21,10 +21,14 @@ if TYPE_CHECKING:
 
 __all__ = ["VolumeWorkspaces"]
 
+ADOPTED_MIB = 16 * 1024
+"""For one of an earlier process, which took its size along."""
+
 
 @dataclass(slots=True)
 class _Workspace:
     volume: str
+    size_mib: int
     created: bool = False
     creating: anyio.Lock = field(default_factory=anyio.Lock)
     running: set[str] = field(default_factory=set)
@@ -59,7 +63,7 @@ class VolumeWorkspaces:
         if workspace is None:
             # A name that was never used: what an earlier process left under it cannot be seen by this task.
             name = f"muxi-{self._installation}-{task}-{secrets.token_hex(6)}"
-            workspace = self._of_task[task] = _Workspace(name)
+            workspace = self._of_task[task] = _Workspace(name, limits.workspace_mib)
         async with workspace.creating:
             if not workspace.created:
                 labels = labels_of(self._installation, task)
@@ -71,6 +75,11 @@ class VolumeWorkspaces:
         """Containers that keep the task's workspace alive now."""
         workspace = self._of_task.get(task)
         return frozenset(workspace.running) if workspace else frozenset()
+
+    def size_mib(self, task: str) -> int | None:
+        """Its size, or a bound of it; `None` while nothing holds it."""
+        workspace = self._of_task.get(task)
+        return workspace.size_mib if workspace and workspace.running else None
 
     def started(self, task: str, container: str) -> None:
         """The container has the workspace mounted."""
@@ -90,7 +99,7 @@ class VolumeWorkspaces:
     def adopt(self, task: str, volume: str) -> None:
         """An earlier process made this volume for the task; none if empty."""
         if volume:
-            self._of_task[task] = _Workspace(volume, created=True)
+            self._of_task[task] = _Workspace(volume, ADOPTED_MIB, created=True)
 
     async def end(self, task: str) -> None:
         """Remove the task's workspace. No error if there is none.

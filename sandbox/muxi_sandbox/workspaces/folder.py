@@ -66,10 +66,7 @@ class FolderFiles:
     async def _do(self, operation: Callable[[int], T]) -> T:
         where = self._where()
         if where is None:
-            raise WorkspaceError(
-                "The task has no workspace on this host: it begins with the first sandbox that uses one, and where the "
-                "host may not mount it cannot be reached from outside. See `muxi-runtime doctor`."
-            )
+            raise WorkspaceError("The task has no workspace yet: it begins with the first sandbox that uses one.")
         return await to_thread.run_sync(_with_root, where, operation)
 
 
