@@ -22,6 +22,7 @@ from muxi_sandbox.pool.settings import PoolSettings
 
 pytestmark = pytest.mark.timeout(170)
 
+AWAY_SECONDS = 30
 LEASES = 20
 ECHO = Spec(server="echo", image=IMAGE, command=("/bin/cat",), workspace="write")  # type: ignore[arg-type]
 
@@ -84,9 +85,13 @@ async def test_twenty_leases_end_with_an_error_when_the_engine_goes_and_new_ones
                 await there.acquire()
             await engine.kill()
         assert len(errors) == LEASES
+        with pytest.raises(EngineUnavailableError):
+            async with pool.lease(of_task(LEASES)):
+                pass
+        await anyio.sleep(AWAY_SECONDS)
         await engine.start()
         await in_the_end_it_works(pool, 100)
-        for number in (*range(LEASES), 100):
+        for number in (*range(LEASES + 1), 100):
             await backend.end_task(f"t-{number}")
     async with DockerBackend(settings, "pool-engine") as afterwards:
         await afterwards.reap()
@@ -160,6 +165,27 @@ async def test_a_full_run_folder_hurts_nobody(engine: OwnEngine, tmp_path: Path)
         await backend.end_task("t-1")
         assert await backend.reap() == 0
     unmount(tmp_path)
+
+
+async def test_an_engine_whose_disk_is_full_says_so_and_what_runs_goes_on() -> None:
+    async with (
+        own_engine(disk_mib=64) as engine,
+        DockerBackend(EngineSettings(socket=engine.socket), "disk") as backend,
+        backend.lease(of_task(1)) as lease,
+    ):
+        with pytest.raises(OSError, match="No space"):
+            fill(engine.data / "filler")
+        with pytest.raises(SandboxError, match="no space left"):
+            async with backend.lease(of_task(2)):
+                pass
+        await lease.sandbox.send(b"on")
+        assert await lease.sandbox.receive() == b"on"
+        (engine.data / "filler").unlink()
+        async with backend.lease(of_task(3)) as again:
+            await again.sandbox.send(b"again")
+            assert await again.sandbox.receive() == b"again"
+        await lease.sandbox.send(b"still")
+        assert await lease.sandbox.receive() == b"still"
 
 
 def fill(path: Path) -> None:

@@ -28,6 +28,7 @@ class OwnEngine:
     def __init__(self, root: Path) -> None:
         self._root = root
         self.socket = root / "engine.sock"
+        self.data = root / "data"
         self._log = root / "engine.log"
         self._engine: subprocess.Popen[bytes] | None = None
         self._containerd: subprocess.Popen[bytes] | None = None
@@ -42,7 +43,7 @@ class OwnEngine:
             # In a network namespace of its own: with no bridge wanted, dockerd REMOVES the machine's docker0.
             *("unshare", "--net", "--"),
             *("dockerd", "--containerd", containerd, "-H", f"unix://{self.socket}"),
-            *("--data-root", self._root / "data", "--exec-root", self._root / "exec"),
+            *("--data-root", self.data, "--exec-root", self._root / "exec"),
             *("--pidfile", self._root / "engine.pid", "--bridge=none", "--iptables=false", "--ip-forward=false"),
         )
         while not await to_thread.run_sync(self._answers):
@@ -114,11 +115,14 @@ def _tiny_image() -> bytes:
 
 
 @asynccontextmanager
-async def own_engine() -> AsyncIterator[OwnEngine]:
-    """One engine, up, with its image; ended with all that it holds."""
+async def own_engine(*, disk_mib: int | None = None) -> AsyncIterator[OwnEngine]:
+    """One engine, up, with its image; ended with all that it holds. `disk_mib`: all the room that it has."""
     # A short path: a Unix socket's name holds 107 bytes.
     root = Path(tempfile.mkdtemp(prefix="muxi-engine-"))
     engine = OwnEngine(root)
+    engine.data.mkdir()
+    if disk_mib:
+        await anyio.run_process(["mount", "-t", "tmpfs", "-o", f"size={disk_mib}m", "muxi-test", str(engine.data)])
     try:
         await engine.start()
         await engine.add_image()
