@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -135,6 +135,26 @@ async def test_a_number_that_json_does_not_have_is_refused(gateway: Gateway) -> 
     body = json.dumps(message("demo__echo", {"text": float("nan")})).encode()
     status, answer = await post(gateway, body, headers=headers("demo__echo"))
     assert (status, answer["error"]["data"]["kind"]) == (400, "invalid_arguments")
+
+
+async def test_a_body_is_bounded_whatever_its_headers_say_of_its_length(tmp_path: Path) -> None:
+    async with open_gateway(tmp_path / "home", max_body_bytes=10_000) as gateway:
+        parts = urlsplit(gateway.url)
+        head = "".join(f"{key}: {value}\r\n" for key, value in headers("demo__echo").items())
+        head += f"host: {parts.netloc}\r\ncontent-length: 5\r\ntransfer-encoding: chunked\r\n"
+        first = f"POST /mcp HTTP/1.1\r\n{head}\r\n"
+        answer = b""
+        with anyio.fail_after(20):
+            async with await anyio.connect_tcp(str(parts.hostname), int(parts.port or 0)) as stream:
+                with suppress(anyio.BrokenResourceError):  # when it has heard enough
+                    await stream.send(first.encode())
+                    for _ in range(100):
+                        await stream.send(b"2000\r\n" + b"x" * 0x2000 + b"\r\n")
+                with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                    answer = await stream.receive()
+        assert answer[9:12] in (b"", b"400", b"413")
+        async with gateway.client() as client:
+            assert (await client.call_tool("demo__echo", {"text": "next"})).content[0].text == "next"
 
 
 async def test_a_client_that_leaves_has_cancelled_its_call(gateway: Gateway) -> None:

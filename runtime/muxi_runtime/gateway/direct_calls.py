@@ -125,6 +125,7 @@ def _may_be_plain(request: Request) -> bool:
         and headers.get("mcp-method") == METHOD
         and headers.get("content-type") == JSON
         and headers.get("content-length", "").isdecimal()  # such a body is bounded already
+        and "transfer-encoding" not in headers
         and {JSON, EVENTS} <= accepted
         and not any(name.startswith(MIRROR) for name in headers)
         and not find_duplicated_routing_header(headers.items())
