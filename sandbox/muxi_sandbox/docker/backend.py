@@ -72,7 +72,7 @@ class DockerBackend:
         self._prefix = f"muxi-{installation}-"
         self._engine = Engine(settings)
         self._watch = EngineWatch(settings.socket, self._sweep_soon)
-        self._run = RunFolder(settings.run_folder, installation)
+        self._run = RunFolder(settings.run_root, installation)
         self._workspaces = HostWorkspaces(self._run)
         self._volumes = VolumeWorkspaces(self._engine, installation)
         self._egress = egress or ClosedEgress()
@@ -260,7 +260,7 @@ class DockerBackend:
     def _wanted(self, name: str, spec: Spec, task: str, *, volume: str = "", read_only: bool = True) -> Wanted:
         """With a slot if the spec needs one, gone with the container."""
         slot = None
-        if spec.workspace is not WorkspaceAccess.NONE or spec.network:
+        if (spec.workspace is not WorkspaceAccess.NONE and not volume) or spec.network:
             slot = self._run.slot(name, with_socket=bool(spec.network))
             self._open[name].callback(self._remove_slot, name, slot)
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import stat
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,11 +81,13 @@ class Slot:
             while unmount(self.workspace):
                 pass
         except OSError as error:
-            # Not removed then: what is below it are the task's files.
-            log.warning("slot %s could not be unmounted and is left: %s", self.folder, error)
-        else:
-            self.socket.unlink(missing_ok=True)
-            remove_folders(self.workspace, self.run, self.folder)
+            # One who may not mount may not unmount either, where there is nothing to unmount.
+            if not isinstance(error, PermissionError) or self.workspace.is_mount():
+                # Not removed then: what is below it are the task's files.
+                log.warning("slot %s could not be unmounted and is left: %s", self.folder, error)
+                return
+        self.socket.unlink(missing_ok=True)
+        remove_folders(self.workspace, self.run, self.folder)
 
 
 def remove_folders(*folders: Path) -> None:
@@ -173,6 +176,7 @@ class RunFolder:
                 f"The path {slot.socket} is too long for a socket: set engine.run_folder to a shorter one."
             )
         try:
+            self._require_own_root()
             slot.folder.mkdir(mode=0o711, parents=True, exist_ok=True)
             slot.workspace.mkdir(mode=0o755, exist_ok=True)
             slot.run.mkdir(mode=0o711, exist_ok=True)
@@ -193,6 +197,15 @@ class RunFolder:
     def leftover_slots(self, held: set[str]) -> list[Slot]:
         """Slots of containers that are not held."""
         return [Slot(folder) for folder in _folders(self.slots) if folder.name not in held]
+
+    def _require_own_root(self) -> None:
+        """In a folder of somebody else's, or that others may write to, a socket could be exchanged."""
+        self._root.mkdir(mode=0o711, parents=True, exist_ok=True)
+        state = self._root.lstat()
+        if not stat.S_ISDIR(state.st_mode) or state.st_uid != os.geteuid() or state.st_mode & 0o022:
+            raise SandboxError(
+                f"{self._root} is not a folder of this user alone. Remove it, or set engine.run_folder to one that is."
+            )
 
     def _share_root(self) -> None:
         if _is_shared(self._root):
