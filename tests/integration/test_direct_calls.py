@@ -217,3 +217,21 @@ async def test_a_quick_answer_is_one_piece_of_json() -> None:
         {"id": None},
         "application/json",
     )
+
+
+async def test_a_connection_that_breaks_while_it_is_watched_ends_its_own_call_only() -> None:
+    streams = AnswerStreams(alive_seconds=0.05)
+
+    async def receive() -> Any:
+        await anyio.sleep_forever()
+
+    async def broken(_message: Any) -> None:
+        raise RuntimeError("the server's own fault")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(streams.watch)
+        for _ in range(2):
+            with anyio.fail_after(20):
+                async with streams.open(receive, broken):
+                    await anyio.sleep_forever()
+        group.cancel_scope.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -89,3 +90,22 @@ def test_a_run_folder_of_somebody_else_is_not_used(tmp_path: Path) -> None:
     link.symlink_to(tmp_path)
     with pytest.raises(SandboxError, match="not a folder of this user alone"):
         RunFolder(link, "x").slot("y")
+
+
+def test_a_lock_that_somebody_else_laid_out_is_neither_followed_nor_waited_for(tmp_path: Path) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    lock = tmp_path / "run.lock"
+    lock.symlink_to(precious)
+    followed = RunFolder(tmp_path / "run", "x")
+    followed.open(may_mount=True)
+    assert not followed.can_mount
+    assert precious.read_text() == "mine"
+    lock.unlink()
+    lock.touch(mode=0o666)
+    os.chown(lock, 60_000, 60_000)
+    with lock.open() as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        theirs = RunFolder(tmp_path / "run", "x")
+        theirs.open(may_mount=True)
+    assert "somebody else" in theirs.why_not

@@ -7,6 +7,7 @@ within milliseconds, so nobody watches over them at first: one task looks now an
 from __future__ import annotations
 
 import json
+import logging
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from starlette.types import Receive, Send
 
 __all__ = ["AnswerStream", "AnswerStreams"]
+
+logger = logging.getLogger(__name__)
 
 LOOK_SECONDS = 0.2
 ALIVE_SECONDS = 15.0
@@ -77,6 +80,10 @@ class AnswerStream:
                         {"type": "http.response.body", "body": b": still at it\r\n\r\n", "more_body": True}
                     )
                 self.block.cancel()
+        except Exception:
+            # The boundary between one client and all others, who are watched over in the same group.
+            logger.exception("an answer could not be kept alive, and its call is cancelled")
+            self.block.cancel()
         finally:
             self._watched.set()
 

@@ -11,6 +11,7 @@ the containers (Linux, "Shared subtrees"). It is made once and stays for the mac
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import logging
 import os
@@ -241,8 +242,16 @@ def _folders(folder: Path) -> list[Path]:
 
 @contextmanager
 def _only_one(lock: Path) -> Iterator[None]:
-    """Two runtimes that start at once would cover each other's folders."""
+    """Two runtimes that start at once would cover each other's folders.
+
+    It may lie where others can make files: a link is not followed, and a file of somebody else's is not waited for.
+    """
     lock.parent.mkdir(parents=True, exist_ok=True)
-    with lock.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+    try:
+        if os.fstat(descriptor).st_uid != os.geteuid():
+            raise PermissionError(errno.EPERM, "it belongs to somebody else", str(lock))
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
+    finally:
+        os.close(descriptor)
