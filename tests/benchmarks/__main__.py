@@ -43,7 +43,7 @@ from muxi_sandbox.egress.proxy import EgressProxy
 from muxi_sandbox.egress.settings import EgressSettings
 
 ROUNDS, QUICK_ROUNDS = 15, 3
-CREATE, EXEC = "engine: create and start", "engine: exec python3 -c pass"
+CREATE, EXEC, COMMAND = "engine: create and start", "engine: exec python3 -c pass", "docker exec python3 -c pass"
 READY, STAT = "cold lease, server answered", "call: files.stat"
 FIRST = "warm claim and first call over HTTP"
 IDLE = "memory: idle ready sandbox of code"
@@ -55,9 +55,11 @@ RATIOS = (
     ("cold lease / engine create and start", "cold lease", CREATE, ""),
     ("cold lease with its server ready / engine create and start", READY, CREATE, ""),
     ("tool call on a leased sandbox / engine exec", STAT, EXEC, ""),
-    ("fresh Python process through the gateway / engine exec", RUN, EXEC, "at most 0.1"),
+    ("fresh Python process through the gateway / docker exec", RUN, COMMAND, "at most 0.1"),
+    ("fresh Python process through the gateway / engine exec, without a client", RUN, EXEC, ""),
     ("fresh Python process through the gateway / llm-sandbox", RUN, LLM_SANDBOX, "at most 0.05"),
-    ("statement in a session through the gateway / engine exec", SESSION, EXEC, "at most 0.04"),
+    ("statement in a session through the gateway / docker exec", SESSION, COMMAND, "at most 0.04"),
+    ("statement in a session through the gateway / engine exec, without a client", SESSION, EXEC, ""),
     ("warm claim / engine create and start", CLAIM, CREATE, "at most 0.01"),
     ("warm claim and first call over HTTP / engine create and start", FIRST, CREATE, "at most 0.04"),
     ("egress: 10 MiB directly / through the proxy", DIRECT, THROUGH, "at least 0.5"),

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
+import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
-
-import anyio
-from anyio.abc import SocketStream
-from anyio.streams.buffered import BufferedByteReceiveStream
 
 __all__ = ["HttpCalls", "http_calls"]
 
@@ -20,9 +18,9 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
-LARGEST_HEAD, LARGEST_BODY = 2**16, 2**24
 IDLE_SECONDS = 2
 """Shorter than the runtime keeps a connection that nothing comes over."""
+WAIT_SECONDS = 60
 
 
 @asynccontextmanager
@@ -32,11 +30,14 @@ async def http_calls(url: str) -> AsyncIterator[HttpCalls]:
     try:
         yield calls
     finally:
-        await calls.disconnect()
+        calls.disconnect()
 
 
 class HttpCalls:
-    """Tool calls and questions, one at a time, over one connection while it is in use."""
+    """Tool calls and questions, one at a time, over one connection while it is in use.
+
+    They hold up the event loop on purpose: else an answer's wait for the loop would be timed as the runtime's.
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
@@ -44,22 +45,21 @@ class HttpCalls:
             raise ValueError(f"{url!r} names no host and port")
         self._address = (parts.hostname, parts.port)
         self._host, self._path = parts.netloc, parts.path
-        self._connection: SocketStream | None = None
-        self._received: BufferedByteReceiveStream
+        self._connection: socket.socket | None = None
         self._used = 0.0
 
-    async def disconnect(self) -> None:
+    def disconnect(self) -> None:
         """Close the connection, if there is one."""
         if self._connection is not None:
-            await self._connection.aclose()
+            self._connection.close()
             self._connection = None
 
-    async def _connected(self) -> SocketStream:
-        if anyio.current_time() - self._used > IDLE_SECONDS:
-            await self.disconnect()
+    def _connected(self) -> socket.socket:
+        if time.monotonic() - self._used > IDLE_SECONDS:
+            self.disconnect()
         if self._connection is None:
-            self._connection = await anyio.connect_tcp(*self._address)
-            self._received = BufferedByteReceiveStream(self._connection)
+            self._connection = socket.create_connection(self._address, WAIT_SECONDS)
+            self._connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return self._connection
 
     async def call(self, tool: str, arguments: dict[str, Any], task: str | None = None) -> dict[str, Any]:
@@ -75,7 +75,7 @@ class HttpCalls:
             f"mcp-protocol-version: {PROTOCOL}\r\nmcp-method: tools/call\r\nmcp-name: {tool}\r\n"
             + (f"muxi-task: {task}\r\n" if task else "")
         )
-        status, answer = await self._ask("POST", self._path, head, body)
+        status, answer = self._ask("POST", self._path, head, body)
         if status != 200 or b'"isError":true' in answer:
             raise RuntimeError(f"{tool}: {status} {answer[:500]!r}")
         result: dict[str, Any] = json.loads(answer)["result"]
@@ -91,14 +91,28 @@ class HttpCalls:
 
     async def ready(self, server: str) -> int:
         """How many sandboxes of the server the pool holds ready."""
-        _, answer = await self._ask("GET", self._path.removesuffix("/mcp") + "/control/status", "", b"")
+        _, answer = self._ask("GET", self._path.removesuffix("/mcp") + "/control/status", "", b"")
         return int(next(entry["ready"] for entry in json.loads(answer)["pool"] if entry["server"] == server))
 
-    async def _ask(self, method: str, path: str, head: str, body: bytes) -> tuple[int, bytes]:
+    def _ask(self, method: str, path: str, head: str, body: bytes) -> tuple[int, bytes]:
         first = f"{method} {path} HTTP/1.1\r\nhost: {self._host}\r\ncontent-length: {len(body)}\r\n{head}\r\n"
-        await (await self._connected()).send(first.encode() + body)
-        lines = (await self._received.receive_until(b"\r\n\r\n", LARGEST_HEAD)).decode("latin-1").split("\r\n")
+        connection = self._connected()
+        connection.sendall(first.encode() + body)
+        received = b""
+        while b"\r\n\r\n" not in received:
+            received += self._receive(connection)
+        start, _, answer = received.partition(b"\r\n\r\n")
+        lines = start.decode("latin-1").split("\r\n")
         fields = dict(line.lower().split(": ", 1) for line in lines[1:])
         size = int(fields["content-length"])  # the runtime answers such requests in one piece
-        self._used = anyio.current_time()
-        return int(lines[0].split()[1]), await self._received.receive_exactly(min(size, LARGEST_BODY))
+        while len(answer) < size:
+            answer += self._receive(connection)
+        self._used = time.monotonic()
+        return int(lines[0].split()[1]), answer
+
+    @staticmethod
+    def _receive(connection: socket.socket) -> bytes:
+        chunk = connection.recv(2**16)
+        if not chunk:
+            raise ConnectionError("the runtime closed the connection before its answer was whole")
+        return chunk

@@ -28,6 +28,8 @@ __all__ = ["OpenGate", "claim_measures", "crowd", "engine_crowd", "first_call_me
 AT_ONCE = 8
 """Containers that are made at the same time, by the pool and by the engine alone."""
 SERVER = "files"
+SETTLE_SECONDS = 0.5
+"""Until the engine has done away with what was removed."""
 
 
 class OpenGate:
@@ -77,22 +79,27 @@ async def until_ready(calls: HttpCalls, least: int = 1) -> None:
             await anyio.sleep(0.05)
 
 
-async def refill_samples(url: str, quiet: int) -> tuple[list[float], list[float]]:
-    """Calls on a sandbox that is leased already: while nothing else happens, and while the pool refills."""
+async def refill_samples(url: str, each: int) -> tuple[list[float], list[float]]:
+    """Calls on a sandbox that is leased already, in turns: while nothing else happens, and while the pool refills."""
+    still: list[float] = []
+    busy: list[float] = []
     async with http_calls(url) as calls:
         task = await calls.new_task()
         call = partial(calls.call, f"{SERVER}__stat", {"path": "."}, task)
         await call()
-        await until_ready(calls)
-        still = [await timed(call) for _ in range(quiet)]
-        busy: list[float] = []
-        while len(busy) < quiet:
+        while len(busy) < each:
             await until_ready(calls)
-            other = await calls.new_task()
-            await calls.call(f"{SERVER}__stat", {"path": "."}, other)
-            while await calls.ready(SERVER) < 1 and len(busy) < quiet:
+            others: list[str] = []
+            while await calls.ready(SERVER) > 0:
+                others.append(await calls.new_task())
+                await calls.call(f"{SERVER}__stat", {"path": "."}, others[-1])
+            before = len(busy)
+            while await calls.ready(SERVER) < 1:
                 busy += [await timed(call) for _ in range(5)]
-            await calls.end_task(other)
+            for other in others:
+                await calls.end_task(other)
+            await anyio.sleep(SETTLE_SECONDS)
+            still += [await timed(call) for _ in range(len(busy) - before)]
         await calls.end_task(task)
     return still, busy
 
