@@ -21,7 +21,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from muxi_sandbox.contract import Limits, WorkspaceAccess
 
-__all__ = ["Manifest", "NetworkProfile", "Profile", "Scope"]
+__all__ = ["Install", "Manifest", "NetworkProfile", "Profile", "Scope"]
 
 
 class Scope(StrEnum):
@@ -55,6 +55,18 @@ class Profile(BaseModel):
     scope: Scope = Field(Scope.TASK, description="a sandbox a task; shared is not available yet")
 
 
+class Install(BaseModel):
+    """How a server became an image: `muxi-runtime servers add` writes it, `servers update` reads it."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    source: str = Field(description="where it comes from, at the version that was installed")
+    constraints: tuple[str, ...] = Field((), description="of Python packages that it needs, as `mcp<2`")
+    debian: tuple[str, ...] = Field((), description="Debian packages that its image has besides")
+    node: str = Field("", description="major version of Node.js; empty: the image's own")
+    python: str = Field("", description="version of Python; empty: the image's own")
+
+
 class Manifest(BaseModel):
     """One server."""
 
@@ -65,6 +77,8 @@ class Manifest(BaseModel):
     description: str = Field("", description="for people: what it is good for")
     image: str = Field(description="`build:NAME` for an image of this project, else a reference that the engine has")
     command: tuple[str, ...] = Field((), description="empty: the image's own")
+    arguments: tuple[str, ...] = Field((), description="given to the command after its own")
+    install: Install | None = Field(None, description="for servers that were added; absent for others")
     init: bool = Field(default=True, description="false: the program is process 1 itself, and reaps what is orphaned")
     warm: bool = Field(
         default=False,

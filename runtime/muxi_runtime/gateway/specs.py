@@ -50,7 +50,7 @@ class SpecBook:
             task=task,
             server=server,
             image=image,
-            command=manifest.command,
+            command=(*manifest.command, *manifest.arguments),
             init=manifest.init,
             environment=manifest.environment,
             workspace=manifest.profile.workspace,

@@ -17,8 +17,8 @@ async def ensure_images(engine: EngineSettings, report: Report) -> str:
     """
     async with ImageStore(engine) as store:
         before = {image.name for image in await store.list() if image.built}
-        for name in store.names:
+        for name in store.names_at_start:
             if name not in before:
                 await store.ensure(name, report)
-        built = [name for name in store.names if name not in before]
-        return f"built {', '.join(built)}" if built else f"{', '.join(store.names)} are there"
+        built = [name for name in store.names_at_start if name not in before]
+        return f"built {', '.join(built)}" if built else f"{', '.join(store.names_at_start)} are there"

@@ -19,7 +19,7 @@ from muxi_sandbox.docker.images.recipe import BuildFile
 from muxi_sandbox.docker.settings import EngineSettings
 from muxi_sandbox.errors import EngineUnavailableError, ImageBuildError
 
-__all__ = ["EngineImages"]
+__all__ = ["EngineImages", "context_of"]
 
 SILENCE_SECONDS = 600
 """The longest that the engine may say nothing while it builds or pulls."""
@@ -57,9 +57,9 @@ class EngineImages:
 
     def pull(self, reference: str, line: Line) -> bool:
         """Get it from its registry; whether that worked. A registry that is out of reach is no error."""
-        repository, _, tag = reference.rpartition(":")
         try:
-            _follow(self._client.pull(repository, tag=tag, stream=True, decode=True), line)
+            # Not in two parts: a reference may hold a tag, a digest, both, and a registry's port.
+            _follow(self._client.pull(reference, stream=True, decode=True), line)
         except (errors.APIError, ImageBuildError, requests.Timeout) as error:
             line(f"{reference} cannot be pulled: {_first_line(error)}")
             return False
@@ -80,9 +80,17 @@ class EngineImages:
         # The engine reports a failure in the body of an answer that has status 200.
         _follow((json.loads(record) for record in str(output).splitlines()), lambda _: None)
 
+    def id_of(self, reference: str) -> str | None:
+        """The id, `sha256:...`, of what the engine has under a reference; `None` for nothing."""
+        with self._translated(f"look for {reference}"):
+            try:
+                return str(self._client.inspect_image(reference)["Id"])  # type: ignore[no-untyped-call]
+            except errors.ImageNotFound:
+                return None
+
     def build(
         self,
-        files: Mapping[str, BuildFile],
+        context: IO[bytes],
         *,
         tag: str,
         arguments: Mapping[str, str],
@@ -90,14 +98,14 @@ class EngineImages:
         host_network: bool,
         line: Line,
     ) -> None:
-        """Build and tag.
+        """Build and tag, from an uncompressed tar archive.
 
         Raises:
             ImageBuildError: a step failed; with the last lines.
         """
         with self._translated(f"build {tag}"):
             output = self._client.build(
-                fileobj=_context(files),
+                fileobj=context,
                 custom_context=True,
                 tag=tag,
                 buildargs=dict(arguments),
@@ -161,7 +169,7 @@ def _follow(output: Iterable[dict[str, Any]], line: Line) -> None:
         raise failed
 
 
-def _context(files: Mapping[str, BuildFile]) -> IO[bytes]:
+def context_of(files: Mapping[str, BuildFile]) -> IO[bytes]:
     """An uncompressed tar archive that is the same for the same files, whoever owns them here."""
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:

@@ -13,7 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from muxi_sandbox.errors import ImageBuildError
 
-__all__ = ["OWN_PREFIX", "BuildFile", "Recipe", "load_recipes"]
+__all__ = ["OWN_PREFIX", "BuildFile", "Recipe", "load_recipes", "shared_file"]
 
 OWN_PREFIX = "build:"
 """Marks a base (and a manifest's image) that is another image of this project."""
@@ -31,6 +31,7 @@ class ImageDescription(BaseModel):
 
     base: str = Field(min_length=1, description="`build:NAME`, or a reference such as `debian:trixie-slim`")
     context: tuple[Literal["apt", "servers"], ...] = ()
+    lazy: bool = Field(default=False, description="true: built when it is first needed, not before")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,12 +49,14 @@ class Recipe:
     Attributes:
         files: path in the build context to file; without what only this host adds, its transport.
         wants_apt: whether the host's way to a Debian mirror goes into the context.
+        lazy: whether it is built only when something needs it.
     """
 
     name: str
     base: str
     files: Mapping[str, BuildFile]
     wants_apt: bool
+    lazy: bool = False
 
     def digest(self, base_identity: str) -> str:
         """The first 12 hexadecimal digits of the SHA-256 of all inputs.
@@ -81,6 +84,11 @@ def load_recipes(folder: Path, servers: Path | None) -> dict[str, Recipe]:
     return {path.parent.name: _load(path, servers) for path in sorted(folder.glob(f"*/{DESCRIPTION}"))}
 
 
+def shared_file(folder: Path, name: str) -> BuildFile:
+    """One of the files that builds share."""
+    return BuildFile((folder / SHARED / name).read_bytes(), executable=True)
+
+
 def _load(path: Path, servers: Path | None) -> Recipe:
     try:
         description = ImageDescription.model_validate(yaml.safe_load(path.read_bytes()))
@@ -94,7 +102,7 @@ def _load(path: Path, servers: Path | None) -> Recipe:
         if servers is None:
             raise ImageBuildError(f"{path} needs the built-in servers, and the package muxi_servers is not installed")
         files.update(_tree(servers, "muxi_servers/"))
-    return Recipe(path.parent.name, description.base, files, wants_apt)
+    return Recipe(path.parent.name, description.base, files, wants_apt, description.lazy)
 
 
 def _tree(folder: Path, prefix: str) -> Iterator[tuple[str, BuildFile]]:

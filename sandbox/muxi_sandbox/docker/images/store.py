@@ -9,20 +9,20 @@ from __future__ import annotations
 import importlib.util
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 import anyio
 from anyio import from_thread, to_thread
 
 from muxi_sandbox.docker.images.base import debian_suite, make_debian
 from muxi_sandbox.docker.images.command import Progress
-from muxi_sandbox.docker.images.engine_images import EngineImages
-from muxi_sandbox.docker.images.recipe import OWN_PREFIX, BuildFile, Recipe, load_recipes
+from muxi_sandbox.docker.images.engine_images import EngineImages, context_of
+from muxi_sandbox.docker.images.recipe import OWN_PREFIX, BuildFile, Recipe, load_recipes, shared_file
 from muxi_sandbox.docker.images.transport import host_transport
 from muxi_sandbox.docker.settings import EngineSettings
 from muxi_sandbox.errors import ImageBuildError
@@ -31,6 +31,8 @@ __all__ = ["Image", "ImageStore"]
 
 REPOSITORY = "muxi-runtime"
 LABEL = "muxi.image"
+ADDED_SUITE = "trixie"
+"""Of our own base image: where the extra packages of added servers come from."""
 T = TypeVar("T")
 
 
@@ -93,6 +95,11 @@ class ImageStore:
         """Every image that can be built."""
         return tuple(self._recipes)
 
+    @property
+    def names_at_start(self) -> tuple[str, ...]:
+        """Those without which the runtime would be incomplete; the others are built when they are first needed."""
+        return tuple(name for name, recipe in self._recipes.items() if not recipe.lazy)
+
     async def find(self, name: str) -> str | None:
         """The reference of an image that is built from the inputs as they are now, or `None`."""
         tags = await to_thread.run_sync(self._engine.tagged)
@@ -125,6 +132,42 @@ class ImageStore:
             if ours.fullmatch(tag) and tag not in current and LABEL in (image.get("Labels") or {})
         ]
         return tuple([tag for tag in old if await to_thread.run_sync(self._engine.remove, tag)])
+
+    async def image_id(self, reference: str) -> str | None:
+        """The id, `sha256:...`, of what the engine has under a reference; `None` for nothing."""
+        return await to_thread.run_sync(self._engine.id_of, reference)
+
+    async def pull(self, reference: str, progress: Progress) -> bool:
+        """Get an image of others from its registry; whether that worked."""
+        return await self._in_thread(lambda line: self._engine.pull(reference, line), progress)
+
+    async def apt_install(self) -> Mapping[str, BuildFile]:
+        """What a build needs beside its Dockerfile to install Debian packages: path in the context to file."""
+
+        def files() -> dict[str, BuildFile]:
+            there = {name: BuildFile(content) for name, content in host_transport().files(ADDED_SUITE).items()}
+            return {**there, "apt-install": shared_file(self._folder or _images_folder(), "apt-install")}
+
+        return {f".build/{name}": file for name, file in (await to_thread.run_sync(files)).items()}
+
+    async def build_context(self, context: IO[bytes], tag: str, base: str, progress: Progress) -> None:
+        """Build a context of somebody else's making, see `added`.
+
+        Raises:
+            ImageBuildError: a step failed; with the last lines.
+        """
+        transport = await to_thread.run_sync(host_transport)
+        await self._in_thread(
+            lambda line: self._engine.build(
+                context,
+                tag=tag,
+                arguments={"BASE": base, **transport.proxies},
+                labels={},
+                host_network=transport.needs_host_network,
+                line=line,
+            ),
+            progress,
+        )
 
     async def _ensure(self, name: str, progress: Progress) -> str:
         tags = await to_thread.run_sync(self._engine.tagged)
@@ -173,7 +216,7 @@ class ImageStore:
         progress(f"building {reference}")
         await self._in_thread(
             lambda line: self._engine.build(
-                files,
+                context_of(files),
                 tag=reference,
                 arguments={"BASE": base, **transport.proxies},
                 labels={LABEL: recipe.name},
@@ -233,7 +276,11 @@ class ImageStore:
 
 
 def _recipes(folder: Path | None) -> dict[str, Recipe]:
-    return load_recipes(folder or _package("muxi_images") or Path(), _package("muxi_servers"))
+    return load_recipes(folder or _images_folder(), _package("muxi_servers"))
+
+
+def _images_folder() -> Path:
+    return _package("muxi_images") or Path()
 
 
 def _package(name: str) -> Path | None:

@@ -1,0 +1,249 @@
+"""From a source to a candidate: its image, its manifest, its tools, and what looks suspicious about them.
+
+Above: `muxi-runtime servers add` and `update`, which ask a person. Below: the workshop, where packages are installed;
+the store of images; a sandbox of the new server's own, in which it is asked for its tools. Nothing is kept here: a
+candidate that nobody accepts leaves an image that is used by nothing.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+import anyio
+from anyio import to_thread
+
+from muxi_runtime.catalog.manifest import Install, Manifest
+from muxi_runtime.catalog.review import Finding, review
+from muxi_runtime.catalog.sources import Source, SourceKind
+from muxi_runtime.errors import ConfigError, ServerError
+from muxi_runtime.gateway.upstream import Eras, open_upstream
+from muxi_runtime.installing.local_folder import packed_source
+from muxi_runtime.installing.packages import SOURCE_FOLDER, Installed, install_npm, install_pypi
+from muxi_runtime.installing.settings import InstallSettings
+from muxi_runtime.installing.workshop import Progress, Workshop, open_workshop
+from muxi_sandbox.contract import Backend, Spec
+
+__all__ = ["Candidate", "ImageShelf", "Installer", "Registries", "Wish"]
+
+HANDSHAKE_SECONDS = 60
+ASK_REGISTRIES = """
+npm config get registry
+python3 -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url); print(PyPI.file_storage_domain)'
+"""
+"""What the tools themselves have for a default."""
+INSTALLER = "installer"
+BASES = {SourceKind.NPM: "node", SourceKind.PYPI: "base"}
+
+
+class ImageShelf(Protocol):
+    """What the installer needs of the engine's images; `cli.shelf.DockerShelf` in production."""
+
+    async def ensure(self, name: str, progress: Progress) -> str:
+        """The reference of an image of this project, built first if it is missing."""
+
+    async def add(self, name: str, base: str, tree: Path, packages: tuple[str, ...], progress: Progress) -> str:
+        """An image of the base with a tree in it; its id, `sha256:...`."""
+
+    async def fetch(self, reference: str, progress: Progress) -> str:
+        """The id of an image of others', which the engine has or pulls.
+
+        Raises:
+            ServerError: it is not to be had.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a person asked for."""
+
+    name: str
+    source: Source
+    install: Install
+    program: str | None = None
+    manifest: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the manifest that the person set: arguments, environment, profile, title, description, command."""
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A server that could be added.
+
+    Attributes:
+        definitions: of its tools, as it listed them.
+        findings: what looks suspicious; empty for a clean one.
+        parts: what was installed: name, version, hash.
+    """
+
+    manifest: Manifest
+    definitions: Sequence[Mapping[str, Any]]
+    findings: Sequence[Finding]
+    parts: Sequence[Mapping[str, str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Registries:
+    """Where packages come from: URLs, and the hosts that the workshop may reach for each kind."""
+
+    npm: str
+    pypi: str
+    hosts: Mapping[SourceKind, tuple[str, ...]]
+
+
+class Installer:
+    """Makes candidates. One at a time: the workshop's sandbox has one name."""
+
+    def __init__(self, backend: Backend, shelf: ImageShelf, settings: InstallSettings, certificates: bytes) -> None:
+        """`certificates`: in PEM form, what registries are checked against."""
+        self._backend = backend
+        self._shelf = shelf
+        self._settings = settings
+        self._certificates = certificates
+
+    async def candidate(self, wish: Wish, others: Mapping[str, Sequence[str]], progress: Progress) -> Candidate:
+        """Install, make the image, ask for the tools. `others`: the tools of the servers that are there, by server.
+
+        Raises:
+            ConfigError: the wish cannot be granted.
+            ServerError: the package does not exist, does not build, or is no MCP server.
+            SandboxError: no sandbox, or no image, is to be had.
+        """
+        manifest, parts = await self._manifest(wish, progress)
+        progress("asking for its tools")
+        definitions = await self._list(manifest)
+        return Candidate(manifest, definitions, review(definitions, others), parts)
+
+    async def _manifest(self, wish: Wish, progress: Progress) -> tuple[Manifest, Sequence[Mapping[str, str]]]:
+        if wish.source.kind is SourceKind.OCI:
+            progress("looking for the image")
+            reference = str(wish.source).removeprefix("oci:")
+            image = await self._shelf.fetch(reference, progress)
+            exact = wish.source if wish.source.version else wish.source.at(image)
+            return _manifest(wish, exact, {"image": image}), ()
+        return await self._packaged(wish, progress)
+
+    async def _packaged(self, wish: Wish, progress: Progress) -> tuple[Manifest, Sequence[Mapping[str, str]]]:
+        tools = await self._shelf.ensure(INSTALLER, progress)
+        registries = await self._registries(tools)
+        kind = await to_thread.run_sync(_kind_of, wish.source)
+        with tempfile.TemporaryDirectory(prefix="muxi-tree-") as folder:
+            tree = Path(folder) / "tree.tar"
+            async with open_workshop(
+                self._backend,
+                tools,
+                self._settings,
+                hosts=registries.hosts[kind],
+                certificates=self._certificates,
+                progress=progress,
+            ) as workshop:
+                if wish.source.kind is SourceKind.PATH:
+                    await _bring(workshop, Path(wish.source.name))
+                progress(f"installing {wish.source}")
+                installed = await self._install(workshop, kind, wish, registries)
+                progress("taking out what was installed")
+                with await to_thread.run_sync(tree.open, "wb") as into:
+                    await workshop.take("tree", into)
+            base = await self._shelf.ensure(BASES[kind], progress)
+            image = await self._shelf.add(wish.name, base, tree, wish.install.debian, progress)
+        fields = {
+            "image": image,
+            "command": installed.command,
+            "environment": installed.environment,
+            "title": installed.title,
+            "description": installed.description,
+        }
+        return _manifest(wish, installed.source, fields), installed.parts
+
+    async def _install(self, workshop: Workshop, kind: SourceKind, wish: Wish, registries: Registries) -> Installed:
+        if kind is SourceKind.NPM:
+            return await install_npm(workshop, wish.source, wish.install, registries.npm, wish.program)
+        return await install_pypi(workshop, wish.source, wish.install, registries.pypi, wish.program)
+
+    async def _registries(self, image: str) -> Registries:
+        """As configured; what is not, as the tools themselves have it."""
+        npm, pypi, extra = self._settings.npm_registry, self._settings.pypi_index, self._settings.hosts
+        files: tuple[str, ...] = ()
+        if npm is None or pypi is None:
+            async with open_workshop(
+                self._backend, image, self._settings, hosts=(), certificates=b"", progress=lambda _: None
+            ) as workshop:
+                own_npm, own_pypi, own_files = (await workshop.run(ASK_REGISTRIES)).split()
+            npm = npm or own_npm
+            files = () if pypi else (own_files,)
+            pypi = pypi or own_pypi
+        hosts = {
+            SourceKind.NPM: (_host(npm), *extra),
+            SourceKind.PYPI: (_host(pypi), *files, *extra),
+        }
+        return Registries(npm, pypi, hosts)
+
+    async def _list(self, manifest: Manifest) -> list[dict[str, Any]]:
+        """Its tools, in a sandbox with the profile that it would get."""
+        task = f"try-{manifest.name}"
+        spec = Spec(
+            task=task,
+            server=manifest.name,
+            image=manifest.image,
+            command=(*manifest.command, *manifest.arguments),
+            environment=manifest.environment,
+            workspace=manifest.profile.workspace,
+            network=manifest.profile.network.allow,
+            limits=manifest.profile.limits,
+        )
+        try:
+            async with open_upstream(self._backend, spec, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS) as upstream:
+                return await upstream.list_tools(seconds=HANDSHAKE_SECONDS)
+        finally:
+            with anyio.move_on_after(HANDSHAKE_SECONDS, shield=True):
+                await self._backend.end_task(task)
+
+
+def _manifest(wish: Wish, exact: Source, found: Mapping[str, Any]) -> Manifest:
+    """What was found, with what the person set over it."""
+    environment = {**found.get("environment", {}), **wish.manifest.get("environment", {})}
+    fields = {
+        **found,
+        **wish.manifest,
+        "name": wish.name,
+        "environment": environment,
+        "install": wish.install.model_copy(update={"source": str(exact)}),
+    }
+    return Manifest.model_validate(fields)
+
+
+def _kind_of(source: Source) -> SourceKind:
+    """Which tool installs it.
+
+    Raises:
+        ConfigError: a folder that is neither kind of package.
+    """
+    if source.kind is not SourceKind.PATH:
+        return source.kind
+    folder = Path(source.name)
+    if (folder / "package.json").is_file():
+        return SourceKind.NPM
+    if (folder / "pyproject.toml").is_file() or (folder / "setup.py").is_file():
+        return SourceKind.PYPI
+    raise ConfigError(
+        f"{folder} holds no package: there is neither a package.json nor a pyproject.toml in it.",
+        remedy="Name the folder that has one.",
+    )
+
+
+async def _bring(workshop: Workshop, folder: Path) -> None:
+    with tempfile.TemporaryFile(prefix="muxi-source-") as tar:
+        await to_thread.run_sync(packed_source, folder, tar)
+        tar.seek(0)
+        await workshop.put(tar, SOURCE_FOLDER)
+
+
+def _host(url: str) -> str:
+    parts = urlsplit(url)
+    if not parts.hostname:
+        raise ServerError(f"{url!r} is no address of a registry.", remedy="Set install.npm_registry and pypi_index.")
+    port = parts.port or {"http": 80}.get(parts.scheme, 443)
+    return f"{parts.hostname}:{port}"
