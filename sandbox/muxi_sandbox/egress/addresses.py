@@ -8,6 +8,7 @@ both is how a check is tricked.
 from __future__ import annotations
 
 import socket
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,7 +18,7 @@ from anyio import to_thread
 from muxi_sandbox.egress.refusal import RefusedConnectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
 __all__ = ["FixedResolver", "Resolver", "SystemResolver", "check_addresses", "is_public"]
 
@@ -53,17 +54,53 @@ class Resolver(Protocol):
 
 
 class SystemResolver:
-    """This machine's own resolver, its `/etc/hosts` included."""
+    """This machine's own resolver, its `/etc/hosts` included.
 
-    def __init__(self) -> None:
+    Who asks for a name that is being looked up gets that answer: a package installer opens dozens of connections to one
+    host at once, and name servers drop questions that come too fast. Nothing is remembered beyond that.
+    """
+
+    def __init__(self, look_up: Callable[[str], list[str]] | None = None) -> None:
+        """`look_up` blocks; absent: the system's."""
+        self._look_up = look_up or _look_up
         self._limiter: anyio.CapacityLimiter | None = None
+        self._under_way: dict[str, _LookUp] = {}
 
     async def resolve(self, host: str) -> Sequence[str]:
         """See `Resolver.resolve`."""
+        while host in self._under_way:
+            other = self._under_way[host]
+            await other.over.wait()
+            if other.found:
+                return other.found
+            if other.error is not None:
+                raise other.error.with_traceback(None)
+            # Whoever asked gave up: the next one asks.
+        return await self._ask(host)
+
+    async def _ask(self, host: str) -> Sequence[str]:
         if self._limiter is None:
             self._limiter = anyio.CapacityLimiter(AT_ONCE)
-        found = await to_thread.run_sync(_look_up, host, limiter=self._limiter, abandon_on_cancel=True)
-        return list(dict.fromkeys(found))
+        asked = self._under_way[host] = _LookUp()
+        try:
+            found = await to_thread.run_sync(self._look_up, host, limiter=self._limiter, abandon_on_cancel=True)
+            asked.found = list(dict.fromkeys(found))
+        except (OSError, UnicodeError) as error:
+            asked.error = error
+            raise
+        finally:
+            del self._under_way[host]
+            asked.over.set()
+        return asked.found
+
+
+@dataclass(slots=True)
+class _LookUp:
+    """One that others may wait for."""
+
+    over: anyio.Event = field(default_factory=anyio.Event)
+    found: list[str] = field(default_factory=list)
+    error: Exception | None = None
 
 
 def _look_up(host: str) -> list[str]:
