@@ -19,7 +19,10 @@ import anyio
 from anyio import to_thread
 from starlette.types import ASGIApp
 
+from muxi_runtime.catalog.added import AddedServers
 from muxi_runtime.catalog.catalog import Catalog, load_catalog
+from muxi_runtime.catalog.pin_book import PinBook
+from muxi_runtime.catalog.pin_store import PinStore
 from muxi_runtime.catalog.tool_cache import ToolCache
 from muxi_runtime.config import Settings
 from muxi_runtime.gateway.answer_stream import AnswerStreams
@@ -35,6 +38,7 @@ from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.listing import Listing
 from muxi_runtime.gateway.owner import Owner
+from muxi_runtime.gateway.reload import LiveCatalog, Reloader
 from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
@@ -107,12 +111,12 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
     """
     installation = await to_thread.run_sync(installation_id, settings.home)
     store = await to_thread.run_sync(open_store, settings.home)
-    catalog = await to_thread.run_sync(load_catalog, settings.servers, None, settings.limits_classes)
+    live = LiveCatalog(await to_thread.run_sync(_read_catalog, settings))
     policy = await to_thread.run_sync(CedarPolicy.load, settings.policy)
     images = await _images(settings) if backend is None else {}
     try:
         async with SqliteJournal(database_path(settings.home), settings.journal) as journal:
-            gate = EgressGate(policy=policy, journal=journal, built_in=catalog.is_built_in)
+            gate = EgressGate(policy=policy, journal=journal, built_in=live.is_built_in)
             egress = EgressProxy(settings.egress, gate)
             async with backend or DockerBackend(settings.engine, installation, egress=egress) as entered:
                 kept = KeptTasks(store)
@@ -123,12 +127,16 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
                     entered.spare(task.id, task.sandboxes)
                 await _reap(entered, journal)
                 if backend is None:
-                    await _prove(entered, settings, catalog, images, journal)
-                parts = _Parts(settings, catalog, entered, journal, images, installation, gate, kept, snapshots, left)
-                async with parts.running(KeyStore(store), policy) as runtime:
+                    await _prove(entered, settings, live.now, images, journal)
+                parts = _Parts(settings, live, entered, journal, images, installation, gate, kept, snapshots, left)
+                async with parts.running(KeyStore(store), PinStore(store), policy) as runtime:
                     yield runtime
     finally:
         store.dispose()
+
+
+def _read_catalog(settings: Settings) -> Catalog:
+    return load_catalog(settings.servers, None, settings.limits_classes, AddedServers(settings.home))
 
 
 async def _images(settings: Settings) -> Mapping[str, str | None]:
@@ -159,7 +167,7 @@ class _Parts:
     """Wires the gateway together; each line of `running` is one part and what it needs."""
 
     settings: Settings
-    catalog: Catalog
+    live: LiveCatalog
     backend: Backend
     journal: Journal
     images: Mapping[str, str | None]
@@ -168,13 +176,17 @@ class _Parts:
     kept: KeptTasks
     snapshots: SnapshotStore
     left: Sequence[KeptTask]
-    tools: ToolBook = field(default_factory=ToolBook)
+    tools: ToolBook = field(init=False)
     eras: Eras = field(default_factory=Eras)
 
     @asynccontextmanager
-    async def running(self, keys: KeyStore, policy: CedarPolicy) -> AsyncIterator[Runtime]:
+    async def running(self, keys: KeyStore, store: PinStore, policy: CedarPolicy) -> AsyncIterator[Runtime]:
         gateway = self.settings.gateway
-        specs = SpecBook(self.catalog.servers, self._image)
+        specs = SpecBook(self.live.now.servers, self._image)
+        pins = await to_thread.run_sync(
+            partial(PinBook, store, is_trusted=self._needs_no_pins, identity=specs.identity)
+        )
+        self.tools = ToolBook(pins.judge)
         listing = self._listing(specs)
         warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
         adopted = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds, adopted=True)
@@ -203,11 +215,26 @@ class _Parts:
             )
             front = Front(door=door, tools=self.tools, question_seconds=gateway.question_seconds)
             self.tools.set_tools(HOST, host.definitions)
-            for name, problem in self.catalog.problems.items():
+            for name, problem in self.live.now.problems.items():
                 self.tools.set_error(name, str(problem))
             await listing.fill()
-            pool.want(pool_wishes(specs, self.settings.servers, self.settings.pool))
-            async with self._serving(front, listing, tasks, specs, keys, pool) as runtime:
+
+            def refill() -> None:
+                pool.want(pool_wishes(specs, self.settings.servers, self.settings.pool))
+
+            refill()
+            reloader = Reloader(
+                read=partial(_read_catalog, self.settings),
+                live=self.live,
+                specs=specs,
+                tools=self.tools,
+                tasks=tasks,
+                listing=listing,
+                eras=self.eras,
+                pins=pins,
+                refill=refill,
+            )
+            async with self._serving(front, listing, tasks, specs, keys, pool, reloader) as runtime:
                 yield runtime
 
     @asynccontextmanager
@@ -219,6 +246,7 @@ class _Parts:
         specs: SpecBook,
         keys: KeyStore,
         pool: Pool[Upstream],
+        reloader: Reloader,
     ) -> AsyncIterator[Runtime]:
         gateway = self.settings.gateway
         manager = build_session_manager(front, gateway)
@@ -236,6 +264,7 @@ class _Parts:
             url=lambda: runtime.url,
             components=partial(self._components, pool),
             pool=pool.report,
+            reload=reloader.reload,
         )
         answers = AnswerStreams()
         app = build_app(
@@ -273,6 +302,7 @@ class _Parts:
             cache=ToolCache(self.settings.home / "cache" / "tools.json"),
             eras=self.eras,
             seconds=self.settings.gateway.handshake_seconds,
+            journal=self.journal,
         )
 
     def _owner(
@@ -301,7 +331,11 @@ class _Parts:
         return reference
 
     def _is_built_in(self, server: str) -> bool:
-        return server == HOST or self.catalog.is_built_in(server)
+        return server == HOST or self.live.is_built_in(server)
+
+    def _needs_no_pins(self, server: str) -> bool:
+        settings = self.settings.servers.get(server)
+        return self._is_built_in(server) or (settings is not None and not settings.pins)
 
     async def _components(self, pool: Pool[Upstream]) -> list[Check]:
         """What `status` shows, part by part."""
@@ -323,13 +357,13 @@ class _Parts:
                 cure="See `muxi-runtime servers list`." if failed else "",
             ),
             pool_check(pool.report()),
-            *check_runtimes(self.catalog.servers, health.runtimes),
+            *check_runtimes(self.live.now.servers, health.runtimes),
             *self._egress(health),
         ]
 
     def _egress(self, health: BackendHealth) -> list[Check]:
         """Which servers may reach hosts, and whether they can; nothing where none may."""
-        hosts = {name: server.profile.network.allow for name, server in self.catalog.servers.items()}
+        hosts = {name: server.profile.network.allow for name, server in self.live.now.servers.items()}
         named = ", ".join(name for name, allowed in hosts.items() if allowed)
         if not named:
             return []

@@ -17,6 +17,7 @@ from muxi_runtime.catalog.limits import LimitsClassSettings
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.gateway.settings import GatewaySettings
+from muxi_runtime.installing.settings import InstallSettings
 from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.policy.settings import PolicySettings
 from muxi_runtime.yaml_model import expand_home, load_yaml_model
@@ -37,6 +38,7 @@ class FileSettings(BaseModel):
     servers: dict[str, ServerSettings] = Field(default_factory=dict)
     engine: EngineSettings = Field(default_factory=EngineSettings)
     limits_classes: dict[str, LimitsClassSettings] = Field(default_factory=dict)
+    install: InstallSettings = Field(default_factory=InstallSettings)
     egress: EgressSettings = Field(default_factory=EgressSettings)
     pool: PoolSettings = Field(default_factory=PoolSettings)
     snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings)

@@ -6,6 +6,7 @@
     ├── IdentityError      who calls cannot be told: no key, a wrong, revoked or expired one
     ├── RefusedError       a call that may not be made; carries what refused it and what would allow it
     │   ├── UnknownToolError
+    │   ├── ToolBlockedError   its definition is not the one that a person accepted
     │   ├── UnknownTaskError
     │   ├── InvalidArgumentsError
     │   └── DeniedError    policy said no, or nobody answered its question
@@ -64,6 +65,10 @@ class RefusedError(MuxiError):
 
 class UnknownToolError(RefusedError):
     """No such server, or no such tool on it."""
+
+
+class ToolBlockedError(RefusedError):
+    """The tool's definition is not the one that a person accepted."""
 
 
 class UnknownTaskError(RefusedError):

@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from muxi_runtime.catalog.added import AddedServers
 from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.catalog.limits import LimitsClassSettings, lowered, named_class, replaced
 from muxi_runtime.catalog.manifest import Manifest, NetworkProfile, Profile, Scope
@@ -52,6 +53,7 @@ def load_catalog(
     settings: Mapping[str, ServerSettings],
     built_in: Mapping[str, Path] | None = None,
     classes: Mapping[str, LimitsClassSettings] | None = None,
+    added: AddedServers | None = None,
 ) -> Catalog:
     """Read every manifest.
 
@@ -59,17 +61,20 @@ def load_catalog(
         settings: the `servers:` section, by server name.
         built_in: manifests of built-in servers by name; `None` for those installed with this runtime.
         classes: the `limits_classes:` section, by class.
+        added: the servers that were added with a command.
     """
     own = built_in_manifests() if built_in is None else built_in
+    more = added.manifests() if added else {}
     servers: dict[str, Manifest] = {}
     problems: dict[str, ConfigError] = {}
-    names = list(dict.fromkeys([*own, *settings]))
-    disabled = frozenset(name for name in names if name in settings and not settings[name].enabled)
+    names = list(dict.fromkeys([*own, *more, *settings]))
+    off = added.disabled() if added else frozenset()
+    disabled = frozenset(name for name in names if name in off or (name in settings and not settings[name].enabled))
     for name in names:
         if name in disabled:
             continue
         try:
-            servers[name] = _server(name, settings.get(name, ServerSettings()), own, classes or {})
+            servers[name] = _server(name, settings.get(name, ServerSettings()), own, more, classes or {})
         except ConfigError as error:
             problems[name] = error
     return Catalog(servers, problems, disabled)
@@ -92,24 +97,30 @@ def _server(
     name: str,
     settings: ServerSettings,
     own: Mapping[str, Path],
+    added: Mapping[str, Path],
     classes: Mapping[str, LimitsClassSettings],
 ) -> Manifest:
     if name in RESERVED:
         raise ConfigError(f"servers.{name}: the name is reserved for the runtime itself.", remedy="Choose another.")
-    if settings.manifest and name in own:
+    if (settings.manifest or name in added) and name in own:
         raise ConfigError(
             f"servers.{name}: a built-in server has this name, and another may not stand in for it.",
             remedy="Give the server with your manifest a name of its own.",
         )
-    path = settings.manifest or own.get(name)
+    if settings.manifest and name in added:
+        raise ConfigError(
+            f"servers.{name}: a server of this name was added with a command.",
+            remedy=f"Remove it with `muxi-runtime servers remove {name}`, or give yours another name.",
+        )
+    path = settings.manifest or added.get(name) or own.get(name)
     if path is None:
         raise ConfigError(
             f"servers.{name}: there is no built-in server of this name.",
-            remedy=f"Give its `manifest:`, or use one of {', '.join(own) or 'none'}.",
+            remedy=f"Give its `manifest:`, add it with `servers add`, or use one of {', '.join(own) or 'none'}.",
         )
     manifest = load_manifest(path, name)
     profile = manifest.profile.model_copy(update=_granted(name, settings, manifest.profile, classes))
-    return manifest.model_copy(update={"profile": profile, "built_in": settings.manifest is None})
+    return manifest.model_copy(update={"profile": profile, "built_in": name in own})
 
 
 def _granted(

@@ -7,7 +7,9 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-__all__ = ["canonical_json", "pin_of"]
+from muxi_runtime.catalog.manifest import Manifest
+
+__all__ = ["canonical_json", "identity_of", "pin_of"]
 
 
 def canonical_json(value: object) -> str:
@@ -21,3 +23,8 @@ def canonical_json(value: object) -> str:
 def pin_of(definition: Mapping[str, Any]) -> str:
     """SHA-256, hexadecimal, over a definition as its server listed it: all fields, unknown ones too."""
     return hashlib.sha256(canonical_json(dict(definition)).encode("ascii")).hexdigest()
+
+
+def identity_of(manifest: Manifest, image: str) -> str:
+    """What a pin holds of the server itself: where it comes from, and the image that runs."""
+    return f"{manifest.install.source} {image}" if manifest.install else image

@@ -38,6 +38,9 @@ class ServerSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     enabled: bool = Field(default=True, description="whether it is offered")
+    pins: bool = Field(
+        default=True, description="false: its tools may change without being accepted anew, as while it is developed"
+    )
     manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
     network: NetworkSettings | None = Field(None, description="absent: what the manifest asks for")
     limits_class: str | None = Field(None, description="in place of the manifest's")

@@ -1,12 +1,15 @@
-"""`muxi-runtime servers`: the servers that the running runtime offers."""
+"""`muxi-runtime servers`: the servers that there are, and how more of them come."""
 
 from __future__ import annotations
 
 import difflib
 import json
+from typing import Any
 
 import click
 
+from muxi_runtime.cli.add_options import add_options, key_option, wish_of
+from muxi_runtime.cli.context import Invocation
 from muxi_runtime.cli.output import Output, fields, json_option, plain, table
 from muxi_runtime.cli.runtime_client import RuntimeClient, with_runtime
 from muxi_runtime.errors import UnknownToolError
@@ -16,7 +19,7 @@ __all__ = ["servers"]
 
 @click.group()
 def servers() -> None:
-    """List and inspect the servers."""
+    """Add, list, update and remove servers."""
 
 
 @servers.command("list")
@@ -53,6 +56,84 @@ def inspect_server(runtime: RuntimeClient, name: str, out: Output) -> None:
     server = found[name]
     shown = [(key.replace("_", " "), _text(value)) for key, value in server.items()]
     out.show(server, fields(shown))
+
+
+@servers.command("add")
+@click.argument("source")
+@add_options
+@click.option("--yes", is_flag=True, help="Do not ask; takes only a server about which nothing looks suspicious.")
+@key_option
+@json_option
+@click.pass_obj
+def add_server(
+    invocation: Invocation,
+    /,
+    source: str,
+    *,
+    yes: bool,
+    key: str | None,
+    out: Output,
+    **options: Any,  # noqa: ANN401 - those of add_options
+) -> None:
+    """Install a server from SOURCE in a sandbox, show its tools and what it would get, and ask.
+
+    SOURCE is npm:@scope/name[@version], pypi:name[==version], oci:image[@digest], path:folder, or a server.json.
+    """
+    from muxi_runtime.cli import server_commands  # noqa: PLC0415 - `--help` must not load the rest
+
+    server_commands.add(invocation.settings(), wish_of(source, options), yes=yes, key=key, out=out)
+
+
+@servers.command("update")
+@click.argument("name")
+@click.option("--version", help="Absent: the newest.")
+@click.option("--yes", is_flag=True, help="Do not ask, unless a tool is different or something looks suspicious.")
+@key_option
+@json_option
+@click.pass_obj
+def update_server(
+    invocation: Invocation, name: str, *, version: str | None, yes: bool, key: str | None, out: Output
+) -> None:
+    """Install an added server anew, show what is different, and ask. Its profile stays as it is."""
+    from muxi_runtime.cli import server_commands  # noqa: PLC0415 - as above
+
+    server_commands.update(invocation.settings(), name, version, yes=yes, key=key, out=out)
+
+
+@servers.command("remove")
+@click.argument("name")
+@key_option
+@json_option
+@click.pass_obj
+def remove_server(invocation: Invocation, name: str, *, key: str | None, out: Output) -> None:
+    """Take an added server away, with what was accepted of it."""
+    from muxi_runtime.cli import server_commands  # noqa: PLC0415 - as above
+
+    server_commands.remove(invocation.settings(), name, key=key, out=out)
+
+
+@servers.command("disable")
+@click.argument("name")
+@key_option
+@json_option
+@click.pass_obj
+def disable_server(invocation: Invocation, name: str, *, key: str | None, out: Output) -> None:
+    """Stop offering a server; what was accepted of it stays."""
+    from muxi_runtime.cli import server_commands  # noqa: PLC0415 - as above
+
+    server_commands.switch(invocation.settings(), name, on=False, key=key, out=out)
+
+
+@servers.command("enable")
+@click.argument("name")
+@key_option
+@json_option
+@click.pass_obj
+def enable_server(invocation: Invocation, name: str, *, key: str | None, out: Output) -> None:
+    """Offer a server again that was disabled."""
+    from muxi_runtime.cli import server_commands  # noqa: PLC0415 - as above
+
+    server_commands.switch(invocation.settings(), name, on=True, key=key, out=out)
 
 
 def _text(value: object) -> str:

@@ -11,7 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from muxi_runtime import __version__
-from muxi_runtime.errors import RefusedError, UnknownTaskError
+from muxi_runtime.errors import MuxiError, RefusedError, UnknownTaskError
 from muxi_runtime.gateway.host_server import HOST
 from muxi_runtime.gateway.http_auth import principal_of
 
@@ -43,6 +43,7 @@ class Control:
         url: Callable[[], str],
         components: Callable[[], Awaitable[list[Check]]],
         pool: Callable[[], list[ShelfReport]],
+        reload: Callable[[], Awaitable[dict[str, list[str]]]],
     ) -> None:
         self._tools = tools
         self._tasks = tasks
@@ -51,6 +52,7 @@ class Control:
         self._url = url
         self._components = components
         self._pool = pool
+        self._reload_servers = reload
 
     def routes(self) -> list[Route]:
         """For the application."""
@@ -63,6 +65,7 @@ class Control:
             Route("/control/tasks/{task}/keep", self._keep_task, methods=["PUT"]),
             Route("/control/tasks/{task}/keep", self._release_task, methods=["DELETE"]),
             Route("/control/servers", self._list_servers),
+            Route("/control/servers", self._reload, methods=["PUT"]),
             Route("/control/tools", self._list_tools),
         ]
 
@@ -119,6 +122,13 @@ class Control:
         await self._tasks.release(task)
         return JSONResponse(_task(task))
 
+    async def _reload(self, _request: Request) -> Response:
+        """Harmless for whoever asks: it only brings about what is on disk."""
+        try:
+            return JSONResponse(await self._reload_servers())
+        except MuxiError as error:
+            return JSONResponse({"error": "refused", "error_description": str(error)}, 409)
+
     async def _list_servers(self, _request: Request) -> Response:
         return JSONResponse({"servers": [self._server(name) for name in self._tools.servers]})
 
@@ -129,6 +139,7 @@ class Control:
             "state": "ready" if known.tools else "failed",
             "error": known.error,
             "tools": sorted(known.tools),
+            "blocked": dict(known.blocked),
         }
         manifest = self._specs.manifests.get(name)
         if manifest is None:

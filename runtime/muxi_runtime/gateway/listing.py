@@ -13,6 +13,7 @@ import anyio.to_thread
 
 from muxi_runtime.errors import MuxiError
 from muxi_runtime.gateway.upstream import Eras, Upstream, open_upstream
+from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
     from muxi_runtime.gateway.specs import SpecBook
     from muxi_runtime.gateway.tools import ToolBook
+    from muxi_runtime.journal.contract import Journal
     from muxi_sandbox.contract import Backend, Spec
 
 __all__ = ["ListCache", "Listing"]
@@ -53,6 +55,7 @@ class Listing:
         cache: ListCache,
         eras: Eras,
         seconds: float,
+        journal: Journal,
     ) -> None:
         """`seconds` bounds a handshake, and a list."""
         self._specs = specs
@@ -61,35 +64,41 @@ class Listing:
         self._cache = cache
         self._eras = eras
         self._seconds = seconds
+        self._journal = journal
         self._failed: set[str] = set()
 
-    async def fill(self) -> None:
-        """Ask every server once. A server that fails hides only itself."""
+    async def fill(self, servers: Sequence[str] | None = None) -> None:
+        """Ask these servers, or all, once. A server that fails hides only itself."""
         limit = anyio.CapacityLimiter(AT_ONCE)
-        for server in self._specs.manifests:
+        asked = list(self._specs.manifests) if servers is None else servers
+        for server in asked:
             self._tools.set_error(server, "its tools are being listed")
         async with anyio.create_task_group() as group:
-            for server in self._specs.manifests:
+            for server in asked:
                 group.start_soon(self._list, server, limit)
 
     async def retry_failed(self) -> None:
         """Ask those that failed again, for ever."""
         while True:
             await anyio.sleep(RETRY_SECONDS)
+            self._failed &= self._specs.manifests.keys()
             for server in sorted(self._failed):
                 await self._list(server, anyio.CapacityLimiter(1))
 
     async def changed(self, upstream: Upstream) -> None:
         """A running server says that its list is another one now."""
         try:
-            self._tools.set_tools(upstream.name, await upstream.list_tools(seconds=self._seconds))
+            definitions = await upstream.list_tools(seconds=self._seconds)
+            if upstream.name in self._specs.manifests:  # it may have been removed meanwhile
+                await self._set_tools(upstream.name, definitions)
         except (SandboxError, MuxiError) as error:
             logger.warning("the changed tools of %s could not be listed: %s", upstream.name, error)
 
     async def _list(self, server: str, limit: anyio.CapacityLimiter) -> None:
         async with limit:
             try:
-                self._tools.set_tools(server, await self._known_or_asked(server))
+                await self._specs.note_image(server, self._backend.image_id)
+                await self._set_tools(server, await self._known_or_asked(server))
             except (SandboxError, MuxiError) as error:
                 self._failed.add(server)
                 if self._tools.servers[server].error != str(error):
@@ -97,6 +106,16 @@ class Listing:
                 self._tools.set_error(server, str(error))
             else:
                 self._failed.discard(server)
+
+    async def _set_tools(self, server: str, definitions: Sequence[Mapping[str, Any]]) -> None:
+        before = self._tools.servers[server].blocked if server in self._tools.servers else {}
+        self._tools.set_tools(server, definitions)
+        for tool, reason in self._tools.servers[server].blocked.items():
+            if before.get(tool) != reason:
+                logger.warning("tool %s of server %s is blocked: %s", tool, server, reason)
+                await self._journal.append(
+                    Draft("tool.blocked", data={"server": server, "tool": tool, "reason": reason})
+                )
 
     async def _known_or_asked(self, server: str) -> Sequence[Mapping[str, Any]]:
         key = self._specs.content_key(server)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 
 from muxi_runtime.catalog.manifest import Manifest
+from muxi_runtime.catalog.pins import identity_of
 from muxi_runtime.catalog.tool_cache import content_key
 from muxi_runtime.errors import MuxiError, UnknownToolError
 from muxi_sandbox.contract import Spec
@@ -27,6 +28,7 @@ class SpecBook:
         """`resolve_image` turns the NAME of `build:NAME` into a reference that the engine has."""
         self.manifests = manifests
         self._resolve_image = resolve_image
+        self._image_ids: dict[str, str] = {}
 
     def image(self, server: str) -> str:
         """The image's reference.
@@ -59,6 +61,21 @@ class SpecBook:
             runtime=manifest.profile.runtime,
         )
 
+    async def note_image(self, server: str, image_id: Callable[[str], Awaitable[str]]) -> None:
+        """Look what an image that is named by a tag is now. One of this project's is told by its name: it is ours.
+
+        Raises:
+            SandboxError: the engine does not have it, or does not answer.
+        """
+        image = self.manifests[server].image
+        if not image.startswith((BUILD_PREFIX, "sha256:")):
+            self._image_ids[server] = await image_id(image)
+
+    def identity(self, server: str) -> str:
+        """Where it comes from and what exactly runs; for its pins."""
+        manifest = self.manifests[server]
+        return identity_of(manifest, self._image_ids.get(server, manifest.image))
+
     def content_key(self, server: str) -> str | None:
         """A hash of all that decides which tools a server lists; `None` where its image is not named by content.
 
@@ -66,6 +83,6 @@ class SpecBook:
             SandboxError: see `image`.
         """
         manifest = self.manifests[server]
-        if not (manifest.image.startswith(BUILD_PREFIX) or "@sha256:" in manifest.image):
+        if not (manifest.image.startswith((BUILD_PREFIX, "sha256:")) or "@sha256:" in manifest.image):
             return None
         return content_key(manifest, self.image(server))

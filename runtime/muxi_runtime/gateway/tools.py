@@ -6,7 +6,7 @@ Above: the front lists from here, the door looks up here. Below: nothing; `listi
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +14,7 @@ import jsonschema_rs
 from mcp.shared.inbound import X_MCP_HEADER_KEY
 
 from muxi_runtime.catalog.pins import pin_of
-from muxi_runtime.errors import InvalidArgumentsError, UnknownToolError
+from muxi_runtime.errors import InvalidArgumentsError, ToolBlockedError, UnknownToolError
 
 __all__ = ["SEPARATOR", "ServerTools", "Tool", "ToolBook", "split_name"]
 
@@ -104,16 +104,29 @@ class ServerTools:
 
     Attributes:
         error: why its tools are not offered; empty when they are.
+        blocked: tools that are not offered, by name, and why: their definition is not the one that was accepted.
+        listed: all definitions as the server listed them.
     """
 
     tools: Mapping[str, Tool] = field(default_factory=dict)
     error: str = ""
+    blocked: Mapping[str, str] = field(default_factory=dict)
+    listed: Sequence[Mapping[str, Any]] = ()
+
+
+Judge = Callable[[str, Sequence[Mapping[str, Any]]], Mapping[str, str]]
+"""Takes a server and its usable definitions; which of them may not be offered, by name, and why."""
+
+
+def _all_are_welcome(_server: str, _definitions: Sequence[Mapping[str, Any]]) -> Mapping[str, str]:
+    return {}
 
 
 class ToolBook:
     """All servers' tools. Changing it tells the listeners."""
 
-    def __init__(self) -> None:
+    def __init__(self, judge: Judge = _all_are_welcome) -> None:
+        self._judge = judge
         self._servers: dict[str, ServerTools] = {}
         self._listeners: list[Callable[[], None]] = []
 
@@ -132,14 +145,28 @@ class ToolBook:
         A definition that cannot be used hides that tool alone, and is named in the server's `error`.
         """
         tools, problems = {}, []
-        for definition in definitions:
+        listed = list(definitions)
+        for definition in listed:
             try:
                 tool = Tool.of(server, definition)
             except ValueError as error:
                 problems.append(str(error))
                 continue
             tools[tool.name] = tool
-        self._replace(server, ServerTools(tools, "; ".join(problems)))
+        blocked = self._judge(server, [tool.definition for tool in tools.values()])
+        offered = {name: tool for name, tool in tools.items() if name not in blocked}
+        self._replace(server, ServerTools(offered, "; ".join(problems), blocked, listed))
+
+    def judge_again(self) -> None:
+        """What may be offered was decided anew."""
+        for server, known in list(self._servers.items()):
+            if known.listed:
+                self.set_tools(server, known.listed)
+
+    def remove(self, server: str) -> None:
+        """It is not there any more; no error if it was not."""
+        if self._servers.pop(server, None) is not None:
+            self._tell()
 
     def set_error(self, server: str, error: str) -> None:
         """Say why a server offers nothing."""
@@ -150,6 +177,9 @@ class ToolBook:
         self._servers[server] = now
         if before is not None and {t.pin for t in before.tools.values()} == {t.pin for t in now.tools.values()}:
             return
+        self._tell()
+
+    def _tell(self) -> None:
         for listener in self._listeners:
             listener()
 
@@ -165,6 +195,11 @@ class ToolBook:
             raise UnknownToolError(f"There is no server {server!r}.", remedy=f"Servers: {names}.")
         if name in known.tools:
             return known.tools[name]
+        if name in known.blocked:
+            raise ToolBlockedError(
+                f"Tool {name!r} of server {server!r} is blocked: {known.blocked[name]}.",
+                remedy=f"A person who runs this runtime can look with `muxi-runtime pins diff {server}.{name}`.",
+            )
         if known.error:
             raise UnknownToolError(
                 f"Server {server!r} offers no tool {name!r} now: {known.error}",

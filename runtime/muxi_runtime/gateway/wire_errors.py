@@ -25,6 +25,7 @@ from muxi_runtime.errors import (
     MuxiError,
     RefusedError,
     ServerError,
+    ToolBlockedError,
     UnknownTaskError,
     UnknownToolError,
 )
@@ -50,6 +51,7 @@ AFTERMATH = " The next call gets a new sandbox. If no other sandbox of the task 
 _KINDS: tuple[tuple[type[MuxiError], int, str], ...] = (
     (DeniedError, DENIED, "denied"),
     (UnknownToolError, INVALID_PARAMS, "unknown_tool"),
+    (ToolBlockedError, DENIED, "blocked"),
     (UnknownTaskError, INVALID_PARAMS, "unknown_task"),
     (InvalidArgumentsError, INVALID_PARAMS, "invalid_arguments"),
     (RefusedError, INVALID_PARAMS, "refused"),

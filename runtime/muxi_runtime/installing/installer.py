@@ -171,7 +171,7 @@ class Installer:
             async with open_workshop(
                 self._backend, image, self._settings, hosts=(), certificates=b"", progress=lambda _: None
             ) as workshop:
-                own_npm, own_pypi, own_files = (await workshop.run(ASK_REGISTRIES)).split()
+                own_npm, own_pypi, own_files = (await workshop.run(ASK_REGISTRIES, quietly=True)).split()
             npm = npm or own_npm
             files = () if pypi else (own_files,)
             pypi = pypi or own_pypi

@@ -46,8 +46,8 @@ class Workshop:
         self._seconds = seconds
         self._progress = progress
 
-    async def run(self, script: str) -> str:
-        """Run a script of bash to its end; what it wrote to standard output.
+    async def run(self, script: str, *, quietly: bool = False) -> str:
+        """Run a script of bash to its end, its lines being progress unless `quietly`; what it wrote to standard output.
 
         Raises:
             ServerError: it failed, or took too long; with the end of what it wrote.
@@ -59,7 +59,9 @@ class Workshop:
                 self._progress(line)
 
         arguments = {"command": script, "timeout_seconds": self._seconds, "max_output_bytes": ANSWER_BYTES}
-        result = await self._upstream.call_tool("run", arguments, seconds=self._seconds + END_SECONDS, progress=report)
+        result = await self._upstream.call_tool(
+            "run", arguments, seconds=self._seconds + END_SECONDS, progress=None if quietly else report
+        )
         outcome = result.get("structuredContent") or {}
         if result.get("isError") or outcome.get("exit_code") != 0:
             said = "\n".join(str(part.get("text", "")) for part in result.get("content", ()))
@@ -72,7 +74,7 @@ class Workshop:
         Raises:
             ServerError: also if it printed something else.
         """
-        said = await self.run(script)
+        said = await self.run(script, quietly=True)
         try:
             return json.loads(said)
         except (ValueError, RecursionError) as error:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-__all__ = ["journal", "kept_tasks", "keys", "metadata", "users"]
+__all__ = ["journal", "kept_tasks", "keys", "metadata", "pins", "users"]
 
 metadata = MetaData(
     naming_convention={
@@ -70,4 +70,16 @@ kept_tasks = Table(
     Column("kept_at", String(27), nullable=False),
     Column("sandboxes", Text, nullable=False),
     Column("snapshot", Text),
+)
+
+pins = Table(
+    "pins",
+    metadata,
+    Column("server", String(32), primary_key=True),
+    Column("tool", Text, primary_key=True),
+    Column("state", String(8), primary_key=True),
+    Column("pin", String(64), nullable=False),
+    Column("identity", Text, nullable=False),
+    Column("definition", Text, nullable=False),
+    Column("at", String(27), nullable=False),
 )

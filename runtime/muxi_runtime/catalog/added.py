@@ -1,0 +1,97 @@
+"""The servers that were added with a command: a folder each below `servers/` of the state folder.
+
+servers/NAME/manifest.yaml   as `muxi-runtime servers add` wrote it; the operator may edit its profile
+servers/NAME/parts.json      what was installed: name, version and hash of each package
+servers/NAME.disabled        whoever has this file is not offered, built-in servers too
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import yaml
+
+from muxi_runtime.catalog.manifest import Manifest
+from muxi_runtime.errors import SetupError
+
+__all__ = ["AddedServers"]
+
+MANIFEST, PARTS, DISABLED = "manifest.yaml", "parts.json", ".disabled"
+HEADER = "# Written by `muxi-runtime servers add`. You may edit it: `servers update` keeps your profile.\n"
+
+
+class AddedServers:
+    """See the module. Calls read and write small files: call them from a thread."""
+
+    def __init__(self, home: Path) -> None:
+        self.folder = home / "servers"
+
+    def manifests(self) -> dict[str, Path]:
+        """The manifests, by server name."""
+        found = {path.parent.name: path for path in self.folder.glob(f"*/{MANIFEST}")}
+        return dict(sorted(found.items()))
+
+    def disabled(self) -> frozenset[str]:
+        """Names that a command switched off."""
+        return frozenset(path.name.removesuffix(DISABLED) for path in self.folder.glob(f"*{DISABLED}"))
+
+    def parts(self, name: str) -> list[Mapping[str, str]]:
+        """What was installed for it; empty where nothing is written."""
+        try:
+            parts = json.loads((self.folder / name / PARTS).read_bytes())
+        except (OSError, ValueError):
+            return []
+        return parts if isinstance(parts, list) else []
+
+    def put(self, manifest: Manifest, parts: Sequence[Mapping[str, str]]) -> Path:
+        """Write a server's folder, whole or not at all; its manifest.
+
+        Raises:
+            SetupError: it cannot be written.
+        """
+        fields = manifest.model_dump(mode="json", exclude_defaults=True)
+        try:
+            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as temporary:
+                fresh = Path(temporary) / "server"
+                fresh.mkdir(mode=0o700)
+                text = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+                (fresh / MANIFEST).write_text(HEADER + text, "utf-8")
+                (fresh / PARTS).write_text(json.dumps(list(parts), indent=1) + "\n", "utf-8")
+                target = self.folder / manifest.name
+                if target.exists():
+                    os.replace(target, Path(temporary) / "old")  # noqa: PTH105  # whole or not at all
+                os.replace(fresh, target)  # noqa: PTH105  # as above
+        except OSError as error:
+            raise SetupError(f"{self.folder} cannot be written to: {error}.", step="servers") from error
+        return self.folder / manifest.name / MANIFEST
+
+    def remove(self, name: str) -> bool:
+        """Remove a server's folder; whether there was one.
+
+        Raises:
+            SetupError: it cannot be removed.
+        """
+        folder = self.folder / name
+        if name not in self.manifests():
+            return False
+        try:
+            shutil.rmtree(folder)
+            self.enable(name)
+        except OSError as error:
+            raise SetupError(f"{folder} cannot be removed: {error}.", step="servers") from error
+        return True
+
+    def disable(self, name: str) -> None:
+        """Switch a server off."""
+        self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (self.folder / f"{name}{DISABLED}").touch(mode=0o600)
+
+    def enable(self, name: str) -> None:
+        """Switch it on again; no error if it is on."""
+        (self.folder / f"{name}{DISABLED}").unlink(missing_ok=True)

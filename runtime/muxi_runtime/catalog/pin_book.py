@@ -1,0 +1,69 @@
+"""Decides which of a server's tools may be offered: those whose definition is the one that was accepted.
+
+Above: the gateway's tool book, which asks at each list. Below: `pin_store`. A server that comes with this runtime needs
+no pins. One that muxi.yaml names is accepted as it is first seen, since the operator put it there; one that was added
+has been accepted by whoever added it. From then on any change blocks the tool that changed, and that one alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from muxi_runtime.catalog.pin_store import PinRecord, PinState, PinStore
+from muxi_runtime.catalog.pins import pin_of
+
+__all__ = ["CHANGED", "NEW", "OTHER_SERVER", "REJECTED", "PinBook"]
+
+CHANGED = "it has changed since it was accepted"
+NEW = "it was not there when the server was accepted"
+OTHER_SERVER = "its server is another one than was accepted: what runs has changed"
+REJECTED = "it was rejected"
+
+
+class PinBook:
+    """Keeps what is accepted in memory; `load` reads it anew."""
+
+    def __init__(self, store: PinStore, *, is_trusted: Callable[[str], bool], identity: Callable[[str], str]) -> None:
+        """`is_trusted`: needs no pins. `identity`: where the server comes from and what exactly runs."""
+        self._store = store
+        self._is_trusted = is_trusted
+        self._identity = identity
+        self._known: dict[str, dict[tuple[str, PinState], PinRecord]] = {}
+        self.load()
+
+    def load(self) -> None:
+        """Read the table: somebody may have accepted or rejected something."""
+        self._known = {}
+        for record in self._store.all():
+            self._known.setdefault(record.server, {})[record.tool, record.state] = record
+
+    def judge(self, server: str, definitions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+        """Which of these tools may not be offered, by name, and why. What is refused waits for a person."""
+        if self._is_trusted(server):
+            return {}
+        identity = self._identity(server)
+        if server not in self._known:
+            self._store.accept_all(server, definitions, identity)
+            self.load()
+            return {}
+        blocked = {}
+        for definition in definitions:
+            reason = self._reason(server, definition, identity)
+            if reason:
+                blocked[str(definition["name"])] = reason
+                self._store.offer(server, definition, identity)
+        return blocked
+
+    def _reason(self, server: str, definition: Mapping[str, Any], identity: str) -> str:
+        name, pin = str(definition["name"]), pin_of(definition)
+        known = self._known[server]
+        accepted = known.get((name, PinState.ACCEPTED))
+        if accepted is not None and (accepted.pin, accepted.identity) == (pin, identity):
+            return ""
+        rejected = known.get((name, PinState.REJECTED))
+        if rejected is not None and rejected.pin == pin:
+            return REJECTED
+        if accepted is None:
+            return NEW
+        return CHANGED if accepted.pin != pin else OTHER_SERVER

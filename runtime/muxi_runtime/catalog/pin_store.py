@@ -1,0 +1,127 @@
+"""The table of pins: which definitions of which tools a person has accepted, and which wait for one.
+
+Above: `pin_book`, which blocks what is not accepted, and the commands `pins` and `servers add`. Each tool has at most
+one row in each state. Calls block for a fraction of a millisecond.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from typing import Any
+
+from sqlalchemy import Connection, Engine, delete, insert, select
+
+from muxi_runtime.catalog.pins import canonical_json, pin_of
+from muxi_runtime.store.engine import reading, writing
+from muxi_runtime.store.schema import pins
+from muxi_runtime.store.times import utc_text
+
+__all__ = ["PinRecord", "PinState", "PinStore"]
+
+
+class PinState(StrEnum):
+    """What is known of a definition."""
+
+    ACCEPTED = "accepted"
+    OFFERED = "offered"
+    REJECTED = "rejected"
+
+
+@dataclass(frozen=True, slots=True)
+class PinRecord:
+    """One row.
+
+    Attributes:
+        pin: a hash over the definition, see `pins.pin_of`.
+        identity: of the server when it listed this: where it comes from and what exactly runs.
+        at: when it came into this state, ISO 8601 in UTC.
+    """
+
+    server: str
+    tool: str
+    state: PinState
+    pin: str
+    identity: str
+    definition: Mapping[str, Any]
+    at: str
+
+
+class PinStore:
+    """See the module."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+
+    def all(self, server: str | None = None) -> list[PinRecord]:
+        """Every row, or those of one server, by server and tool."""
+        query = select(pins).order_by(pins.c.server, pins.c.tool, pins.c.state)
+        if server is not None:
+            query = query.where(pins.c.server == server)
+        with reading(self._engine) as connection:
+            return [_record(dict(row)) for row in connection.execute(query).mappings()]
+
+    def accept_all(self, server: str, definitions: Iterable[Mapping[str, Any]], identity: str) -> None:
+        """These definitions, and no others, are what is known of the server from now on."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(pins).where(pins.c.server == server))
+            for definition in definitions:
+                _put(connection, server, PinState.ACCEPTED, definition, identity)
+
+    def offer(self, server: str, definition: Mapping[str, Any], identity: str) -> bool:
+        """A definition that is not the accepted one waits for a person; whether that is news.
+
+        One that was rejected as it is stays so.
+        """
+        name, pin = str(definition["name"]), pin_of(definition)
+        known = [row for row in self.all(server) if row.tool == name and row.state is not PinState.ACCEPTED]
+        if any((row.pin, row.identity) == (pin, identity) for row in known):
+            return False
+        with writing(self._engine) as connection:
+            _put(connection, server, PinState.OFFERED, definition, identity)
+        return True
+
+    def accept(self, record: PinRecord) -> bool:
+        """Accept what waits (or was rejected), if it still is this definition; whether it was."""
+        return self._settle(record, PinState.ACCEPTED)
+
+    def reject(self, record: PinRecord) -> bool:
+        """Refuse it for good; as `accept`."""
+        return self._settle(record, PinState.REJECTED)
+
+    def forget(self, server: str) -> None:
+        """Nothing of the server is known any more."""
+        with writing(self._engine) as connection:
+            connection.execute(delete(pins).where(pins.c.server == server))
+
+    def _settle(self, record: PinRecord, state: PinState) -> bool:
+        of_tool = (pins.c.server == record.server) & (pins.c.tool == record.tool)
+        same = of_tool & (pins.c.state == record.state) & (pins.c.pin == record.pin)
+        with writing(self._engine) as connection:
+            if not connection.execute(delete(pins).where(same)).rowcount:
+                return False
+            _put(connection, record.server, state, record.definition, record.identity)
+        return True
+
+
+def _put(connection: Connection, server: str, state: PinState, definition: Mapping[str, Any], identity: str) -> None:
+    row = {
+        "server": server,
+        "tool": str(definition["name"]),
+        "state": state,
+        "pin": pin_of(definition),
+        "identity": identity,
+        "definition": canonical_json(dict(definition)),
+        "at": utc_text(datetime.now(UTC)),
+    }
+    same = (pins.c.server == server) & (pins.c.tool == row["tool"]) & (pins.c.state == state)
+    connection.execute(delete(pins).where(same))
+    connection.execute(insert(pins).values(row))
+
+
+def _record(row: Mapping[str, Any]) -> PinRecord:
+    fields = {**row, "state": PinState(row["state"]), "definition": json.loads(row["definition"])}
+    return PinRecord(**fields)

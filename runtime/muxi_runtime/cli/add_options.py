@@ -1,0 +1,93 @@
+"""The options of `servers add`, and the wish that they are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+if TYPE_CHECKING:
+    from muxi_runtime.installing.installer import Wish
+
+__all__ = ["add_options", "key_option", "wish_of"]
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+key_option = click.option("--key", envvar="MUXI_KEY", help="An API key, where the runtime wants one. [env: MUXI_KEY]")
+
+_OPTIONS = (
+    click.option("--name", help="What to call it; absent: what is left of the source's name."),
+    click.option("--program", help="Which program to start, where the package has several."),
+    click.option("--arg", "arguments", multiple=True, help="An argument for the program; may be given again."),
+    click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable, no secret; again too."),
+    click.option("--allow", multiple=True, metavar="HOST", help="A host that it may connect to; again too."),
+    click.option("--workspace", type=click.Choice(("none", "read", "write")), help="How it sees the task's files."),
+    click.option("--limits-class", help="small, code, browser, or one of muxi.yaml."),
+    click.option("--constraint", "constraints", multiple=True, help="For Python packages, as mcp<2; again too."),
+    click.option("--debian", multiple=True, metavar="PACKAGE", help="A Debian package for its image; again too."),
+    click.option("--node", help="Version of Node.js, as 22; absent: the image's own."),
+    click.option("--python", help="Version of Python; absent: the image's own."),
+)
+
+
+def add_options(command: Command) -> Command:
+    """Add them, in this order."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def wish_of(source: str, options: Mapping[str, Any]) -> Wish:
+    """What a person asked for.
+
+    Raises:
+        ConfigError: the source is none.
+        click.UsageError: an option does not fit.
+    """
+    from muxi_runtime.catalog.manifest import Install  # noqa: PLC0415 - `--help` must not load the rest
+    from muxi_runtime.catalog.sources import parse_source  # noqa: PLC0415 - as above
+    from muxi_runtime.installing.installer import Wish  # noqa: PLC0415 - as above
+    from muxi_runtime.installing.server_json import read_server_json  # noqa: PLC0415 - as above
+
+    document = read_server_json(Path(source)) if source.endswith(".json") else None
+    parsed = document.source if document else parse_source(source)
+    name = options["name"] or (document.name if document else "") or parsed.suggested_name
+    if not name:
+        raise click.UsageError("No name for the server could be made of the source: give --name.")
+    install = Install(
+        source=str(parsed),
+        constraints=options["constraints"],
+        debian=options["debian"],
+        node=options["node"] or "",
+        python=options["python"] or "",
+    )
+    fields = _fields(options, document.fields if document else {})
+    return Wish(name, parsed, install, options["program"], fields)
+
+
+def _fields(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
+    """Fields of the manifest, what was typed before what the document says."""
+    profile: dict[str, Any] = {}
+    if options["allow"]:
+        profile["network"] = {"allow": options["allow"]}
+    if options["workspace"]:
+        profile["workspace"] = options["workspace"]
+    if options["limits_class"]:
+        profile["limits_class"] = options["limits_class"]
+    variables = dict(map(_variable, options["variables"]))
+    fields = {
+        **given,
+        "arguments": (*given.get("arguments", ()), *options["arguments"]),
+        "environment": {**given.get("environment", {}), **variables},
+        "profile": profile,
+    }
+    return {name: value for name, value in fields.items() if value}
+
+
+def _variable(text: str) -> tuple[str, str]:
+    name, equals, value = text.partition("=")
+    if not equals or not name:
+        raise click.BadParameter(f"{text!r} is not NAME=VALUE", param_hint="--env")
+    return name, value

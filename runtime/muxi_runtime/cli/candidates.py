@@ -1,0 +1,97 @@
+"""How a server that could be added is shown, and how a person is asked."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+from rich.console import RenderableType
+
+from muxi_runtime.catalog.manifest import Manifest
+from muxi_runtime.catalog.review import Finding
+from muxi_runtime.cli.output import fields, plain, table
+from muxi_runtime.errors import RefusedError
+from muxi_runtime.installing.installer import Candidate
+
+__all__ = ["ask", "candidate_document", "profile_lines", "shown_candidate"]
+
+LONGEST = 90
+
+
+def candidate_document(candidate: Candidate) -> dict[str, Any]:
+    """For programs."""
+    return {
+        "manifest": candidate.manifest.model_dump(mode="json", exclude_defaults=True),
+        "tools": list(candidate.definitions),
+        "findings": [{"tool": f.tool, "where": f.where, "what": f.what, "text": f.text} for f in candidate.findings],
+        "parts": list(candidate.parts),
+    }
+
+
+def shown_candidate(candidate: Candidate) -> list[RenderableType | str]:
+    """For people: what it is, what it would get, its tools, what is suspicious."""
+    manifest = candidate.manifest
+    install = manifest.install
+    what = [
+        ("name", manifest.name),
+        ("source", install.source if install else None),
+        ("image", manifest.image or None),
+        ("installed", f"{len(candidate.parts)} packages" if candidate.parts else None),
+        *profile_lines(manifest),
+    ]
+    tools = [(str(d.get("name", "")), _hints(d), _first(d)) for d in candidate.definitions]
+    parts: list[RenderableType | str] = [fields(what), "", table(("tool", "says that it", ""), tools)]
+    if candidate.findings:
+        parts += ["", plain("This looks suspicious:", "bold red"), _findings(candidate.findings)]
+    return parts
+
+
+def profile_lines(manifest: Manifest) -> list[tuple[str, object]]:
+    """What its sandbox would get."""
+    profile = manifest.profile
+    return [
+        ("network", ", ".join(profile.network.allow) or "none"),
+        ("workspace", profile.workspace.value),
+        ("environment", ", ".join(manifest.environment) or "none"),
+        ("limits", profile.limits_class),
+    ]
+
+
+def ask(candidate: Candidate, *, yes: bool, question: str) -> bool:
+    """Whether it may be added.
+
+    Raises:
+        RefusedError: `--yes` for one that is not clean, or nobody is there to ask.
+    """
+    if yes and candidate.findings:
+        raise RefusedError(
+            f"Not done: {len(candidate.findings)} things about {candidate.manifest.name} look suspicious, "
+            "and --yes accepts only what is clean.",
+            remedy="Look at them, and run the command again without --yes.",
+        )
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise RefusedError("Not done: nobody is there to be asked.", remedy="Run it in a terminal, or give --yes.")
+    return click.confirm(question, default=False)
+
+
+def _findings(findings: Sequence[Finding]) -> RenderableType:
+    return table(("tool", "where", "what", "text"), [(f.tool, f.where, f.what, f.text) for f in findings])
+
+
+def _hints(definition: Mapping[str, Any]) -> str:
+    hints = definition.get("annotations")
+    hints = hints if isinstance(hints, Mapping) else {}
+    if hints.get("readOnlyHint"):
+        says = ["only reads"]
+    else:
+        says = ["may destroy"] if hints.get("destructiveHint", True) else ["only adds"]
+    return ", ".join([*says, *(["reaches outside"] if hints.get("openWorldHint", True) else [])])
+
+
+def _first(definition: Mapping[str, Any]) -> str:
+    text = " ".join(str(definition.get("description") or definition.get("title") or "").split())
+    return text if len(text) <= LONGEST else text[: LONGEST - 3] + "..."

@@ -1,0 +1,190 @@
+"""The bodies of `servers add`, `update`, `remove`, `enable` and `disable`: they work on the state folder.
+
+The runtime need not run; if it does, it is told, and obeys at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import anyio
+from rich.console import Console
+
+from muxi_runtime.catalog.added import AddedServers
+from muxi_runtime.catalog.builtin import built_in_manifests
+from muxi_runtime.catalog.catalog import RESERVED, load_manifest
+from muxi_runtime.catalog.manifest import Manifest
+from muxi_runtime.catalog.pin_store import PinState, PinStore
+from muxi_runtime.catalog.pins import identity_of
+from muxi_runtime.catalog.sources import parse_source
+from muxi_runtime.catalog.tool_cache import ToolCache
+from muxi_runtime.cli.candidates import ask, candidate_document, shown_candidate
+from muxi_runtime.cli.database import opened
+from muxi_runtime.cli.output import Output
+from muxi_runtime.cli.pin_changes import changes_between, shown_changes
+from muxi_runtime.cli.progress import StepDisplay
+from muxi_runtime.cli.runtime_client import RuntimeClient, base_url
+from muxi_runtime.cli.workbench import open_installer
+from muxi_runtime.config import Settings
+from muxi_runtime.errors import ConfigError, MuxiError, NotRunningError, UnknownToolError
+from muxi_runtime.identity.principal import Principal
+from muxi_runtime.installing.installer import Candidate, Wish
+from muxi_runtime.journal.contract import Draft
+from muxi_runtime.journal.writer import append_once
+from muxi_runtime.setup.step import Report, Step, run_steps
+from muxi_runtime.store.engine import database_path
+
+__all__ = ["add", "remove", "switch", "tell_runtime", "update"]
+
+
+def add(settings: Settings, wish: Wish, *, yes: bool, key: str | None, out: Output) -> None:
+    """Install, show, ask, add.
+
+    Raises:
+        ConfigError: the name is taken, or the wish cannot be granted.
+        ServerError: it cannot be installed, or is no MCP server.
+        RefusedError: it is not clean and `--yes` was given, or nobody is there to ask.
+    """
+    _check_name(settings, wish.name)
+    candidate = _candidate(settings, wish, as_json=out.as_json)
+    if not out.as_json:
+        out.show({}, *shown_candidate(candidate))
+    if not ask(candidate, yes=yes, question=f"Add the server {wish.name}?"):
+        out.show({"added": False, **candidate_document(candidate)}, "Not added.")
+        return
+    _keep(settings, candidate, "server.added")
+    said = tell_runtime(settings, key)
+    out.show({"added": True, **candidate_document(candidate)}, f"Added {wish.name}. {said}")
+
+
+def update(settings: Settings, name: str, version: str | None, *, yes: bool, key: str | None, out: Output) -> None:
+    """Install anew, show what is different, ask, replace. The profile stays as it is.
+
+    Raises:
+        UnknownToolError: no such server was added.
+        ServerError | RefusedError: as `add`.
+    """
+    now = _added(settings, name)
+    if now.install is None:
+        raise ConfigError(f"{name} was not installed from a source.", remedy="Change its manifest by hand.")
+    source = parse_source(now.install.source)
+    wish = Wish(name, replace(source, version=version or ""), now.install, None, _kept_fields(now))
+    candidate = _candidate(settings, wish, as_json=out.as_json)
+    changes = changes_between(_accepted(settings, name), candidate.definitions)
+    if not out.as_json:
+        out.show({}, *shown_candidate(candidate), "", *shown_changes(changes))
+    if not ask(candidate, yes=yes and not changes, question=f"Replace {now.install.source} by this?"):
+        out.show({"updated": False, **candidate_document(candidate)}, "Nothing was changed.")
+        return
+    _keep(settings, candidate, "server.updated")
+    said = tell_runtime(settings, key)
+    out.show({"updated": True, **candidate_document(candidate)}, f"Updated {name}. {said}")
+
+
+def remove(settings: Settings, name: str, *, key: str | None, out: Output) -> None:
+    """Take an added server away, with its pins. Its image stays until `docker image rm`.
+
+    Raises:
+        UnknownToolError: no such server was added.
+    """
+    _added(settings, name)
+    AddedServers(settings.home).remove(name)
+    with opened(settings) as engine:
+        PinStore(engine).forget(name)
+    _journal(settings, "server.removed", {"server": name})
+    out.show({"removed": name}, f"Removed {name}. {tell_runtime(settings, key)}")
+
+
+def switch(settings: Settings, name: str, *, on: bool, key: str | None, out: Output) -> None:
+    """Offer a server, or do not; built-in ones too.
+
+    Raises:
+        UnknownToolError: there is no such server.
+    """
+    added = AddedServers(settings.home)
+    known = {*built_in_manifests(), *added.manifests(), *settings.servers}
+    if name not in known:
+        raise UnknownToolError(f"There is no server {name!r}.", remedy=f"There are: {', '.join(sorted(known))}.")
+    (added.enable if on else added.disable)(name)
+    _journal(settings, "server.enabled" if on else "server.disabled", {"server": name})
+    out.show({"server": name, "enabled": on}, f"{name} is {'on' if on else 'off'}. {tell_runtime(settings, key)}")
+
+
+def tell_runtime(settings: Settings, key: str | None) -> str:
+    """Have the running runtime read anew; a sentence about it."""
+    try:
+        RuntimeClient(base_url(settings), key).put("servers")
+    except NotRunningError:
+        return "No runtime answers now; it will know at its next start."
+    except MuxiError as error:
+        return f"The runtime could not be told: {error}"
+    return "The runtime knows."
+
+
+def _candidate(settings: Settings, wish: Wish, *, as_json: bool) -> Candidate:
+    found: list[Candidate] = []
+
+    async def install(report: Report) -> str:
+        async with open_installer(settings, report) as installer:
+            candidate = await installer.candidate(wish, _others(settings, wish.name), report)
+        found.append(candidate)
+        return f"{wish.source}: {len(candidate.definitions)} tools"
+
+    with StepDisplay(Console(stderr=as_json)) as display:
+        anyio.run(partial(run_steps, (Step("install", f"installing {wish.source}", install),), display))
+    return found[0]
+
+
+def _others(settings: Settings, name: str) -> dict[str, Sequence[str]]:
+    """Tools of the other servers, as far as they are known."""
+    known = ToolCache(settings.home / "cache" / "tools.json").names()
+    with opened(settings) as engine:
+        for record in PinStore(engine).all():
+            if record.tool not in known.setdefault(record.server, []):
+                known[record.server].append(record.tool)
+    return {server: tools for server, tools in known.items() if server != name}
+
+
+def _check_name(settings: Settings, name: str) -> None:
+    taken = {*RESERVED, *built_in_manifests(), *AddedServers(settings.home).manifests(), *settings.servers}
+    if name in taken:
+        raise ConfigError(f"There is a server {name!r} already.", remedy="Give this one another --name.")
+
+
+def _keep(settings: Settings, candidate: Candidate, kind: str) -> None:
+    manifest = candidate.manifest
+    identity = identity_of(manifest, manifest.image)
+    AddedServers(settings.home).put(manifest, candidate.parts)
+    with opened(settings) as engine:
+        PinStore(engine).accept_all(manifest.name, candidate.definitions, identity)
+    source = manifest.install.source if manifest.install else ""
+    data = {"server": manifest.name, "source": source, "image": manifest.image, "tools": len(candidate.definitions)}
+    _journal(settings, kind, {**data, "findings": len(candidate.findings)})
+
+
+def _added(settings: Settings, name: str) -> Manifest:
+    manifests = AddedServers(settings.home).manifests()
+    if name not in manifests:
+        known = ", ".join(manifests) or "none"
+        raise UnknownToolError(f"No server {name!r} was added.", remedy=f"Those that were: {known}.")
+    return load_manifest(manifests[name], name)
+
+
+def _accepted(settings: Settings, name: str) -> dict[str, Mapping[str, Any]]:
+    with opened(settings) as engine:
+        records = PinStore(engine).all(name)
+    return {record.tool: record.definition for record in records if record.state is PinState.ACCEPTED}
+
+
+def _kept_fields(manifest: Manifest) -> dict[str, Any]:
+    """What the operator may have changed in it."""
+    fields = manifest.model_dump(mode="json", exclude_defaults=True)
+    return {name: fields[name] for name in ("arguments", "environment", "profile", "pause", "warm") if name in fields}
+
+
+def _journal(settings: Settings, kind: str, data: Mapping[str, Any]) -> None:
+    draft = Draft(kind, principal=str(Principal()), data=dict(data))
+    append_once(database_path(settings.home), settings.journal, draft)

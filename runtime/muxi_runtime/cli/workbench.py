@@ -1,0 +1,107 @@
+"""Opens what installing a server needs: the engine, the images, a way out to the registries, the journal.
+
+All of it belongs to the command, not to the runtime: containers carry a label of their own, and what a command that was
+killed left behind is removed by the next one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from anyio import to_thread
+
+from muxi_runtime.config import Settings
+from muxi_runtime.errors import RefusedError, ServerError
+from muxi_runtime.installing.gate import InstallGate
+from muxi_runtime.installing.installer import Installer
+from muxi_runtime.installing.workshop import Progress
+from muxi_runtime.journal.sqlite import SqliteJournal
+from muxi_runtime.setup.proof import PROBE_IMAGE, demand_proof, prove_all, store_proofs
+from muxi_runtime.store.engine import database_path, open_store
+from muxi_runtime.store.installation import installation_id
+from muxi_sandbox.docker.backend import DockerBackend
+from muxi_sandbox.docker.images import ImageStore
+from muxi_sandbox.docker.images.added import AddedImage, build_added
+from muxi_sandbox.docker.images.transport import host_transport
+from muxi_sandbox.egress.proxy import EgressProxy
+
+__all__ = ["open_installer"]
+
+FORWARDER = "forwarder"
+CONNECTIONS, PER_SECOND = 256, 1000
+"""A package installer opens a connection for each of hundreds of files at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class DockerShelf:
+    """The `ImageShelf` over the engine's images."""
+
+    images: ImageStore
+
+    async def ensure(self, name: str, progress: Progress) -> str:
+        """See `ImageShelf.ensure`."""
+        return await self.images.ensure(name, progress)
+
+    async def add(self, name: str, base: str, tree: Path, packages: tuple[str, ...], progress: Progress) -> str:
+        """See `ImageShelf.add`."""
+        return await build_added(self.images, AddedImage(name, base, tree, packages), progress)
+
+    async def fetch(self, reference: str, progress: Progress) -> str:
+        """See `ImageShelf.fetch`."""
+        found = await self.images.image_id(reference)
+        if found is None and await self.images.pull(reference, progress):
+            found = await self.images.image_id(reference)
+        if found is None:
+            raise ServerError(
+                f"The engine does not have the image {reference}, and it cannot be pulled.",
+                remedy="Load it with `docker load`, or check the name and the registry.",
+            )
+        return found
+
+
+@asynccontextmanager
+async def open_installer(settings: Settings, progress: Progress) -> AsyncIterator[Installer]:
+    """For the block; one at a time in a state folder.
+
+    Raises:
+        RefusedError: another command installs something now.
+        SandboxError: no engine, or an image cannot be built.
+        SetupError: sandboxes do not hold here.
+    """
+    installation = await to_thread.run_sync(installation_id, settings.home)
+    (await to_thread.run_sync(open_store, settings.home)).dispose()
+    egress = settings.egress.model_copy(update={"connections": CONNECTIONS, "connections_per_second": PER_SECOND})
+    with _alone(settings.home):
+        async with (
+            SqliteJournal(database_path(settings.home), settings.journal) as journal,
+            ImageStore(settings.engine) as images,
+        ):
+            await images.ensure(FORWARDER, progress)
+            probe = {PROBE_IMAGE: await images.ensure(PROBE_IMAGE, progress)}
+            way_out = EgressProxy(egress, InstallGate(journal))
+            async with DockerBackend(settings.engine, f"{installation}-add", egress=way_out) as backend:
+                await backend.reap()
+                progress("proving that sandboxes hold")
+                proofs = await prove_all(backend, probe, [None])
+                where = await to_thread.run_sync(store_proofs, settings.home, proofs)
+                await demand_proof(proofs, settings.engine.accept_failed_probes, journal, where)
+                transport = await to_thread.run_sync(host_transport)
+                yield Installer(backend, DockerShelf(images), settings.install, transport.certificates)
+
+
+@contextmanager
+def _alone(home: Path) -> Iterator[None]:
+    folder = home / "servers"
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    with (folder / ".lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise RefusedError(
+                "Another command is installing a server now.", remedy="Wait for it to end, then try again."
+            ) from None
+        yield
