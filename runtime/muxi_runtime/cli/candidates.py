@@ -66,10 +66,11 @@ def ask(candidate: Candidate, *, yes: bool, question: str) -> bool:
         RefusedError: `--yes` for one that is not clean, or nobody is there to ask.
     """
     if yes and candidate.findings:
+        first = candidate.findings[0]
         raise RefusedError(
-            f"Not done: {len(candidate.findings)} things about {candidate.manifest.name} look suspicious, "
-            "and --yes accepts only what is clean.",
-            remedy="Look at them, and run the command again without --yes.",
+            f"Not done: {len(candidate.findings)} things about {candidate.manifest.name} look suspicious, and --yes takes"
+            f" only what is clean. The first: {first.tool}, {first.where}: {first.what} ({first.text})",
+            remedy="Run the command again without --yes to see all of them and decide.",
         )
     if yes:
         return True
