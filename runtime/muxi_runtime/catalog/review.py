@@ -31,7 +31,7 @@ _TO_THE_MODEL = tuple(
         ),
         r"\bbefore (?:using|calling|you (?:use|call))\b.{0,60}\b(?:tool|read|call|send)\b",
         (
-            r"\b(?:you|the (?:model|assistant|agent|ai)) (?:must|should|have to|need to|are required to)\b.{0,80}"
+            r"\b(?:you|the (?:model|assistant|agent|ai)) (?:must|should|has to|have to|(?:is|are) required to)\b[^.]{0,60}"
             r"\b(?:always|first|read|send|pass|include|call)\b"
         ),
         r"\bsystem prompt\b|\bhidden instruction|\bjailbreak\b",
@@ -41,7 +41,7 @@ _TO_THE_MODEL = tuple(
         ),
         (
             r"\b(?:send|post|forward|upload|exfiltrat\w*)\b.{0,60}"
-            r"(?:https?://|\b(?:conversation|chat|history|messages|key|token|password)s?\b)"
+            r"(?:https?://|\b(?:conversation|chat history|message|api key|token|password|credential)s?\b)"
         ),
     )
 )

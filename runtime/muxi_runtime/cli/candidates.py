@@ -68,8 +68,8 @@ def ask(candidate: Candidate, *, yes: bool, question: str) -> bool:
     if yes and candidate.findings:
         first = candidate.findings[0]
         raise RefusedError(
-            f"Not done: {len(candidate.findings)} things about {candidate.manifest.name} look suspicious, and --yes takes"
-            f" only what is clean. The first: {first.tool}, {first.where}: {first.what} ({first.text})",
+            f"Not done: {len(candidate.findings)} things about {candidate.manifest.name} look suspicious,"
+            f" and --yes takes only what is clean. The first: {first.tool}, {first.where}: {first.what} ({first.text})",
             remedy="Run the command again without --yes to see all of them and decide.",
         )
     if yes:
