@@ -242,6 +242,36 @@ async def test_what_is_old_is_replaced():
         await until(lambda: old not in engine.running and pool.report()[0].ready > 0)
 
 
+async def _let_go_later(event: anyio.Event) -> None:
+    await anyio.wait_all_tasks_blocked()
+    event.set()
+
+
+async def test_nobody_gets_one_that_is_about_to_end():
+    ending: list[EchoSession] = []
+    let_go = anyio.Event()
+
+    @asynccontextmanager
+    async def ending_slowly(sandbox: Sandbox) -> AsyncIterator[EchoSession]:
+        async with warm(sandbox) as session:
+            yield session
+            ending.append(session)
+            with anyio.CancelScope(shield=True):
+                await let_go.wait()
+
+    settings = PoolSettings(refill_pause_seconds=0, check_seconds=0.02, max_age_seconds=0.1)
+    with anyio.fail_after(30):
+        async with FakeBackend({"echo": echo}) as backend, Pool(backend, ending_slowly, settings) as pool:
+            pool.want({SPEC.server: Wish(SPEC, 1, 1)})
+            await until(lambda: bool(ending))
+            pool.want({SPEC.server: Wish(SPEC, 0, 1)})
+            old = list(ending)
+            async with anyio.create_task_group() as group:
+                group.start_soon(_let_go_later, let_go)
+                async with pool.lease(of_task("one")) as leased:
+                    assert leased.session not in old
+
+
 async def test_what_is_not_wished_for_any_more_is_ended():
     engine = FakeEngine()
     async with pool_of(floor=2, engine=engine) as pool:

@@ -22,7 +22,7 @@ from muxi_runtime.errors import ConfigError
 from muxi_runtime.yaml_model import load_yaml_model
 from muxi_sandbox.egress.names import parse_rule
 
-__all__ = ["RESERVED", "Catalog", "load_catalog", "load_manifest"]
+__all__ = ["RESERVED", "Catalog", "granted", "load_catalog", "load_manifest"]
 
 RESERVED = frozenset({"muxi"})
 """Names of servers that run in the host itself: no manifest may take one."""
@@ -119,8 +119,17 @@ def _server(
             remedy=f"Give its `manifest:`, add it with `servers add`, or use one of {', '.join(own) or 'none'}.",
         )
     manifest = load_manifest(path, name)
-    profile = manifest.profile.model_copy(update=_granted(name, settings, manifest.profile, classes))
-    return manifest.model_copy(update={"profile": profile, "built_in": name in own})
+    return granted(manifest, settings, classes).model_copy(update={"built_in": name in own})
+
+
+def granted(manifest: Manifest, settings: ServerSettings, classes: Mapping[str, LimitsClassSettings]) -> Manifest:
+    """The manifest with what the operator makes of the profile that it asks for.
+
+    Raises:
+        ConfigError: a limits class or limit that there is not.
+    """
+    profile = manifest.profile.model_copy(update=_granted(manifest.name, settings, manifest.profile, classes))
+    return manifest.model_copy(update={"profile": profile})
 
 
 def _granted(

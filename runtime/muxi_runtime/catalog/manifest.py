@@ -16,6 +16,7 @@ reaches the engine as an option.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -51,6 +52,9 @@ class Profile(BaseModel):
     secrets: tuple[str, ...] = Field((), description="names of secrets; not available yet, must be empty")
     limits_class: str = Field("small", description="small, code, browser, or one of the operator's")
     limits: Limits = Field(default_factory=Limits, description="single limits, lower than those of the class")
+    seccomp: Literal["default", "browser"] = Field(
+        "default", description="browser: it may make user namespaces, as a browser does for its own sandbox"
+    )
     runtime: str | None = Field(None, exclude=True, description="set by the operator's limits class, never by a file")
     scope: Scope = Field(Scope.TASK, description="a sandbox a task; shared is not available yet")
 

@@ -31,8 +31,8 @@ _TO_THE_MODEL = tuple(
         ),
         r"\bbefore (?:using|calling|you (?:use|call))\b.{0,60}\b(?:tool|read|call|send)\b",
         (
-            r"\b(?:you|the (?:model|assistant|agent|ai)) (?:must|should|has to|have to|(?:is|are) required to)\b[^.]{0,60}"
-            r"\b(?:always|first|read|send|pass|include|call)\b"
+            r"\b(?:you|the (?:model|assistant|agent|ai)) (?:must|should|(?:has|have) to|(?:is|are) required to)\b"
+            r"[^.]{0,60}\b(?:always|first|read|send|pass|include|call)\b"
         ),
         r"\bsystem prompt\b|\bhidden instruction|\bjailbreak\b",
         (

@@ -25,6 +25,7 @@ _OPTIONS = (
     click.option("--allow", multiple=True, metavar="HOST", help="A host that it may connect to; again too."),
     click.option("--workspace", type=click.Choice(("none", "read", "write")), help="How it sees the task's files."),
     click.option("--limits-class", help="small, code, browser, or one of muxi.yaml."),
+    click.option("--browser", is_flag=True, help="It runs a browser: more memory, and namespaces for its own sandbox."),
     click.option("--constraint", "constraints", multiple=True, help="For Python packages, as mcp<2; again too."),
     click.option("--debian", multiple=True, metavar="PACKAGE", help="A Debian package for its image; again too."),
     click.option("--node", help="Version of Node.js, as 22; absent: the image's own."),
@@ -74,6 +75,8 @@ def _fields(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
         profile["network"] = {"allow": options["allow"]}
     if options["workspace"]:
         profile["workspace"] = options["workspace"]
+    if options["browser"]:
+        profile |= {"limits_class": "browser", "seccomp": "browser"}
     if options["limits_class"]:
         profile["limits_class"] = options["limits_class"]
     variables = dict(map(_variable, options["variables"]))

@@ -56,6 +56,7 @@ def profile_lines(manifest: Manifest) -> list[tuple[str, object]]:
         ("workspace", profile.workspace.value),
         ("environment", ", ".join(manifest.environment) or "none"),
         ("limits", profile.limits_class),
+        ("system calls", "also those for user namespaces" if profile.seccomp == "browser" else "the usual ones"),
     ]
 
 

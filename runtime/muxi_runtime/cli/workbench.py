@@ -10,10 +10,13 @@ import fcntl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
 
+from muxi_runtime.catalog.catalog import granted
+from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.config import Settings
 from muxi_runtime.errors import RefusedError, ServerError
 from muxi_runtime.installing.gate import InstallGate
@@ -90,7 +93,13 @@ async def open_installer(settings: Settings, progress: Progress) -> AsyncIterato
                 where = await to_thread.run_sync(store_proofs, settings.home, proofs)
                 await demand_proof(proofs, settings.engine.accept_failed_probes, journal, where)
                 transport = await to_thread.run_sync(host_transport)
-                yield Installer(backend, DockerShelf(images), settings.install, transport.certificates)
+                yield Installer(
+                    backend,
+                    DockerShelf(images),
+                    settings.install,
+                    certificates=transport.certificates,
+                    grant=partial(granted, settings=ServerSettings(), classes=settings.limits_classes),
+                )
 
 
 @contextmanager

@@ -58,6 +58,7 @@ class SpecBook:
             workspace=manifest.profile.workspace,
             network=manifest.profile.network.allow,
             limits=manifest.profile.limits,
+            seccomp=manifest.profile.seccomp,
             runtime=manifest.profile.runtime,
         )
 

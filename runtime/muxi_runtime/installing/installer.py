@@ -8,7 +8,7 @@ candidate that nobody accepts leaves an image that is used by nothing.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,12 +21,13 @@ from muxi_runtime.catalog.manifest import Install, Manifest
 from muxi_runtime.catalog.review import Finding, review
 from muxi_runtime.catalog.sources import Source, SourceKind
 from muxi_runtime.errors import ConfigError, ServerError
+from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.upstream import Eras, open_upstream
 from muxi_runtime.installing.local_folder import packed_source
 from muxi_runtime.installing.packages import SOURCE_FOLDER, Installed, install_npm, install_pypi
 from muxi_runtime.installing.settings import InstallSettings
 from muxi_runtime.installing.workshop import Progress, Workshop, open_workshop
-from muxi_sandbox.contract import Backend, Spec
+from muxi_sandbox.contract import Backend
 
 __all__ = ["Candidate", "ImageShelf", "Installer", "Registries", "Wish"]
 
@@ -97,8 +98,17 @@ class Registries:
 class Installer:
     """Makes candidates. One at a time: the workshop's sandbox has one name."""
 
-    def __init__(self, backend: Backend, shelf: ImageShelf, settings: InstallSettings, certificates: bytes) -> None:
-        """`certificates`: in PEM form, what registries are checked against."""
+    def __init__(
+        self,
+        backend: Backend,
+        shelf: ImageShelf,
+        settings: InstallSettings,
+        *,
+        certificates: bytes,
+        grant: Callable[[Manifest], Manifest],
+    ) -> None:
+        """`certificates`: in PEM form, what registries are checked against. `grant`: see `catalog.granted`."""
+        self._grant = grant
         self._backend = backend
         self._shelf = shelf
         self._settings = settings
@@ -184,22 +194,19 @@ class Installer:
     async def _list(self, manifest: Manifest) -> list[dict[str, Any]]:
         """Its tools, in a sandbox with the profile that it would get."""
         task = f"try-{manifest.name}"
-        spec = Spec(
-            task=task,
-            server=manifest.name,
-            image=manifest.image,
-            command=(*manifest.command, *manifest.arguments),
-            environment=manifest.environment,
-            workspace=manifest.profile.workspace,
-            network=manifest.profile.network.allow,
-            limits=manifest.profile.limits,
-        )
+        spec = SpecBook({manifest.name: self._grant(manifest)}, _no_image_of_ours).spec(task, manifest.name)
+        if isinstance(spec, Exception):
+            raise spec
         try:
             async with open_upstream(self._backend, spec, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS) as upstream:
                 return await upstream.list_tools(seconds=HANDSHAKE_SECONDS)
         finally:
             with anyio.move_on_after(HANDSHAKE_SECONDS, shield=True):
                 await self._backend.end_task(task)
+
+
+def _no_image_of_ours(name: str) -> str:
+    raise ServerError(f"An added server has an image of its own, not {name!r}.")
 
 
 def _manifest(wish: Wish, exact: Source, found: Mapping[str, Any]) -> Manifest:

@@ -42,6 +42,7 @@ class State(StrEnum):
     STARTING = "starting"
     READY = "ready"
     CLAIMED = "claimed"
+    ENDING = "ending"
     OVER = "over"
 
 
@@ -102,7 +103,9 @@ class Item(Generic[S]):
         return await self._prepared.claim(task)
 
     def release(self) -> None:
-        """It is no longer needed."""
+        """It is no longer needed. From now on nobody can claim it, though it takes a while to end."""
+        if self.state is State.READY:
+            self.state = State.ENDING
         self._released.set()
 
     async def wait_over(self) -> None:
