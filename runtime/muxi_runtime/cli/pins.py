@@ -94,8 +94,9 @@ def _settle(settings: Settings, which: str, key: str | None, out: Output, *, acc
         done = [record for record in waiting if settle(record)]
     for record in done:
         data = {"server": record.server, "tool": record.tool, "pin": record.pin}
-        kind = "pin.accepted" if accepted else "pin.rejected"
-        append_once(database_path(settings.home), settings.journal, Draft(kind, principal=str(Principal()), data=data))
+        who = str(Principal())
+        draft = Draft("pin.accepted", who, data=data) if accepted else Draft("pin.rejected", who, data=data)
+        append_once(database_path(settings.home), settings.journal, draft)
     names = ", ".join(f"{record.server}.{record.tool}" for record in done) or "nothing"
     word = "Accepted" if accepted else "Rejected"
     out.show({word.lower(): [_document(r) for r in done]}, f"{word}: {names}. {tell_runtime(settings, key)}")

@@ -55,7 +55,8 @@ def add(settings: Settings, wish: Wish, *, yes: bool, key: str | None, out: Outp
     if not ask(candidate, yes=yes, question=f"Add the server {wish.name}?"):
         out.show({"added": False, **candidate_document(candidate)}, "Not added.")
         return
-    _keep(settings, candidate, "server.added")
+    _keep(settings, candidate)
+    _journal(settings, Draft("server.added", data=_facts(candidate)))
     said = tell_runtime(settings, key)
     out.show({"added": True, **candidate_document(candidate)}, f"Added {wish.name}. {said}")
 
@@ -79,7 +80,8 @@ def update(settings: Settings, name: str, version: str | None, *, yes: bool, key
     if not ask(candidate, yes=yes and not changes, question=f"Replace {now.install.source} by this?"):
         out.show({"updated": False, **candidate_document(candidate)}, "Nothing was changed.")
         return
-    _keep(settings, candidate, "server.updated")
+    _keep(settings, candidate)
+    _journal(settings, Draft("server.updated", data=_facts(candidate)))
     said = tell_runtime(settings, key)
     out.show({"updated": True, **candidate_document(candidate)}, f"Updated {name}. {said}")
 
@@ -94,7 +96,7 @@ def remove(settings: Settings, name: str, *, key: str | None, out: Output) -> No
     AddedServers(settings.home).remove(name)
     with opened(settings) as engine:
         PinStore(engine).forget(name)
-    _journal(settings, "server.removed", {"server": name})
+    _journal(settings, Draft("server.removed", data={"server": name}))
     out.show({"removed": name}, f"Removed {name}. {tell_runtime(settings, key)}")
 
 
@@ -108,8 +110,12 @@ def switch(settings: Settings, name: str, *, on: bool, key: str | None, out: Out
     known = {*built_in_manifests(), *added.manifests(), *settings.servers}
     if name not in known:
         raise UnknownToolError(f"There is no server {name!r}.", remedy=f"There are: {', '.join(sorted(known))}.")
-    (added.enable if on else added.disable)(name)
-    _journal(settings, "server.enabled" if on else "server.disabled", {"server": name})
+    if on:
+        added.enable(name)
+        _journal(settings, Draft("server.enabled", data={"server": name}))
+    else:
+        added.disable(name)
+        _journal(settings, Draft("server.disabled", data={"server": name}))
     out.show({"server": name, "enabled": on}, f"{name} is {'on' if on else 'off'}. {tell_runtime(settings, key)}")
 
 
@@ -154,15 +160,23 @@ def _check_name(settings: Settings, name: str) -> None:
         raise ConfigError(f"There is a server {name!r} already.", remedy="Give this one another --name.")
 
 
-def _keep(settings: Settings, candidate: Candidate, kind: str) -> None:
+def _keep(settings: Settings, candidate: Candidate) -> None:
     manifest = candidate.manifest
     identity = identity_of(manifest, manifest.image)
     AddedServers(settings.home).put(manifest, candidate.parts)
     with opened(settings) as engine:
         PinStore(engine).accept_all(manifest.name, candidate.definitions, identity)
-    source = manifest.install.source if manifest.install else ""
-    data = {"server": manifest.name, "source": source, "image": manifest.image, "tools": len(candidate.definitions)}
-    _journal(settings, kind, {**data, "findings": len(candidate.findings)})
+
+
+def _facts(candidate: Candidate) -> dict[str, Any]:
+    manifest = candidate.manifest
+    return {
+        "server": manifest.name,
+        "source": manifest.install.source if manifest.install else "",
+        "image": manifest.image,
+        "tools": len(candidate.definitions),
+        "findings": len(candidate.findings),
+    }
 
 
 def _added(settings: Settings, name: str) -> Manifest:
@@ -185,6 +199,5 @@ def _kept_fields(manifest: Manifest) -> dict[str, Any]:
     return {name: fields[name] for name in ("arguments", "environment", "profile", "pause", "warm") if name in fields}
 
 
-def _journal(settings: Settings, kind: str, data: Mapping[str, Any]) -> None:
-    draft = Draft(kind, principal=str(Principal()), data=dict(data))
-    append_once(database_path(settings.home), settings.journal, draft)
+def _journal(settings: Settings, draft: Draft) -> None:
+    append_once(database_path(settings.home), settings.journal, replace(draft, principal=str(Principal())))

@@ -7,9 +7,11 @@ import json
 from typing import Any
 
 import click
+from rich.console import RenderableType
 
 from muxi_runtime.cli.add_options import add_options, key_option, wish_of
 from muxi_runtime.cli.context import Invocation
+from muxi_runtime.cli.exit_codes import ExitCode
 from muxi_runtime.cli.output import Output, fields, json_option, plain, table
 from muxi_runtime.cli.runtime_client import RuntimeClient, with_runtime
 from muxi_runtime.errors import UnknownToolError
@@ -134,6 +136,32 @@ def enable_server(invocation: Invocation, name: str, *, key: str | None, out: Ou
     from muxi_runtime.cli import server_commands  # noqa: PLC0415 - as above
 
     server_commands.switch(invocation.settings(), name, on=True, key=key, out=out)
+
+
+@servers.command("logs")
+@click.argument("name")
+@json_option
+@with_runtime
+def server_logs(runtime: RuntimeClient, name: str, out: Output) -> None:
+    """Show what a server wrote to standard error in the sandboxes of your tasks."""
+    found = runtime.get("servers", name, "logs")
+    parts: list[RenderableType | str] = []
+    for entry in found["sandboxes"]:
+        parts += [plain(f"task {entry['task']}, sandbox {entry['sandbox'][:12]}", "bold")]
+        parts += [plain(line) for line in entry["stderr"].splitlines()]
+    out.show(found, *(parts or ["No sandbox of it runs in a task of yours."]))
+
+
+@servers.command("doctor")
+@click.argument("name")
+@json_option
+@click.pass_context
+def server_doctor(ctx: click.Context, name: str, out: Output) -> None:
+    """Check an added server: its manifest, its image, whether it starts, and its pins; exit 1 when something fails."""
+    from muxi_runtime.cli import server_checks  # noqa: PLC0415 - as above
+
+    if not server_checks.check(ctx.ensure_object(Invocation).settings(), name, out):
+        ctx.exit(ExitCode.FAILED)
 
 
 def _text(value: object) -> str:

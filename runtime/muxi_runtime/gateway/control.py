@@ -66,6 +66,7 @@ class Control:
             Route("/control/tasks/{task}/keep", self._release_task, methods=["DELETE"]),
             Route("/control/servers", self._list_servers),
             Route("/control/servers", self._reload, methods=["PUT"]),
+            Route("/control/servers/{server}/logs", self._logs),
             Route("/control/tools", self._list_tools),
         ]
 
@@ -131,6 +132,19 @@ class Control:
 
     async def _list_servers(self, _request: Request) -> Response:
         return JSONResponse({"servers": [self._server(name) for name in self._tools.servers]})
+
+    async def _logs(self, request: Request) -> Response:
+        """Of the caller's own tasks: what a server writes may tell of the task that it works for."""
+        name = request.path_params["server"]
+        if name not in self._tools.servers:
+            return JSONResponse({"error": "refused", "error_description": f"There is no server {name!r}."}, 404)
+        owners = [(task.id, task.owners.get(name)) for task in self._tasks.of(principal_of(request))]
+        sandboxes = [
+            {"task": task, "sandbox": owner.sandbox, "stderr": owner.stderr_tail}
+            for task, owner in owners
+            if owner is not None and owner.sandbox
+        ]
+        return JSONResponse({"server": name, "sandboxes": sandboxes})
 
     def _server(self, name: str) -> dict[str, Any]:
         known = self._tools.servers[name]

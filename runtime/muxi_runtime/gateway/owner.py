@@ -78,6 +78,11 @@ class Owner:
         """The id of the running sandbox."""
         return self._upstream.sandbox.id if self._upstream and not self.over else None
 
+    @property
+    def stderr_tail(self) -> str:
+        """The end of what its server wrote to standard error; empty where there is no sandbox."""
+        return self._upstream.sandbox.stderr_tail() if self._upstream else ""
+
     async def upstream(self) -> Upstream:
         """The upstream, once it is there.
 

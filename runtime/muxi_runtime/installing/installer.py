@@ -124,7 +124,7 @@ class Installer:
         """
         manifest, parts = await self._manifest(wish, progress)
         progress("asking for its tools")
-        definitions = await self._list(manifest)
+        definitions = await self.tools(manifest)
         return Candidate(manifest, definitions, review(definitions, others), parts)
 
     async def _manifest(self, wish: Wish, progress: Progress) -> tuple[Manifest, Sequence[Mapping[str, str]]]:
@@ -191,8 +191,13 @@ class Installer:
         }
         return Registries(npm, pypi, hosts)
 
-    async def _list(self, manifest: Manifest) -> list[dict[str, Any]]:
-        """Its tools, in a sandbox with the profile that it would get."""
+    async def tools(self, manifest: Manifest) -> list[dict[str, Any]]:
+        """What a server lists, asked in a sandbox with the profile that it would get, but for the network.
+
+        Raises:
+            ServerError: it is no MCP server, or does not answer.
+            SandboxError: no sandbox is to be had, or it ended.
+        """
         task = f"try-{manifest.name}"
         spec = SpecBook({manifest.name: self._grant(manifest)}, _no_image_of_ours).spec(task, manifest.name)
         if isinstance(spec, Exception):

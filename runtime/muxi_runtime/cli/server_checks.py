@@ -1,0 +1,89 @@
+"""The body of `servers doctor`: one added server, looked at in a sandbox of its own."""
+
+from __future__ import annotations
+
+from functools import partial
+
+import anyio
+from rich.console import Console
+
+from muxi_runtime.catalog.added import AddedServers
+from muxi_runtime.catalog.catalog import load_manifest
+from muxi_runtime.catalog.manifest import Manifest
+from muxi_runtime.catalog.pin_store import PinState, PinStore
+from muxi_runtime.catalog.pins import identity_of, pin_of
+from muxi_runtime.cli.database import opened
+from muxi_runtime.cli.output import Output, mark, table
+from muxi_runtime.cli.progress import StepDisplay
+from muxi_runtime.cli.workbench import open_installer
+from muxi_runtime.config import Settings
+from muxi_runtime.errors import MuxiError, UnknownToolError
+from muxi_runtime.setup.step import Report, Step, run_steps
+from muxi_sandbox.contract import Check
+from muxi_sandbox.errors import SandboxError
+
+__all__ = ["check"]
+
+
+def check(settings: Settings, name: str, out: Output) -> bool:
+    """Look, tell, and say whether all is well.
+
+    Raises:
+        UnknownToolError: no such server was added.
+    """
+    manifests = AddedServers(settings.home).manifests()
+    if name not in manifests:
+        known = ", ".join(manifests) or "none"
+        raise UnknownToolError(f"No server {name!r} was added.", remedy=f"Those that were: {known}.")
+    checks: list[Check] = []
+
+    async def look(report: Report) -> str:
+        checks.extend(await _checks(settings, name, report))
+        return f"{sum(check.ok for check in checks)} of {len(checks)} checks hold"
+
+    with StepDisplay(Console(stderr=out.as_json)) as display:
+        anyio.run(partial(run_steps, (Step("doctor", f"looking at {name}", look),), display))
+    document = [{"name": c.name, "ok": c.ok, "detail": c.detail, "cure": c.cure} for c in checks]
+    rows = [(mark(c.ok), c.name, f"{c.detail} {c.cure}".strip()) for c in checks]
+    out.show({"server": name, "checks": document}, table(("", "check", ""), rows))
+    return all(c.ok for c in checks)
+
+
+async def _checks(settings: Settings, name: str, report: Report) -> list[Check]:
+    added = AddedServers(settings.home)
+    try:
+        manifest = load_manifest(added.manifests()[name], name)
+    except MuxiError as error:
+        return [Check("manifest", ok=False, detail=str(error))]
+    checks = [Check("manifest", ok=True, detail=str(added.manifests()[name]))]
+    if name in added.disabled():
+        cure = f"`muxi-runtime servers enable {name}`."
+        checks.append(Check("enabled", ok=False, detail="It is switched off.", cure=cure))
+    try:
+        async with open_installer(settings, report) as installer:
+            report("asking for its tools")
+            definitions = await installer.tools(manifest)
+    except (MuxiError, SandboxError) as error:
+        return [*checks, Check("start", ok=False, detail=str(error))]
+    checks.append(Check("start", ok=True, detail=f"It starts and lists {len(definitions)} tools."))
+    return [*checks, _pins(settings, manifest, {str(d["name"]): pin_of(d) for d in definitions})]
+
+
+def _pins(settings: Settings, manifest: Manifest, listed: dict[str, str]) -> Check:
+    with opened(settings) as engine:
+        records = PinStore(engine).all(manifest.name)
+    identity = identity_of(manifest, manifest.image)
+    accepted = {
+        record.tool: record.pin
+        for record in records
+        if record.state is PinState.ACCEPTED and record.identity == identity
+    }
+    other = sorted(tool for tool, pin in listed.items() if accepted.get(tool) != pin)
+    if not other:
+        return Check("pins", ok=True, detail="Every tool is as it was accepted.")
+    return Check(
+        "pins",
+        ok=False,
+        detail=f"Not as accepted: {', '.join(other)}.",
+        cure=f"`muxi-runtime pins diff {manifest.name}` shows what is different, once the runtime has seen it.",
+    )
