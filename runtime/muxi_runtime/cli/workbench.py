@@ -18,7 +18,7 @@ from anyio import to_thread
 from muxi_runtime.catalog.catalog import granted
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.config import Settings
-from muxi_runtime.errors import RefusedError, ServerError
+from muxi_runtime.errors import RefusedError, ServerError, sole_error
 from muxi_runtime.installing.gate import InstallGate
 from muxi_runtime.installing.installer import Installer
 from muxi_runtime.installing.workshop import Progress
@@ -78,7 +78,7 @@ async def open_installer(settings: Settings, progress: Progress) -> AsyncIterato
     installation = await to_thread.run_sync(installation_id, settings.home)
     (await to_thread.run_sync(open_store, settings.home)).dispose()
     egress = settings.egress.model_copy(update={"connections": CONNECTIONS, "connections_per_second": PER_SECOND})
-    with _alone(settings.home):
+    with _alone(settings.home), _one_error():
         async with (
             SqliteJournal(database_path(settings.home), settings.journal) as journal,
             ImageStore(settings.engine) as images,
@@ -100,6 +100,15 @@ async def open_installer(settings: Settings, progress: Progress) -> AsyncIterato
                     certificates=transport.certificates,
                     grant=partial(granted, settings=ServerSettings(), classes=settings.limits_classes),
                 )
+
+
+@contextmanager
+def _one_error() -> Iterator[None]:
+    """The task groups of the engine and the proxy wrap what passes through them; a person gets the error itself."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        raise sole_error(group) or group from group
 
 
 @contextmanager
