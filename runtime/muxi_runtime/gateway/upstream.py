@@ -282,13 +282,27 @@ async def _shake_hands(
     server = sandbox.spec.server
     try:
         await stack.enter_async_context(client)
-    except (MCPError, ValueError) as error:
+    except (MCPError, ValueError, BaseExceptionGroup) as error:
+        reason = _handshake_error(error)
+        if reason is None:
+            raise
         eras.forget(server)
         raise transport.failure or ServerError(
-            f"Server {server!r} started but did not complete the MCP handshake: {error}",
+            f"Server {server!r} started but did not complete the MCP handshake: {reason}",
             remedy=f"Its standard error ends with: {sandbox.stderr_tail()[-500:] or '(nothing)'}",
         ) from error
     eras.remember(server, client.session.discover_result)
+
+
+def _handshake_error(error: BaseException) -> BaseException | None:
+    """What went wrong with the handshake: the SDK's task groups may wrap it. `None` where something else did, too."""
+    if not isinstance(error, BaseExceptionGroup):
+        return error
+    known, other = error.split((MCPError, ValueError))
+    first: BaseException | None = known
+    while isinstance(first, BaseExceptionGroup):
+        first = first.exceptions[0]
+    return first if other is None else None
 
 
 def _announces_changes(client: Client) -> bool:
