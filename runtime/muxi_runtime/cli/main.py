@@ -36,6 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "muxi_runtime.cli.connect:connect",
         "Bridge standard input and output to the runtime, for MCP clients.",
     ),
+    "clients": (
+        "muxi_runtime.cli.clients:clients",
+        "Set up MCP clients on this machine to use this runtime.",
+    ),
     "servers": ("muxi_runtime.cli.servers:servers", "List and inspect the servers."),
     "tools": ("muxi_runtime.cli.tools:tools", "List and inspect the tools."),
     "tasks": ("muxi_runtime.cli.tasks:tasks", "List and end tasks."),
