@@ -89,6 +89,14 @@ async def test_one_server_is_reached_alone_by_address_and_by_command(add, shared
     assert found == await tools_of(by_command)
 
 
+@pytest.mark.parametrize("way", [(), ("--connect",)])
+async def test_a_client_that_asks_for_search_is_shown_two_tools(add, shared_runtime: Running, way):
+    entry = add(shared_runtime, "cursor", "--tools", "search", *way)["mcpServers"]["muxi"]
+    assert await tools_of(entry) == {"tools_search", "tools_call"}
+    listed = {row["client"]: row for row in shared_runtime.json("clients", "list")["clients"]}
+    assert listed["cursor"]["set_up"] == "yes"
+
+
 def test_the_inspector_takes_its_file_as_it_was_written(add, strict: Running, key: str, tmp_path: Path):
     add(strict, "inspector", "--key", key)
     listed = inspector("--config", tmp_path / ".mcp-inspector/mcp.json", "--server", "muxi", "--method", "tools/list")

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 import click
 
-from muxi_runtime.cli.runtime_client import GIVE_KEY, RuntimeClient, base_url
+from muxi_runtime.cli.runtime_client import GIVE_KEY, RuntimeClient, base_url, tools_option
 from muxi_runtime.config import Settings
 from muxi_runtime.errors import IdentityError
 from muxi_runtime.setup.clients.entry import Way
@@ -65,6 +65,7 @@ class Target:
 class Manner:
     """How an entry is made, and what is shown of it."""
 
+    tools: str | None
     as_command: bool
     only_print: bool
     dry_run: bool
@@ -92,6 +93,7 @@ def target_options(command: Callable[..., Result]) -> Callable[..., Result]:
 def manner_options(command: Callable[..., Result]) -> Callable[..., Result]:
     """Add the options of `Manner`; the command gets `manner: Manner`."""
 
+    @tools_option
     @click.option(
         "--connect", "as_command", is_flag=True, help="Start `muxi-runtime connect`, also where a URL would do."
     )
@@ -102,6 +104,7 @@ def manner_options(command: Callable[..., Result]) -> Callable[..., Result]:
     @functools.wraps(command)
     def wrapped(
         *args: object,
+        tools: str | None,
         as_command: bool,
         only_print: bool,
         dry_run: bool,
@@ -109,19 +112,25 @@ def manner_options(command: Callable[..., Result]) -> Callable[..., Result]:
         show_key: bool,
         **rest: object,
     ) -> Result:
-        manner = Manner(as_command, only_print, dry_run, replace, show_key)
+        manner = Manner(tools, as_command, only_print, dry_run, replace, show_key)
         return command(*args, manner=manner, **rest)
 
     return wrapped
 
 
-def way_to(runtime: RuntimeClient, settings: Settings, server: str | None, *, needs_key: bool = True) -> Way:
-    """How a client reaches the runtime.
+def way_to(
+    runtime: RuntimeClient,
+    settings: Settings,
+    server: str | None,
+    tools: str | None = None,
+    *,
+    needs_key: bool = True,
+) -> Way:
+    """How a client reaches the runtime; `tools` as `RuntimeClient.endpoint` takes it.
 
     Raises:
         IdentityError: this runtime wants a key from everyone, and none was given.
     """
-    url = f"{runtime.mcp_url}/{server}" if server else runtime.mcp_url
     local = runtime.url == base_url(settings)
     if needs_key and local and settings.gateway.keys_required and not runtime.key:
         raise IdentityError("This runtime wants a key from every client, and none was given.", remedy=GIVE_KEY)
@@ -130,7 +139,9 @@ def way_to(runtime: RuntimeClient, settings: Settings, server: str | None, *, ne
         where = ("--config", str(settings.source), *where)
     asked = () if local else ("--url", runtime.url)
     only = ("--server", server) if server else ()
-    return Way(url, (*_program(), *where, "connect", *asked, *only), runtime.key or "")
+    shown = ("--tools", tools) if tools else ()
+    command = (*_program(), *where, "connect", *asked, *only, *shown)
+    return Way(runtime.endpoint(server, tools), command, runtime.key or "")
 
 
 def _program() -> tuple[str, ...]:

@@ -50,7 +50,7 @@ def add(
 ) -> None:
     """Write, or with --print only print, what the client NAME needs to reach this runtime."""
     known, machine = KNOWN[client], this_machine()
-    way = way_to(runtime, invocation.settings(), target.server)
+    way = way_to(runtime, invocation.settings(), target.server, manner.tools)
     path = target.file(known, machine)
     shown = entry_for(known.form, shown_way(way, show_key=manner.show_key), as_command=manner.as_command)
     about = {"client": client, "file": str(path), "name": target.name, "entry": shown}
@@ -91,9 +91,10 @@ def remove(client: str, target: Target, out: Output, *, dry_run: bool) -> None:
 def list_clients(invocation: Invocation, target: Target, out: Output, runtime: RuntimeClient) -> None:
     """List the clients that can be set up: whether each is here, and whether it is set up."""
     machine = this_machine()
-    way = way_to(runtime, invocation.settings(), target.server, needs_key=False)
+    settings = invocation.settings()
+    ways = [way_to(runtime, settings, target.server, tools, needs_key=False) for tools in (None, "all", "search")]
     known = [client for client in KNOWN.values() if target.project is None or client.project]
-    found = [_described(client, target.file(client, machine), target.name, way, machine) for client in known]
+    found = [_described(client, target.file(client, machine), target.name, ways, machine) for client in known]
     rows = [
         (
             client["client"],
@@ -111,10 +112,10 @@ def this_machine() -> Machine:
     return Machine(sys.platform, Path.home(), os.environ)
 
 
-def _described(client: Client, path: Path, name: str, way: Way, machine: Machine) -> dict[str, Any]:
+def _described(client: Client, path: Path, name: str, ways: list[Way], machine: Machine) -> dict[str, Any]:
     try:
-        ways = [entry_for(client.form, way, as_command=as_command) for as_command in (False, True)]
-        state, error = state_of(client, path, name, *ways).value, None
+        entries = [entry_for(client.form, way, as_command=command) for way in ways for command in (False, True)]
+        state, error = state_of(client, path, name, *entries).value, None
     except ClientFileError as problem:
         state, error = "unreadable", str(problem)
     return {
