@@ -6,7 +6,7 @@ import json
 import tomllib
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from muxi_runtime.setup.clients import json_edit, json_text, toml_edit
@@ -51,6 +51,10 @@ def files(draw: st.DrawFn, *, with_section: bool = True) -> str:
 
 
 @given(files())
+@example('{"mcpServers":{\n"":null// \n}}')
+@example('{"mcpServers":{\n"":null/**/}}/**/\n')
+@example('{"mcpServers":\n    {//\n "":null}}')
+@example('{"mcpServers":{\r\n "a":1// x\r\n}}\r\n')
 def test_added_to_a_section_and_removed_again_the_file_is_what_it_was(text):
     added = json_edit.with_entry(text, SECTION, NAME, ENTRY)
     assert json_edit.found(added, SECTION, NAME) == ENTRY

@@ -151,7 +151,7 @@ class KnownModeOnly:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        asked = Request(scope).query_params.getlist(PARAMETER)
+        asked = Request(scope).query_params.getlist(PARAMETER) if scope["query_string"] else []
         if not asked or (len(asked) == 1 and asked[0] in MODES):
             await self._app(scope, receive, send)
             return

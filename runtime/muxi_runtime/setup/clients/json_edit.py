@@ -51,7 +51,9 @@ def with_entry(text: str, section: str, name: str, entry: Entry) -> str:
     part = _section(text, section)
     if part is None:
         result = _inserted(text, read(text), section, {name: entry})
-    elif (there := part.member(name)) is not None:
+    elif (there := part.member(name)) is not None and there.node.value == entry:
+        return text
+    elif there is not None:
         result = _replaced(text, part, there, entry)
     else:
         result = _inserted(text, part, name, entry)
@@ -110,9 +112,9 @@ def _inserted_alone(text: str, part: Node, name: str, value: Entry, newline: str
     outer = _line_indent(text, part.start)
     unit = _unit(text, part, outer)
     indent = outer + unit
-    inside = text[part.start + 1 : part.end - 1].rstrip()
     piece = newline + indent + _member(name, value, indent, unit, newline) + newline + outer
-    return text[: part.start + 1] + inside + piece + text[part.end - 1 :]
+    comment = _last_comment(text, part.start + 1, part.end - 1)
+    return text[: comment.end() if comment else part.start + 1] + piece + text[part.end - 1 :]
 
 
 def _replaced(text: str, part: Node, member: Member, entry: Entry) -> str:
@@ -129,12 +131,13 @@ def _removed(text: str, part: Node, member: Member) -> str:
     others = [other for other in part.members if other is not member]
     before = max((other for other in others if other.start < member.start), key=lambda other: other.start, default=None)
     floor = part.start + 1 if before is None or before.comma is None else before.comma + 1
-    start = floor + len(text[floor : member.start].rstrip())
+    comment = _last_comment(text, floor, member.start)
+    start = comment.end() if comment else floor
     end = member.node.end
     rest_of_line = text[end:].split("\n", 1)[0].replace(",", "", 1 if member.comma is not None else 0)
-    if _ends_in_line_comment(text[floor:start]) and rest_of_line.strip():
+    if comment and comment[0].startswith("//") and rest_of_line.strip():
         # What follows on our line must not become part of the comment before it.
-        start = text.index("\n", start, member.start) + 1
+        start += 2 if text.startswith("\r\n", start) else 1
     comma = member.comma if member.comma is not None else before.comma if before else None
     result = _cut(text, (start, end), (comma, comma + 1) if comma is not None else (end, end))
     part_end = part.end - (len(text) - len(result))
@@ -188,6 +191,9 @@ def _behind_comments(text: str, position: int) -> int:
     return comments.end() if comments else position
 
 
-def _ends_in_line_comment(gap: str) -> bool:
-    comments = COMMENT.findall(gap)
-    return bool(comments) and comments[-1].startswith("//")
+def _last_comment(text: str, start: int, end: int) -> re.Match[str] | None:
+    """Of a stretch of white space and comments."""
+    comment = None
+    for comment in COMMENT.finditer(text, start, end):  # noqa: B007 - the last one is what is wanted
+        pass
+    return comment

@@ -18,8 +18,8 @@ __all__ = ["BYTE_ORDER_MARK", "COMMENT", "Member", "Node", "read", "skip"]
 MAX_DEPTH = 200
 """Nesting, in levels: a client's configuration has a handful."""
 
-GAP = re.compile(r"(?:[ \t\r\n]+|//[^\n]*|/\*.*?\*/)+", re.DOTALL)
-COMMENT = re.compile(r"//[^\n]*|/\*.*?\*/", re.DOTALL)
+GAP = re.compile(r"(?:[ \t\r\n]+|//[^\r\n]*|/\*.*?\*/)+", re.DOTALL)
+COMMENT = re.compile(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 STRING = re.compile(r'"(?:[^"\\\x00-\x1f]|\\.)*"')
 SCALAR = re.compile(r"-?\d+(?:\.\d+)?(?:[eE][+-]?\d+)?|true|false|null")
 BYTE_ORDER_MARK = "\ufeff"

@@ -69,7 +69,10 @@ def with_entry(text: str, section: str, name: str, entry: Entry) -> str:
     """
     newline = "\r\n" if "\r\n" in text else "\n"
     block = snippet(section, name, entry).replace("\n", newline)
-    if found(text, section, name) is not None:
+    there = found(text, section, name)
+    if there == entry:
+        return text
+    if there is not None:
         start, end = _span(text, section, name)
         kept = block if text[:end].endswith("\n") else block.removesuffix(newline)
         result = text[:start] + kept + text[end:]
