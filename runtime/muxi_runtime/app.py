@@ -213,7 +213,7 @@ class _Parts:
                 built_in=self._is_built_in,
                 settings=gateway,
             )
-            front = Front(door=door, tools=self.tools, question_seconds=gateway.question_seconds)
+            front = Front(door=door, tools=self.tools, question_seconds=gateway.question_seconds, mode=gateway.tools)
             self.tools.set_tools(HOST, host.definitions)
             for name, problem in self.live.now.problems.items():
                 self.tools.set_error(name, str(problem))

@@ -36,6 +36,10 @@ COMMANDS: dict[str, tuple[str, str]] = {
         "muxi_runtime.cli.connect:connect",
         "Bridge standard input and output to the runtime, for MCP clients.",
     ),
+    "clients": (
+        "muxi_runtime.cli.clients:clients",
+        "Set up MCP clients on this machine to use this runtime.",
+    ),
     "servers": ("muxi_runtime.cli.servers:servers", "Add, list, update and remove servers."),
     "pins": ("muxi_runtime.cli.pins:pins", "See and accept tools that changed."),
     "tools": ("muxi_runtime.cli.tools:tools", "List and inspect the tools."),

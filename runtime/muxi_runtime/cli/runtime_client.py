@@ -24,7 +24,7 @@ from muxi_runtime.errors import (
 )
 from muxi_runtime.setup.home import running_process
 
-__all__ = ["START", "RuntimeClient", "base_url", "refusal", "with_runtime"]
+__all__ = ["START", "RuntimeClient", "base_url", "refusal", "tools_option", "with_runtime"]
 
 ANSWER_SECONDS = 30
 MAX_ANSWER_BYTES = 64 * 2**20
@@ -46,6 +46,11 @@ class RuntimeClient:
     def mcp_url(self) -> str:
         """The endpoint that MCP clients use."""
         return f"{self.url}/mcp"
+
+    def endpoint(self, server: str | None = None, tools: str | None = None) -> str:
+        """The endpoint of one server, or of all; `tools` is `all` or `search`, `None` as the runtime is set."""
+        path = f"{self.mcp_url}/{quote(server, safe='')}" if server else self.mcp_url
+        return f"{path}?tools={tools}" if tools else path
 
     def get(self, *path: str) -> dict[str, Any]:
         """The JSON object at `/control/PATH`.
@@ -101,6 +106,14 @@ class RuntimeClient:
         if len(body) > MAX_ANSWER_BYTES:
             raise ServerError(f"The answer from {self.url}{target} is larger than {MAX_ANSWER_BYTES} bytes.")
         return response.status, body
+
+
+def tools_option(command: Callable[..., Result]) -> Callable[..., Result]:
+    """Add `--tools`; the command gets `tools: str | None`."""
+    option = click.option(
+        "--tools", type=click.Choice(["all", "search"]), help="Be shown all tools, or two that find and call them."
+    )
+    return option(command)
 
 
 def with_runtime(command: Callable[..., Result]) -> Callable[..., Result]:

@@ -24,6 +24,7 @@ from muxi_runtime.errors import MuxiError, UnknownToolError
 from muxi_runtime.gateway.beside_tools import CACHEABLE, offer_nothing_beside_tools
 from muxi_runtime.gateway.caller import CallRequest, Origin
 from muxi_runtime.gateway.mcp_caller import AnswerNeededError, McpCaller, PendingQuestions
+from muxi_runtime.gateway.tool_search import CALL, SEARCH, Mode, ToolSearch, mode_of
 from muxi_runtime.gateway.tools import Tool, ToolBook, split_name
 from muxi_runtime.gateway.wire_errors import to_wire
 from muxi_sandbox.errors import SandboxError
@@ -44,7 +45,7 @@ logger = logging.getLogger(__name__)
 INSTRUCTIONS = (
     "Every tool runs in a sandbox of its own, made for one task, without a network but for hosts that the operator "
     "named for its server. Sandboxes of one task share the folder /workspace. Tools are called SERVER__TOOL. Use "
-    "muxi__task_new for a separate, empty task."
+    "muxi__task_new for a separate, empty task. Where tools_search is all that is listed, find tools by it."
 )
 META_TASK = "muxi/task"
 MAX_SESSIONS = DEFAULT_MAX_SESSIONS
@@ -84,9 +85,11 @@ class _DualEraServer(Server[Any]):
 class Front:
     """Lists tools, takes calls, tells of list changes."""
 
-    def __init__(self, *, door: Door, tools: ToolBook, question_seconds: float) -> None:
+    def __init__(self, *, door: Door, tools: ToolBook, question_seconds: float, mode: Mode = "all") -> None:
         self._door = door
         self._tools = tools
+        self._search = ToolSearch(tools)
+        self._mode = mode
         self._questions = PendingQuestions(question_seconds)
         self._bus = InMemorySubscriptionBus()
         self._sessions: OrderedDict[str, ServerSession] = OrderedDict()
@@ -149,6 +152,8 @@ class Front:
         self, ctx: ServerRequestContext[Any, Any], _params: types.PaginatedRequestParams | None
     ) -> dict[str, Any]:
         only = _server_of(ctx.request)
+        if mode_of(ctx.request, self._mode) == "search":
+            return {"resultType": "complete", "tools": self._search.definitions(only)}
         listed: list[dict[str, Any]] = []
         for name, server in self._tools.servers.items():
             if only in (None, name):
@@ -185,8 +190,13 @@ class Front:
         """
         try:
             only = _server_of(request)
-            server, tool = (only, wish.name) if only is not None else split_name(wish.name)
-            asked = CallRequest(server, tool, wish.arguments, _origin(wish, request))
+            name, arguments = wish.name, wish.arguments
+            if name in (SEARCH, CALL) and mode_of(request, self._mode) == "search":
+                if name == SEARCH:
+                    return {"resultType": "complete", **self._search.search(arguments, only)}
+                name, arguments = self._search.unwrapped(arguments)
+            server, tool = (only, name) if only is not None else split_name(name)
+            asked = CallRequest(server, tool, arguments, _origin(wish, request))
             return {"resultType": "complete", **await self._door.call(asked, caller)}
         except (MuxiError, SandboxError) as error:
             raise to_wire(error) from error

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from muxi_runtime.gateway.direct_calls import DirectCalls
 from muxi_runtime.gateway.front import SESSION_HEADER
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
+from muxi_runtime.gateway.tool_search import MODES, PARAMETER
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -54,7 +55,7 @@ def build_app(
     is_server: Callable[[str], bool],
 ) -> ASGIApp:
     """The application. Checks run outermost first: Host and Origin, then the key, then the route."""
-    mcp = DirectCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front, answers)
+    mcp = KnownModeOnly(DirectCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front, answers))
     routes = [
         Route("/mcp", mcp),
         Route("/mcp/{server}", KnownServerOnly(mcp, is_server)),
@@ -141,6 +142,21 @@ class KnownServerOnly:
             return
         text = f"There is no server {name[:80]!r}; /control/servers lists those there are."
         await JSONResponse({"error": "unknown_server", "error_description": text}, 404)(scope, receive, send)
+
+
+class KnownModeOnly:
+    """Answers 400 where the URL asks for a way of showing tools that does not exist."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        asked = Request(scope).query_params.getlist(PARAMETER) if scope["query_string"] else []
+        if not asked or (len(asked) == 1 and asked[0] in MODES):
+            await self._app(scope, receive, send)
+            return
+        text = f"{PARAMETER} in the URL must be one of: {', '.join(MODES)}; once."
+        await JSONResponse({"error": "unknown_mode", "error_description": text}, 400)(scope, receive, send)
 
 
 class SessionEnds:

@@ -22,6 +22,9 @@ class GatewaySettings(BaseModel):
         (), description="Host headers taken beside the bound address: name or name:port"
     )
     allowed_origins: tuple[str, ...] = Field((), description="Origin headers taken beside loopback's")
+    tools: Literal["all", "search"] = Field(
+        "all", description="what clients are shown: all tools, or two that find and call them"
+    )
     max_body_bytes: int = Field(4 * 2**20, ge=1024, description="one HTTP request's body")
     max_json_depth: int = Field(64, ge=4, description="nesting of one message")
     call_seconds: float = Field(600, gt=0, description="one tool call, a person's answer not counted")

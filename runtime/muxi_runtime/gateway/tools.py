@@ -29,6 +29,7 @@ class Tool:
     """One tool of one server.
 
     Attributes:
+        server: whose it is; empty for one of the gateway itself.
         definition: as listed by the server (`name`, `inputSchema`, ...), JSON values.
         pin: a hash over the whole definition.
         mirrors_arguments: whether clients repeat arguments in headers, as the input schema asks of them.
@@ -66,7 +67,7 @@ class Tool:
     @property
     def full_name(self) -> str:
         """As a client sees it at `/mcp`."""
-        return f"{self.server}{SEPARATOR}{self.name}"
+        return f"{self.server}{SEPARATOR}{self.name}" if self.server else self.name
 
     @property
     def annotations(self) -> Mapping[str, Any]:
