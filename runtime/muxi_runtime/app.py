@@ -35,6 +35,7 @@ from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.listing import Listing
 from muxi_runtime.gateway.owner import Owner
+from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
@@ -175,16 +176,17 @@ class _Parts:
     async def running(self, keys: KeyStore, policy: CedarPolicy) -> AsyncIterator[Runtime]:
         gateway = self.settings.gateway
         specs = SpecBook(self.catalog.servers, self._image)
-        listing = self._listing(specs)
         warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
         adopted = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds, adopted=True)
+        remotes = Remotes(self.tools.input_schema, warm)
+        listing = self._listing(specs, remotes)
         async with (
             Pool(self.backend, warm, self.settings.pool) as pool,
             TaskRegistry(
                 backend=self.backend,
                 journal=self.journal,
                 settings=gateway,
-                own=partial(self._owner, specs, listing, pool, adopted),
+                own=partial(self._owner, specs, listing, pool, remotes, adopted),
                 kept=self.kept,
                 kept_files=KeptFiles(self.backend, self.snapshots),
             ) as tasks,
@@ -265,13 +267,14 @@ class _Parts:
             spool_folder=self.settings.home,
         )
 
-    def _listing(self, specs: SpecBook) -> Listing:
+    def _listing(self, specs: SpecBook, remotes: Remotes) -> Listing:
         return Listing(
             specs=specs,
             tools=self.tools,
             backend=self.backend,
             cache=ToolCache(self.settings.home / "cache" / "tools.json"),
             eras=self.eras,
+            remotes=remotes,
             seconds=self.settings.gateway.handshake_seconds,
         )
 
@@ -280,17 +283,19 @@ class _Parts:
         specs: SpecBook,
         listing: Listing,
         pool: Pool[Upstream],
+        remotes: Remotes,
         adopted: Callable[[Sandbox], AbstractAsyncContextManager[Upstream]],
         task: str,
         server: str,
         survivor: KeptSandbox | None,
     ) -> Owner:
         manifest = specs.manifests.get(server)
+        fresh = remotes.lease_session if specs.is_remote(server) else pool.lease
         return Owner(
-            lease=(lambda _: take_over(self.backend, survivor, adopted)) if survivor else pool.lease,
+            lease=(lambda _: take_over(self.backend, survivor, adopted)) if survivor else fresh,
             journal=self.journal,
             spec=survivor.spec if survivor else specs.spec(task, server),
-            may_pause=manifest is not None and manifest.pause,
+            may_pause=manifest is not None and manifest.pause and not manifest.is_remote,
             on_tools_changed=listing.changed,
         )
 

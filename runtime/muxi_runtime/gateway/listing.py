@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from muxi_runtime.gateway.remote import Remotes
     from muxi_runtime.gateway.specs import SpecBook
     from muxi_runtime.gateway.tools import ToolBook
     from muxi_sandbox.contract import Backend, Spec
@@ -52,6 +53,7 @@ class Listing:
         backend: Backend,
         cache: ListCache,
         eras: Eras,
+        remotes: Remotes,
         seconds: float,
     ) -> None:
         """`seconds` bounds a handshake, and a list."""
@@ -60,6 +62,7 @@ class Listing:
         self._backend = backend
         self._cache = cache
         self._eras = eras
+        self._remotes = remotes
         self._seconds = seconds
         self._failed: set[str] = set()
 
@@ -119,6 +122,9 @@ class Listing:
             logger.warning("the tools of %s are not remembered for the next start: %s", server, error)
 
     async def _ask(self, spec: Spec, task: str) -> list[dict[str, Any]]:
+        if self._specs.is_remote(spec.server):
+            async with self._remotes.lease_session(spec) as leased:
+                return await leased.session.list_tools(seconds=self._seconds)
         try:
             async with open_upstream(
                 self._backend,

@@ -29,12 +29,15 @@ class SpecBook:
         self._resolve_image = resolve_image
 
     def image(self, server: str) -> str:
-        """The image's reference.
+        """The image's reference; of a server elsewhere, its URL.
 
         Raises:
             SandboxError: an image of this project that is not built.
         """
-        image = self.manifests[server].image
+        manifest = self.manifests[server]
+        if manifest.is_remote:
+            return manifest.url
+        image = manifest.image
         return self._resolve_image(image.removeprefix(BUILD_PREFIX)) if image.startswith(BUILD_PREFIX) else image
 
     def spec(self, task: str, server: str) -> Spec | SandboxError | MuxiError:
@@ -58,6 +61,11 @@ class SpecBook:
             limits=manifest.profile.limits,
             runtime=manifest.profile.runtime,
         )
+
+    def is_remote(self, server: str) -> bool:
+        """Whether it is reached over HTTP, and not in a sandbox."""
+        manifest = self.manifests.get(server)
+        return manifest is not None and manifest.is_remote
 
     def content_key(self, server: str) -> str | None:
         """A hash of all that decides which tools a server lists; `None` where its image is not named by content.

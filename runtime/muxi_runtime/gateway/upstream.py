@@ -282,7 +282,10 @@ async def _shake_hands(
     server = sandbox.spec.server
     try:
         await stack.enter_async_context(client)
-    except (MCPError, ValueError) as error:
+    except (MCPError, ValueError, ExceptionGroup) as error:
+        # The SDK's task group may wrap its own error on the way out; any other is not of the handshake.
+        if isinstance(error, ExceptionGroup) and error.split((MCPError, ValueError))[1] is not None:
+            raise
         eras.forget(server)
         raise transport.failure or ServerError(
             f"Server {server!r} started but did not complete the MCP handshake: {error}",
