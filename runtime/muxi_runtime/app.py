@@ -26,6 +26,7 @@ from muxi_runtime.gateway.answer_stream import AnswerStreams
 from muxi_runtime.gateway.call import Door
 from muxi_runtime.gateway.control import Control
 from muxi_runtime.gateway.egress import EgressGate
+from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.front import Front
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.http import build_app, build_session_manager
@@ -34,12 +35,13 @@ from muxi_runtime.gateway.kept import KeptTask, KeptTasks, take_over
 from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.listing import Listing
+from muxi_runtime.gateway.offers import OfferBook
 from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
-from muxi_runtime.gateway.upstream import Eras, Upstream, open_session
+from muxi_runtime.gateway.upstream import Upstream, open_session
 from muxi_runtime.gateway.wishes import pool_check, pool_wishes
 from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
 from muxi_runtime.identity.keys import KeyStore
@@ -170,6 +172,7 @@ class _Parts:
     snapshots: SnapshotStore
     left: Sequence[KeptTask]
     tools: ToolBook = field(default_factory=ToolBook)
+    offers: OfferBook = field(default_factory=OfferBook)
     eras: Eras = field(default_factory=Eras)
 
     @asynccontextmanager
@@ -203,7 +206,7 @@ class _Parts:
                 built_in=self._is_built_in,
                 settings=gateway,
             )
-            front = Front(door=door, tools=self.tools, question_seconds=gateway.question_seconds)
+            front = Front(door=door, tools=self.tools, offers=self.offers, question_seconds=gateway.question_seconds)
             self.tools.set_tools(HOST, host.definitions)
             for name, problem in self.catalog.problems.items():
                 self.tools.set_error(name, str(problem))
@@ -253,7 +256,7 @@ class _Parts:
         runtime = Runtime(app, self.backend, self.journal, tasks, self.tools, keys, pool)
         async with manager.run(), anyio.create_task_group() as group:
             group.start_soon(listing.retry_failed)
-            group.start_soon(front.tell_changes)
+            group.start_soon(front.run)
             group.start_soon(answers.watch)
             yield runtime
             group.cancel_scope.cancel()
@@ -271,6 +274,7 @@ class _Parts:
         return Listing(
             specs=specs,
             tools=self.tools,
+            offers=self.offers,
             backend=self.backend,
             cache=ToolCache(self.settings.home / "cache" / "tools.json"),
             eras=self.eras,
@@ -296,7 +300,7 @@ class _Parts:
             journal=self.journal,
             spec=survivor.spec if survivor else specs.spec(task, server),
             may_pause=manifest is not None and manifest.pause and not manifest.is_remote,
-            on_tools_changed=listing.changed,
+            on_list_changed=listing.changed,
         )
 
     def _image(self, name: str) -> str:
