@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.caller import Caller
     from muxi_sandbox.contract import Sandbox
 
-__all__ = ["Requests"]
+__all__ = ["Requests", "Turn"]
 
 FIRST_ID = 10**9
 """Small enough for servers that hold an id in 32 bits."""
@@ -44,11 +44,35 @@ NOTES = frozenset({"notifications/message", "notifications/elicitation/complete"
 Message = dict[str, Any]
 
 
+class Turn:
+    """One call's turn with a server whose questions name no call: while it runs, what is asked is asked by it."""
+
+    def __init__(self, gate: anyio.Semaphore) -> None:
+        self._gate = gate
+        self._is_mine = False
+
+    async def take(self) -> None:
+        """Wait for it."""
+        await self._gate.acquire()
+        self._is_mine = True
+
+    def leave(self) -> None:
+        """Let others have theirs."""
+        if self._is_mine:
+            self._is_mine = False
+            self._gate.release()
+
+
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A request without an answer yet. `reports` are progress and notes, in their order."""
+    """A request without an answer yet. `reports` are progress and notes, in their order.
+
+    It is `parked` while its caller looks for answers.
+    """
 
     caller: Caller | None = None
+    turn: Turn | None = None
+    parked: bool = False
     news: anyio.Event = field(default_factory=anyio.Event)
     over: anyio.Event = field(default_factory=anyio.Event)
     reports: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_PROGRESS))
@@ -71,10 +95,13 @@ class Requests:
         self._failure: SandboxError | None = None
         self.on_question: Callable[[], None] = _unnoticed
 
-    async def ask(self, method: str, params: Message, *, seconds: float, caller: Caller | None = None) -> Message:
+    async def ask(
+        self, method: str, params: Message, *, seconds: float, caller: Caller | None = None, turn: Turn | None = None
+    ) -> Message:
         """Send a request; its result as the server sent it. Cancels it at the server if it is given up.
 
-        What the server reports, notes and asks meanwhile goes to the `caller`; `seconds` do not run while it answers.
+        What the server reports, notes and asks meanwhile goes to the `caller`; `seconds` do not run while it answers,
+        and others may have their turn.
 
         Raises:
             TimeoutError: no answer within `seconds`.
@@ -86,7 +113,7 @@ class Requests:
         request_id: str | int = f"{self._mark}-{number}" if self._mark else number
         if caller is not None and caller.wants_progress:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": request_id}}
-        waiting = self._waiting[request_id] = _Waiting(caller)
+        waiting = self._waiting[request_id] = _Waiting(caller, turn)
         try:
             with anyio.fail_after(seconds) as limit:
                 await self._send({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
@@ -128,22 +155,28 @@ class Requests:
             group.start_soon(stop_when_over)
             await anyio.sleep(GATHER_SECONDS)
             questions, waiting.questions = waiting.questions, []
-            await self._reply(questions, caller)
+            replies = await self._look_for(questions, waiting, caller)
+            for reply in replies:
+                await self._send(reply)
             group.cancel_scope.cancel()
         waiting.news.set()
 
-    async def _reply(self, questions: list[Message], caller: Caller) -> None:
+    async def _look_for(self, questions: list[Message], waiting: _Waiting, caller: Caller) -> list[Message]:
+        """The replies to a server's questions. Meanwhile the call is not what the server works on."""
         asked = {f"input-{number}": question for number, question in enumerate(questions, 1)}
+        shown = {key: {"method": q["method"], "params": q.get("params") or {}} for key, q in asked.items()}
+        waiting.parked = True
+        if waiting.turn is not None:
+            waiting.turn.leave()
         try:
-            found = await caller.answers(
-                {key: {"method": q["method"], "params": q.get("params") or {}} for key, q in asked.items()}
-            )
+            found = await caller.answers(shown)
         except ForwardedError as error:
-            for question in questions:
-                await self._send(_refusal(question, error))
-            return
-        for key, question in asked.items():
-            await self._send({"jsonrpc": "2.0", "id": question["id"], "result": found[key]})
+            return [_refusal(question, error) for question in questions]
+        finally:
+            waiting.parked = False
+            if waiting.turn is not None:
+                await waiting.turn.take()
+        return [{"jsonrpc": "2.0", "id": question["id"], "result": found[key]} for key, question in asked.items()]
 
     async def _send(self, message: Message) -> None:
         if self._failure is not None:
@@ -188,6 +221,7 @@ class Requests:
             return False
         self.on_question()
         able = [waiting for waiting in self._waiting.values() if waiting.can_be_asked(method)]
+        able = [waiting for waiting in able if not waiting.parked] or able
         if not able or len(able[-1].questions) >= MAX_QUESTIONS:
             return False
         able[-1].questions.append(message)

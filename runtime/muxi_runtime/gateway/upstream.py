@@ -25,6 +25,7 @@ from muxi_runtime.errors import ForwardedError, ServerError, sole_error
 from muxi_runtime.gateway.caller import ASKABLE
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.notes import with_limits
+from muxi_runtime.gateway.requests import Turn
 from muxi_runtime.gateway.sandbox_transport import SandboxTransport
 from muxi_runtime.gateway.server_news import Watches, listen_for_news
 
@@ -83,7 +84,7 @@ class Upstream:
         self._transport = transport
         self._client = client
         self._eras = eras
-        self._turn = anyio.Lock()
+        self._gate = anyio.Semaphore(1)
         self._level: str | None = None
         transport.requests.on_question = partial(eras.note_that_it_asks, sandbox.spec.server)
 
@@ -157,8 +158,8 @@ class Upstream:
             await self._set_level(caller)
         requests, version = self._transport.requests, self._client.protocol_version
         try:
-            async with self._turn_of(caller):
-                result = await requests.ask(method, params, seconds=seconds, caller=caller)
+            async with self._turn_of(caller) as turn:
+                result = await requests.ask(method, params, seconds=seconds, caller=caller, turn=turn)
             validate_server_result(method, version, result)
         except TimeoutError as error:
             raise self._late(what, seconds) from error
@@ -169,13 +170,17 @@ class Upstream:
         return _own(result)
 
     @asynccontextmanager
-    async def _turn_of(self, caller: Caller) -> AsyncIterator[None]:
+    async def _turn_of(self, caller: Caller) -> AsyncIterator[Turn | None]:
         """A legacy server's question names no call: where it asks, only one call that can be asked runs at a time."""
         if self.is_modern or not self._eras.asks(self.name) or not caller.capabilities.keys() & set(ASKABLE.values()):
-            yield
+            yield None
             return
-        async with self._turn:
-            yield
+        turn = Turn(self._gate)
+        await turn.take()
+        try:
+            yield turn
+        finally:
+            turn.leave()
 
     async def _set_level(self, caller: Caller) -> None:
         """Have a legacy server log from the level on that its caller wants; it keeps to it until the next one."""
