@@ -29,6 +29,7 @@ from muxi_runtime.gateway.answer_stream import AnswerStreams
 from muxi_runtime.gateway.call import Door
 from muxi_runtime.gateway.control import Control
 from muxi_runtime.gateway.egress import EgressGate
+from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.front import Front
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.http import build_app, build_session_manager
@@ -37,12 +38,14 @@ from muxi_runtime.gateway.kept import KeptTask, KeptTasks, take_over
 from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.listing import Listing
+from muxi_runtime.gateway.offers import OfferBook
 from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.gateway.reload import LiveCatalog, Reloader
+from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
-from muxi_runtime.gateway.upstream import Eras, Upstream, open_session
+from muxi_runtime.gateway.upstream import Upstream, open_session
 from muxi_runtime.gateway.wishes import pool_check, pool_wishes
 from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
 from muxi_runtime.identity.keys import KeyStore
@@ -177,6 +180,7 @@ class _Parts:
     snapshots: SnapshotStore
     left: Sequence[KeptTask]
     tools: ToolBook = field(init=False)
+    offers: OfferBook = field(default_factory=OfferBook)
     eras: Eras = field(default_factory=Eras)
 
     @asynccontextmanager
@@ -187,16 +191,17 @@ class _Parts:
             partial(PinBook, store, is_trusted=self._needs_no_pins, identity=specs.identity)
         )
         self.tools = ToolBook(pins.judge)
-        listing = self._listing(specs)
         warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
         adopted = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds, adopted=True)
+        remotes = Remotes(self.tools.input_schema, warm)
+        listing = self._listing(specs, remotes)
         async with (
             Pool(self.backend, warm, self.settings.pool) as pool,
             TaskRegistry(
                 backend=self.backend,
                 journal=self.journal,
                 settings=gateway,
-                own=partial(self._owner, specs, listing, pool, adopted),
+                own=partial(self._owner, specs, listing, pool, remotes, adopted),
                 kept=self.kept,
                 kept_files=KeptFiles(self.backend, self.snapshots),
             ) as tasks,
@@ -213,7 +218,13 @@ class _Parts:
                 built_in=self._is_built_in,
                 settings=gateway,
             )
-            front = Front(door=door, tools=self.tools, question_seconds=gateway.question_seconds, mode=gateway.tools)
+            front = Front(
+                door=door,
+                tools=self.tools,
+                offers=self.offers,
+                question_seconds=gateway.question_seconds,
+                mode=gateway.tools,
+            )
             self.tools.set_tools(HOST, host.definitions)
             for name, problem in self.live.now.problems.items():
                 self.tools.set_error(name, str(problem))
@@ -280,7 +291,7 @@ class _Parts:
         runtime = Runtime(app, self.backend, self.journal, tasks, self.tools, keys, pool)
         async with manager.run(), anyio.create_task_group() as group:
             group.start_soon(listing.retry_failed)
-            group.start_soon(front.tell_changes)
+            group.start_soon(front.run)
             group.start_soon(answers.watch)
             yield runtime
             group.cancel_scope.cancel()
@@ -294,13 +305,15 @@ class _Parts:
             spool_folder=self.settings.home,
         )
 
-    def _listing(self, specs: SpecBook) -> Listing:
+    def _listing(self, specs: SpecBook, remotes: Remotes) -> Listing:
         return Listing(
             specs=specs,
             tools=self.tools,
+            offers=self.offers,
             backend=self.backend,
             cache=ToolCache(self.settings.home / "cache" / "tools.json"),
             eras=self.eras,
+            remotes=remotes,
             seconds=self.settings.gateway.handshake_seconds,
             journal=self.journal,
         )
@@ -310,18 +323,20 @@ class _Parts:
         specs: SpecBook,
         listing: Listing,
         pool: Pool[Upstream],
+        remotes: Remotes,
         adopted: Callable[[Sandbox], AbstractAsyncContextManager[Upstream]],
         task: str,
         server: str,
         survivor: KeptSandbox | None,
     ) -> Owner:
         manifest = specs.manifests.get(server)
+        fresh = remotes.lease_session if specs.is_remote(server) else pool.lease
         return Owner(
-            lease=(lambda _: take_over(self.backend, survivor, adopted)) if survivor else pool.lease,
+            lease=(lambda _: take_over(self.backend, survivor, adopted)) if survivor else fresh,
             journal=self.journal,
             spec=survivor.spec if survivor else specs.spec(task, server),
-            may_pause=manifest is not None and manifest.pause,
-            on_tools_changed=listing.changed,
+            may_pause=manifest is not None and manifest.pause and not manifest.is_remote,
+            on_list_changed=listing.changed,
         )
 
     def _image(self, name: str) -> str:

@@ -15,6 +15,8 @@
     ├── JournalError       an event could not be made durable, or the chain is broken
     └── NotRunningError    a command needs the running runtime
 
+One of the sandboxes' tree is here, since it is of no sandbox: `RemoteError`, a server over HTTP that is out of reach.
+
 Messages are for the person who made the mistake: what happened, to which thing, and what to do next.
 """
 
@@ -107,6 +109,10 @@ class ForwardedError(MuxiError):
         super().__init__(message)
         self.code = code
         self.data = data
+
+
+class RemoteError(SandboxError):
+    """A server that runs elsewhere cannot be reached any more: to what speaks with it, the end of its sandbox."""
 
 
 class JournalError(MuxiError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from muxi_runtime.config import Settings
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.settings import GatewaySettings
 from muxi_runtime.policy.settings import PolicySettings
-from muxi_sandbox.fake import FakeBackend, FakeEngine
+from muxi_sandbox.fake import FakeBackend, FakeEngine, Program
 
 BUILT_IN = ("code", "files", "shell")
 
@@ -59,28 +59,39 @@ class Gateway:
             yield http
 
 
-def write_settings(home: Path, rules: str | None, gateway: GatewaySettings) -> Settings:
+DEMO = {"image": "demo@sha256:0", "profile": {"workspace": "write"}}
+
+
+def write_settings(
+    home: Path, rules: str | None, gateway: GatewaySettings, manifests: dict[str, dict[str, Any]]
+) -> Settings:
     home.mkdir(parents=True, exist_ok=True)
-    manifest = home / "demo.yaml"
-    manifest.write_text(json.dumps({"name": "demo", "image": "demo@sha256:0", "profile": {"workspace": "write"}}))
+    for name, manifest in manifests.items():
+        (home / f"{name}.yaml").write_text(json.dumps({"name": name, **manifest}))
     files: tuple[Path, ...] = ()
     if rules is not None:
         (home / "rules.cedar").write_text(rules)
         files = (home / "rules.cedar",)
     disabled = {name: ServerSettings(enabled=False) for name in BUILT_IN}
-    servers = {"demo": ServerSettings(manifest=manifest), **disabled}
+    servers = {name: ServerSettings(manifest=home / f"{name}.yaml") for name in manifests} | disabled
     return Settings(home=home, gateway=gateway, policy=PolicySettings(files=files), servers=servers)
 
 
 @asynccontextmanager
 async def open_gateway(
-    home: Path, *, rules: str | None = None, engine: FakeEngine | None = None, **gateway: Any
+    home: Path,
+    *,
+    rules: str | None = None,
+    engine: FakeEngine | None = None,
+    manifests: dict[str, dict[str, Any]] | None = None,
+    programs: Mapping[str, Program] | None = None,
+    **gateway: Any,
 ) -> AsyncIterator[Gateway]:
-    """Serve the demo server as `demo`; `rules` are Cedar, `gateway` its settings."""
-    settings = write_settings(home, rules, GatewaySettings(**{"port": 0, **gateway}))
+    """Serve the demo server as `demo`, or the `manifests`; `rules` are Cedar, `gateway` its settings."""
+    settings = write_settings(home, rules, GatewaySettings(**{"port": 0, **gateway}), manifests or {"demo": DEMO})
     seen: dict[str, Any] = {"waiting": anyio.Event(), "wait ended": anyio.Event()}
     engine = engine or FakeEngine()
-    backend = FakeBackend({"demo@sha256:0": demo_program(seen)}, engine=engine)
+    backend = FakeBackend({"demo@sha256:0": demo_program(seen), **(programs or {})}, engine=engine)
     async with (
         listen(settings.gateway) as socket,
         open_runtime(settings, backend=backend) as runtime,

@@ -170,11 +170,22 @@ def _presumptions(manifest: Manifest) -> Iterator[str]:
         yield "profile.runtime: not for a manifest to say."
 
 
+def _remote_refusals(manifest: Manifest) -> Iterator[str]:
+    """What only a sandbox could honour: a promise that nobody keeps is worse than none."""
+    given = manifest.model_fields_set & {"command", "init", "warm", "pause", "environment"}
+    for name in sorted(given):
+        yield f"{name}: is for servers in a sandbox; one with a `url` has none."
+    for name in sorted(manifest.profile.model_fields_set & {"workspace", "network", "limits_class", "limits"}):
+        yield f"profile.{name}: is for servers in a sandbox; one with a `url` has none."
+
+
 def _refusals(manifest: Manifest, name: str) -> Iterator[str]:
     profile = manifest.profile
     if manifest.name != name:
         yield f"name: is {manifest.name!r}, but the server is called {name!r}."
     yield from _presumptions(manifest)
+    if manifest.is_remote:
+        yield from _remote_refusals(manifest)
     for host, reason in _wrong_hosts(profile.network.allow):
         yield f"profile.network.allow: {host!r} is no host: {reason}."
     if profile.secrets:

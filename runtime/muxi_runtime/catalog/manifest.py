@@ -9,6 +9,11 @@
       workspace: write
       limits: {memory_mib: 1024}
 
+A server that is not in a sandbox, but reached over streamable HTTP by the host, has a `url` in place of all that:
+
+    name: tickets
+    url: https://tickets.example.com/mcp
+
 A manifest only ever asks. What it asks for is narrowed by the operator's settings, and none of its fields
 reaches the engine as an option.
 """
@@ -16,9 +21,10 @@ reaches the engine as an option.
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Literal
+from typing import Literal, Self
+from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from muxi_sandbox.contract import Limits, WorkspaceAccess
 
@@ -79,7 +85,14 @@ class Manifest(BaseModel):
     name: str = Field(pattern=r"^[a-z][a-z0-9-]{0,31}$", description="prefix of its tools' names")
     title: str = Field("", description="for people")
     description: str = Field("", description="for people: what it is good for")
-    image: str = Field(description="`build:NAME` for an image of this project, else a reference that the engine has")
+    image: str = Field(
+        "",
+        max_length=500,
+        description="`build:NAME` for an image of this project, else a reference that the engine has",
+    )
+    url: str = Field(
+        "", max_length=500, description="http or https, in place of `image`: a server elsewhere, not in a sandbox"
+    )
     command: tuple[str, ...] = Field((), description="empty: the image's own")
     arguments: tuple[str, ...] = Field((), description="given to the command after its own")
     install: Install | None = Field(None, description="for servers that were added; absent for others")
@@ -92,3 +105,28 @@ class Manifest(BaseModel):
     environment: dict[str, str] = Field(default_factory=dict, description="no secrets")
     profile: Profile = Field(default_factory=Profile)
     built_in: bool = Field(default=False, exclude=True, description="set by the catalog, never by a file")
+
+    @field_validator("url")
+    @classmethod
+    def _is_http(cls, url: str) -> str:
+        if not url:
+            return url
+        parts = urlsplit(url)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            raise ValueError("must be a whole URL of http or https, like https://example.com/mcp")
+        if parts.username is not None or parts.password is not None:
+            raise ValueError("must hold no user and no password")
+        if parts.fragment:
+            raise ValueError("must have no fragment")
+        return url
+
+    @model_validator(mode="after")
+    def _has_one_place(self) -> Self:
+        if bool(self.image) == bool(self.url):
+            raise ValueError("exactly one of `image` and `url` must be given")
+        return self
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether it runs elsewhere, in no sandbox of ours."""
+        return bool(self.url)

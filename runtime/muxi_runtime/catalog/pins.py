@@ -26,5 +26,6 @@ def pin_of(definition: Mapping[str, Any]) -> str:
 
 
 def identity_of(manifest: Manifest, image: str) -> str:
-    """What a pin holds of the server itself: where it comes from, and the image that runs."""
-    return f"{manifest.install.source} {image}" if manifest.install else image
+    """What a pin holds of the server itself: where it comes from, and the image that runs or the URL that answers."""
+    runs = image or manifest.url
+    return f"{manifest.install.source} {runs}" if manifest.install else runs

@@ -11,20 +11,13 @@ from typing import TYPE_CHECKING, Any
 import anyio
 from mcp.client.streamable_http import streamable_http_client
 from mcp.server.stdio import stdio_server
-from mcp.shared.inbound import (
-    MCP_METHOD_HEADER,
-    MCP_NAME_HEADER,
-    MCP_PROTOCOL_VERSION_HEADER,
-    NAME_BEARING_METHODS,
-    encode_header_value,
-)
-from mcp.shared.message import ClientMessageMetadata, SessionMessage
-from mcp_types import PROTOCOL_VERSION_META_KEY, JSONRPCRequest, JSONRPCResponse
 
 from muxi_runtime.gateway.client import check_reachable, http_client
+from muxi_runtime.gateway.http_stamps import Negotiated
 
 if TYPE_CHECKING:
     from mcp.shared._stream_protocols import ReadStream, WriteStream
+    from mcp.shared.message import SessionMessage
 
 __all__ = ["run"]
 
@@ -47,7 +40,7 @@ async def run(url: str, key: str | None) -> None:
             to_client,  # closed by us: stdio_server's writer ends only then
             anyio.create_task_group() as group,
         ):
-            negotiated = _Negotiated()
+            negotiated = Negotiated()
 
             async def upwards() -> None:
                 await _pump(from_client, to_runtime, negotiated.stamp)
@@ -59,45 +52,6 @@ async def run(url: str, key: str | None) -> None:
 
             group.start_soon(upwards)
             group.start_soon(downwards)
-
-
-class _Negotiated:
-    """The protocol version of the legacy handshake, once it is known; modern messages carry their own."""
-
-    def __init__(self) -> None:
-        self._version: str | None = None
-        self._initialize: object = None
-
-    def stamp(self, item: SessionMessage) -> SessionMessage:
-        """A client's message with the headers that its era wants."""
-        message = item.message
-        if not isinstance(message, JSONRPCRequest):
-            headers = {MCP_PROTOCOL_VERSION_HEADER: self._version} if self._version else {}
-            return SessionMessage(message, ClientMessageMetadata(headers=headers)) if headers else item
-        if message.method == "initialize":
-            self._initialize = message.id
-            return item
-        return SessionMessage(message, ClientMessageMetadata(headers=self._headers(message)))
-
-    def watch(self, item: SessionMessage) -> SessionMessage:
-        """The runtime's message as it is; its answer to `initialize` tells the version."""
-        message = item.message
-        if isinstance(message, JSONRPCResponse) and message.id == self._initialize is not None:
-            version = message.result.get("protocolVersion")
-            self._version = version if isinstance(version, str) else None
-        return item
-
-    def _headers(self, message: JSONRPCRequest) -> dict[str, str]:
-        params: dict[str, Any] = message.params or {}
-        meta = params.get("_meta")
-        version = meta.get(PROTOCOL_VERSION_META_KEY) if isinstance(meta, dict) else None
-        if not isinstance(version, str):
-            return {MCP_PROTOCOL_VERSION_HEADER: self._version} if self._version else {}
-        headers = {MCP_PROTOCOL_VERSION_HEADER: version, MCP_METHOD_HEADER: message.method}
-        name = params.get(NAME_BEARING_METHODS.get(message.method, ""))
-        if isinstance(name, str):
-            headers[MCP_NAME_HEADER] = encode_header_value(name)
-        return headers
 
 
 async def _pump(

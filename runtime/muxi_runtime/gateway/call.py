@@ -1,4 +1,4 @@
-"""The one door: every tool call, whoever makes it, goes through `Door.call`. Read it top to bottom.
+"""The one door: every call, of a tool or of what is beside tools, goes through `Door.call`. Read it top to bottom.
 
     who?    the front has told the principal already
     what?   the tool, as its server listed it
@@ -31,22 +31,27 @@ from muxi_runtime.errors import (
     MuxiError,
     RefusedError,
     ServerError,
+    UnknownToolError,
 )
-from muxi_runtime.gateway.caller import Caller, CallRequest, Question
+from muxi_runtime.gateway.caller import Caller, CallRequest, Inputs, Question
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.json_limits import contains_deeper_than, printable
 from muxi_runtime.gateway.notes import LIMITS_META, with_note
 from muxi_runtime.gateway.settings import GatewaySettings
+from muxi_runtime.gateway.subjects import Subject, access_of, params_of, subject_of
 from muxi_runtime.gateway.tasks import Task, TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
+from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.journal.contract import Draft, Journal
-from muxi_runtime.policy.contract import Decision, Effect, Policy, ToolCall
+from muxi_runtime.policy.contract import Access, Decision, Effect, Policy, ToolCall
 from muxi_sandbox.errors import SandboxError
 
-__all__ = ["Door"]
+__all__ = ["Door", "Watch"]
 
 FAREWELL_SECONDS = 5
 """How long the journal may take to note a call whose caller has gone."""
+MAX_ROUNDS = 20
+"""How often one call may ask its caller for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,7 +61,7 @@ class _Call:
     id: str
     request: CallRequest
     caller: Caller
-    tool: Tool
+    tool: Tool | Subject
     task: Task | None
     started: float
     fingerprint: str
@@ -90,7 +95,7 @@ class Door:
         self._settings = settings
 
     async def call(self, request: CallRequest, caller: Caller) -> Mapping[str, Any]:
-        """Make one tool call: a `CallToolResult` as JSON values.
+        """Make one call: its result as JSON values.
 
         Raises:
             RefusedError: it was not made.
@@ -120,11 +125,30 @@ class Door:
         )
         return result
 
+    async def watch(self, request: CallRequest, caller: Caller, told: Callable[[], None]) -> Watch:
+        """Have `told` called when a resource changes: decided and journalled like reading it.
+
+        Raises:
+            as `call`.
+        """
+        call = await self._admit(request, caller)
+        await self._permit(call)
+        if call.task is None:
+            raise UnknownToolError(f"Server {HOST!r} has no resources.")
+        try:
+            async with self._tasks.use(call.task, call.tool.server) as upstream:
+                end = await upstream.watch(call.tool.name, told, seconds=self._settings.call_seconds, caller=caller)
+        except (SandboxError, MuxiError) as error:
+            await self._tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
+            raise
+        await self._tell(call, "call.finished", is_error=False, result_bytes=0)
+        return Watch(call.task, end)
+
     async def _admit(self, request: CallRequest, caller: Caller) -> _Call:
         """What, valid, where: everything that can refuse a call before policy is asked."""
         call_id = f"c-{secrets.token_hex(8)}"
         try:
-            tool = self._tools.find(request.server, request.tool)
+            tool = self._what(request)
             if contains_deeper_than(request.arguments, self._settings.max_json_depth):
                 limit = self._settings.max_json_depth
                 raise InvalidArgumentsError(f"The arguments are nested deeper than {limit} levels.")
@@ -137,19 +161,30 @@ class Door:
             raise
         return _Call(call_id, request, caller, tool, task, time.monotonic(), fingerprint)
 
+    def _what(self, request: CallRequest) -> Tool | Subject:
+        if request.method == "tools/call":
+            return self._tools.find(request.server, request.tool)
+        if request.server not in self._tools.servers or request.server == HOST:
+            raise UnknownToolError(f"Server {request.server!r} has neither resources nor prompts.")
+        return subject_of(request)
+
+    def _question(self, call: _Call) -> ToolCall | Access:
+        built_in = self._built_in(call.tool.server)
+        if isinstance(call.tool, Subject):
+            return access_of(call.request, call.caller.principal, call.task_id, built_in=built_in)
+        return ToolCall(
+            principal=call.caller.principal,
+            server=call.tool.server,
+            tool=call.tool.name,
+            task=call.task_id,
+            arguments=call.request.arguments,
+            annotations=call.tool.annotations,
+            built_in=built_in,
+        )
+
     async def _permit(self, call: _Call) -> None:
         """Ask the policy, and a person if it says so; the decision is durable before anything happens."""
-        decision = self._policy.decide(
-            ToolCall(
-                principal=call.caller.principal,
-                server=call.tool.server,
-                tool=call.tool.name,
-                task=call.task_id,
-                arguments=call.request.arguments,
-                annotations=call.tool.annotations,
-                built_in=self._built_in(call.tool.server),
-            )
-        )
+        decision = self._policy.decide(self._question(call))
         await self._tell(
             call,
             "call.decided",
@@ -189,17 +224,33 @@ class Door:
             return await self._host.call(call.tool.name, call.request.arguments, call.caller.principal)
         async with self._tasks.use(call.task, call.tool.server) as upstream:
             try:
-                result = await upstream.call_tool(
-                    call.tool.name,
-                    call.request.arguments,
-                    seconds=self._settings.call_seconds,
-                    progress=call.caller.progress if call.caller.wants_progress else None,
-                )
-                return with_note(result, call.task.notes.pop(call.tool.server, ""))
+                result = await self._ask_until_done(call, upstream)
+                if isinstance(call.tool, Subject):
+                    return result
+                return with_note(dict(result), call.task.notes.pop(call.tool.server, ""))
             except (SandboxError, ForwardedError) as error:
                 if reason := self._tasks.close_reason(call.task, call.tool.server):
                     raise ServerError(f"The call was cut off: {reason}.") from error
                 raise
+
+    async def _ask_until_done(self, call: _Call, upstream: Upstream) -> Mapping[str, Any]:
+        """The result, after as many rounds as a modern server needs for its questions."""
+        inputs = call.caller.inputs
+        for _ in range(MAX_ROUNDS):
+            result = await upstream.request(
+                call.request.method,
+                params_of(call.request),
+                seconds=self._settings.call_seconds,
+                caller=call.caller,
+                inputs=inputs,
+            )
+            if result.get("resultType") != "input_required":
+                return result if isinstance(call.tool, Subject) else upstream.with_limits(result)
+            requests, state = result.get("inputRequests") or {}, result.get("requestState")
+            await self._tell(call, "call.asked", requests=sorted({str(asked["method"]) for asked in requests.values()}))
+            if not call.caller.hand_over(requests, state):
+                inputs = Inputs(await call.caller.answers(requests), state)
+        raise ServerError(f"{call.tool.full_name} asked its caller for more than {MAX_ROUNDS} times.")
 
     def _guard(self, call: _Call, result: Mapping[str, Any]) -> int:
         try:
@@ -218,7 +269,9 @@ class Door:
 
     async def _tell(self, call: _Call, kind: str, **data: object) -> None:
         elapsed = round(time.monotonic() - call.started, 4)
-        facts = {"server": call.tool.server, "tool": call.tool.name, "seconds": elapsed, **data}
+        facts = {"server": call.tool.server, "tool": call.tool.name[:500], "seconds": elapsed, **data}
+        if isinstance(call.tool, Subject):
+            facts["method"] = call.request.method
         await self._journal.append(
             Draft(
                 kind,
@@ -230,7 +283,15 @@ class Door:
         )
 
 
-def _fingerprint(tool: Tool, request: CallRequest) -> str:
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """A resource that is watched in a task's sandbox."""
+
+    task: Task
+    end: Callable[[], None]
+
+
+def _fingerprint(tool: Tool | Subject, request: CallRequest) -> str:
     try:
         canonical = json.dumps(dict(request.arguments), sort_keys=True, separators=(",", ":"), allow_nan=False)
     except ValueError as error:

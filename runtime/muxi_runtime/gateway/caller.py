@@ -12,7 +12,14 @@ from typing import Any, Protocol
 
 from muxi_runtime.identity.principal import Principal
 
-__all__ = ["Answer", "CallRequest", "Caller", "Origin", "Question"]
+__all__ = ["ASKABLE", "Answer", "CallRequest", "Caller", "Inputs", "Origin", "Question"]
+
+ASKABLE: Mapping[str, str] = {
+    "elicitation/create": "elicitation",
+    "sampling/createMessage": "sampling",
+    "roots/list": "roots",
+}
+"""What a server may ask of a client, and the capability that the client declares for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,12 +39,29 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class CallRequest:
-    """One tool call as a caller asks for it."""
+    """One tool call, or one of the requests beside tools, as a caller asks for it.
+
+    Attributes:
+        tool: the tool's name; of the others, what they are about: a resource's URI, or a prompt's name.
+        method: `tools/call`, `resources/read`, `prompts/get`, `completion/complete`, `resources/subscribe` or
+            `resources/unsubscribe`.
+        params: what the others carry beside that, as on the wire.
+    """
 
     server: str
     tool: str
     arguments: Mapping[str, Any] = field(default_factory=dict)
     origin: Origin = field(default_factory=Origin)
+    method: str = "tools/call"
+    params: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What a caller brought along: answers to what a server asked of it the last time, by the server's own keys."""
+
+    responses: Mapping[str, Any] = field(default_factory=dict)
+    state: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +101,34 @@ class Caller(Protocol):
     @property
     def wants_progress(self) -> bool:
         """Whether the caller asked for it."""
+
+    @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """What the caller declares that it can do, as JSON values: a modern server reads it with each request."""
+
+    @property
+    def log_level(self) -> str | None:
+        """From which level on it wants a server's log messages; `None`: none at all."""
+
+    @property
+    def inputs(self) -> Inputs:
+        """What it brought along for the server."""
+
+    async def answers(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Have it answer what a server asks (`method`, `params`; see `ASKABLE`), all at once; by the same keys.
+
+        Raises:
+            ForwardedError: it refused, or cannot be asked.
+        """
+
+    def hand_over(self, requests: Mapping[str, Any], state: str | None) -> bool:
+        """Leave it to the caller to come back with answers, where its protocol works like that.
+
+        Raises an exception of the front's own then, as `ask` does; false means that it has to be asked by `answers`.
+        """
+
+    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Pass on a notification that belongs to the call: a log message, for instance."""
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """Forward progress to a caller who asked for it."""

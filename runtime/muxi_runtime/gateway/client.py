@@ -26,7 +26,7 @@ from muxi_runtime.errors import (
     UnknownToolError,
     sole_error,
 )
-from muxi_runtime.gateway.front import TASK_HEADER
+from muxi_runtime.gateway.request_facts import TASK_HEADER
 from muxi_runtime.gateway.wire_errors import DENIED, SANDBOX_FAILED, SERVER_FAILED
 from muxi_sandbox.errors import SandboxError
 

@@ -161,6 +161,7 @@ class Control:
                 "title": "Tasks",
                 "description": "Runs on the host.",
                 "image": "",
+                "url": "",
                 "profile": {},
                 "built_in": True,
             }
@@ -169,6 +170,7 @@ class Control:
             "title": manifest.title,
             "description": manifest.description,
             "image": manifest.image,
+            "url": manifest.url,
             "profile": manifest.profile.model_dump(mode="json"),
             "built_in": manifest.built_in,
         }

@@ -9,6 +9,7 @@ SDK as it came, which answers or refuses it.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import mcp_types as types
@@ -25,11 +26,15 @@ from pydantic import ValidationError
 from pydantic_core import from_json
 from starlette.requests import Request
 
+from muxi_runtime.errors import ForwardedError
+from muxi_runtime.gateway.caller import ASKABLE, Inputs
 from muxi_runtime.gateway.front import Wish
 from muxi_runtime.gateway.http_auth import principal_of
 from muxi_runtime.gateway.wire_errors import SERVER_FAILED
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -53,9 +58,26 @@ class PlainCaller:
     """A client that can neither be asked nor told how far a call is."""
 
     wants_progress = False
+    log_level = None
+    inputs = Inputs()
+    capabilities: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, principal: Principal) -> None:
         self.principal = principal
+
+    async def answers(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+        """Nobody to ask; a server that only wants to be called again is."""
+        if requests:
+            raise ForwardedError("The client did not say that it can be asked.", code=types.METHOD_NOT_FOUND)
+        return {}
+
+    def hand_over(self, requests: Mapping[str, Any], state: str | None) -> bool:
+        """It does not come back."""
+        del requests, state
+        return False
+
+    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Nobody to tell."""
 
     async def ask(self, question: Question) -> Answer | None:
         """Nobody to ask."""
@@ -93,7 +115,7 @@ class DirectCalls:
         if body is None:
             return
         call = _read(body, request.headers)
-        if call is None or self._front.mirrors_arguments(call.wish.name):
+        if call is None or self._front.mirrors_arguments(call.wish.name, request):
             await self._app(scope, _once_more(body, receive), send)
             return
         async with self._answers.open(receive, send) as stream:
@@ -179,7 +201,7 @@ def _asks_for_a_result_only(params: dict[str, Any], route: InboundModernRoute) -
         params.keys() <= PARAMETERS
         and not params["_meta"].keys() & NOT_PLAIN
         and isinstance(able, dict)
-        and able.get("elicitation") is None
+        and not able.keys() & set(ASKABLE.values())
     )
 
 

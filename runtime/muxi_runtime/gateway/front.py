@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,15 @@ from mcp import MCPError
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
 
 from muxi_runtime import __version__
 from muxi_runtime.errors import MuxiError, UnknownToolError
-from muxi_runtime.gateway.beside_tools import CACHEABLE, offer_nothing_beside_tools
-from muxi_runtime.gateway.caller import CallRequest, Origin
+from muxi_runtime.gateway.beside_tools import CACHEABLE, BesideTools
+from muxi_runtime.gateway.caller import CallRequest
+from muxi_runtime.gateway.client_news import News
+from muxi_runtime.gateway.held import HELD, HeldCall, HeldCalls
 from muxi_runtime.gateway.mcp_caller import AnswerNeededError, McpCaller, PendingQuestions
+from muxi_runtime.gateway.request_facts import ASKED_SERVER, client_of, meta_of, origin_of, server_of, session_of
 from muxi_runtime.gateway.tool_search import CALL, SEARCH, Mode, ToolSearch, mode_of
 from muxi_runtime.gateway.tools import Tool, ToolBook, split_name
 from muxi_runtime.gateway.wire_errors import to_wire
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 
     from muxi_runtime.gateway.call import Door
     from muxi_runtime.gateway.caller import Caller
+    from muxi_runtime.gateway.offers import OfferBook
 
 __all__ = ["Front", "Wish"]
 
@@ -47,10 +50,7 @@ INSTRUCTIONS = (
     "named for its server. Sandboxes of one task share the folder /workspace. Tools are called SERVER__TOOL. Use "
     "muxi__task_new for a separate, empty task. Where tools_search is all that is listed, find tools by it."
 )
-META_TASK = "muxi/task"
 MAX_SESSIONS = DEFAULT_MAX_SESSIONS
-SESSION_HEADER = "mcp-session-id"
-TASK_HEADER = "muxi-task"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,23 +78,31 @@ class _DualEraServer(Server[Any]):
         experimental_capabilities: dict[str, dict[str, Any]] | None = None,
         extensions: dict[str, dict[str, Any]] | None = None,
     ) -> InitializationOptions:
-        options = notification_options or NotificationOptions(tools_changed=True)
+        options = notification_options or NotificationOptions(
+            tools_changed=True, prompts_changed=True, resources_changed=True
+        )
         return super().create_initialization_options(options, experimental_capabilities, extensions)
 
 
 class Front:
     """Lists tools, takes calls, tells of list changes."""
 
-    def __init__(self, *, door: Door, tools: ToolBook, question_seconds: float, mode: Mode = "all") -> None:
-        self._door = door
+    def __init__(
+        self, *, door: Door, tools: ToolBook, offers: OfferBook, question_seconds: float, mode: Mode = "all"
+    ) -> None:
+        self.door = door
         self._tools = tools
         self._search = ToolSearch(tools)
         self._mode = mode
         self._questions = PendingQuestions(question_seconds)
-        self._bus = InMemorySubscriptionBus()
-        self._sessions: OrderedDict[str, ServerSession] = OrderedDict()
-        self._changed = anyio.Event()
-        tools.on_change(self._note_change)
+        self.held = HeldCalls(question_seconds)
+        self.levels: dict[str, str] = {}
+        self.sessions: OrderedDict[str, ServerSession] = OrderedDict()
+        self._news = News(self.sessions, self.forget_session)
+        tools.on_change(lambda: self._news.note("tools"))
+        offers.on_change(self._news.note)
+        beside = BesideTools(self, offers, self._news)
+        self._on_forgotten = beside.forget_session
         self.server: Server[Any] = _DualEraServer(
             "muxi-runtime",
             version=__version__,
@@ -102,56 +110,49 @@ class Front:
             instructions=INSTRUCTIONS,
             # Our list changes with policy and pins, and tells so: nobody else may keep it.
             cache_hints=dict.fromkeys(("tools/list", *CACHEABLE), CacheHint(ttl_ms=0, scope="private")),
-            on_subscriptions_listen=ListenHandler(self._bus),
+            on_subscriptions_listen=beside.listen,
             get_tool_input_schema=self._input_schema,
         )
         # Raw results: typed ones would drop fields that the SDK does not know.
         self.server.add_request_handler("tools/list", types.PaginatedRequestParams, self._list_tools)
         self.server.add_request_handler("tools/call", types.CallToolRequestParams, self._call_tool)
-        offer_nothing_beside_tools(self.server)
+        beside.register(self.server)
         self.server.middleware.append(self._remember_session)
         self.server.middleware.append(self._questions.boundary())
 
-    def _note_change(self) -> None:
-        self._changed.set()
-
-    async def tell_changes(self) -> None:
-        """Notify every connected client each time the tool list has become another one; runs for ever."""
-        while True:
-            await self._changed.wait()
-            self._changed = anyio.Event()
-            await self._bus.publish(ToolsListChanged())
-            for name, session in list(self._sessions.items()):
-                try:
-                    await session.send_tool_list_changed()
-                except (anyio.ClosedResourceError, anyio.BrokenResourceError):
-                    self.forget_session(name)
+    async def run(self) -> None:
+        """Tell clients of news, and make calls that may be held; runs for ever."""
+        async with anyio.create_task_group() as group:
+            group.start_soon(self._news.tell)
+            group.start_soon(self.held.run)
 
     def forget_session(self, session: str) -> None:
         """A legacy session ended."""
-        self._sessions.pop(session, None)
+        self.sessions.pop(session, None)
+        self.levels.pop(session, None)
+        self._on_forgotten(session)
 
     async def _remember_session(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
-        session = ctx.request.headers.get(SESSION_HEADER) if ctx.request is not None else None
+        session = session_of(ctx.request)
         if session is not None:
-            self._sessions[session] = ctx.session
-            self._sessions.move_to_end(session)
+            self.sessions[session] = ctx.session
+            self.sessions.move_to_end(session)
             # One that ends without a word is not told of: what is kept of such sessions stays bounded.
-            if len(self._sessions) > MAX_SESSIONS:
-                self._sessions.popitem(last=False)
+            if len(self.sessions) > MAX_SESSIONS:
+                self.forget_session(next(iter(self.sessions)))
         return await call_next(ctx)
 
     def _input_schema(self, name: str) -> Mapping[str, Any] | None:
-        """For the SDK's check of parameter headers, which knows no path: prefixed names only."""
+        """For the SDK's check of parameter headers."""
         try:
-            return self._tools.find(*split_name(name)).definition.get("inputSchema")
+            return self._tools.find(*_full(name, ASKED_SERVER.get())).definition.get("inputSchema")
         except UnknownToolError:
             return None
 
     async def _list_tools(
         self, ctx: ServerRequestContext[Any, Any], _params: types.PaginatedRequestParams | None
     ) -> dict[str, Any]:
-        only = _server_of(ctx.request)
+        only = server_of(ctx.request)
         if mode_of(ctx.request, self._mode) == "search":
             return {"resultType": "complete", "tools": self._search.definitions(only)}
         listed: list[dict[str, Any]] = []
@@ -160,50 +161,112 @@ class Front:
                 listed += [_listed(tool, prefixed=only is None) for tool in server.tools.values()]
         return {"resultType": "complete", "tools": listed}
 
-    def mirrors_arguments(self, name: str) -> bool:
+    def mirrors_arguments(self, name: str, request: Request | None) -> bool:
         """Whether the tool wants headers that repeat arguments; the SDK holds the one to the other."""
         try:
-            return self._tools.find(*split_name(name)).mirrors_arguments
+            return self._tools.find(*_full(name, server_of(request))).mirrors_arguments
         except UnknownToolError:
             return False
 
     async def _call_tool(
         self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams
-    ) -> dict[str, Any] | types.InputRequiredResult:
-        caller = McpCaller(ctx, params, self._questions)
-        meta = (ctx.params or {}).get("_meta")
-        info = ctx.session.client_params.client_info if ctx.session.client_params else None
-        wish = Wish(
-            params.name, params.arguments or {}, meta if isinstance(meta, dict) else {}, info.name if info else ""
-        )
-        try:
-            return await self.call(wish, ctx.request, caller)
-        except AnswerNeededError as needed:
-            return needed.result
+    ) -> dict[str, Any]:
+        wish = Wish(params.name, params.arguments or {}, meta_of(ctx), client_of(ctx))
+        if self._searches(wish, ctx.request):
+            return self._found(wish, ctx.request)
+        return await self.with_client(ctx, lambda: self._tool_call(wish, ctx.request))
 
     async def call(self, wish: Wish, request: Request | None, caller: Caller) -> dict[str, Any]:
+        """Make a tool call at the door; its result as JSON values.
+
+        Raises:
+            as `at_door`.
+        """
+        if self._searches(wish, request):
+            return self._found(wish, request)
+        return await self.at_door(lambda: self._tool_call(wish, request), caller)
+
+    def _searches(self, wish: Wish, request: Request | None) -> bool:
+        return wish.name == SEARCH and mode_of(request, self._mode) == "search"
+
+    def _found(self, wish: Wish, request: Request | None) -> dict[str, Any]:
+        try:
+            return {"resultType": "complete", **self._search.search(wish.arguments, server_of(request))}
+        except MuxiError as error:
+            raise to_wire(error) from error
+
+    def _tool_call(self, wish: Wish, request: Request | None) -> CallRequest:
+        name, arguments = wish.name, wish.arguments
+        if name == CALL and mode_of(request, self._mode) == "search":
+            name, arguments = self._search.unwrapped(arguments)
+        server, tool = _full(name, server_of(request))
+        return CallRequest(server, tool, arguments, origin_of(wish.meta, wish.client, request))
+
+    async def with_client(
+        self, ctx: ServerRequestContext[Any, Any], asked: Callable[[], CallRequest]
+    ) -> dict[str, Any]:
+        """Make a call at the door for the client of a request, who may be asked in the way of its era.
+
+        Raises:
+            MCPError: it failed, in the words that the client gets.
+        """
+        caller = self.caller(ctx)
+        try:
+            if caller.may_be_held:
+                return await self._with_modern_client(caller, ctx, asked)
+            return await self.at_door(asked, caller)
+        except AnswerNeededError as needed:
+            return needed.result
+        except (MuxiError, SandboxError) as error:
+            raise to_wire(error) from error
+
+    def caller(self, ctx: ServerRequestContext[Any, Any]) -> McpCaller:
+        """The client of a request."""
+        session = session_of(ctx.request)
+        return McpCaller(ctx, self._questions, log_level=self.levels.get(session) if session else None)
+
+    async def _with_modern_client(
+        self, caller: McpCaller, ctx: ServerRequestContext[Any, Any], asked: Callable[[], CallRequest]
+    ) -> dict[str, Any]:
+        """Make the call where it can be held, or go on with the one that the client comes back to."""
+        if caller.handle is not None:
+            held = self.held.take(caller.handle)
+            if held is None or not isinstance(held.caller, McpCaller):
+                raise MCPError(
+                    types.INVALID_PARAMS, "Invalid or expired requestState", {"reason": "invalid_request_state"}
+                )
+            held.caller.come_back(ctx)
+            held.give(held.caller.brought)
+        else:
+
+            async def call(held: HeldCall) -> dict[str, Any]:
+                caller.held = held
+                return await self.at_door(asked, caller)
+
+            held = self.held.start(call, caller)
+        result = await held.next()
+        if result is not None:
+            return result
+        held.caller.leave()
+        raise AnswerNeededError(held.questions, {HELD: self.held.put(held)})
+
+    async def at_door(self, asked: Callable[[], CallRequest], caller: Caller) -> dict[str, Any]:
         """Make a call at the door; its result as JSON values.
 
         Raises:
             MCPError: it failed, in the words that the client gets.
             AnswerNeededError: the client has to come back with an answer.
         """
+        request: CallRequest | None = None
         try:
-            only = _server_of(request)
-            name, arguments = wish.name, wish.arguments
-            if name in (SEARCH, CALL) and mode_of(request, self._mode) == "search":
-                if name == SEARCH:
-                    return {"resultType": "complete", **self._search.search(arguments, only)}
-                name, arguments = self._search.unwrapped(arguments)
-            server, tool = (only, name) if only is not None else split_name(name)
-            asked = CallRequest(server, tool, arguments, _origin(wish, request))
-            return {"resultType": "complete", **await self._door.call(asked, caller)}
+            request = asked()
+            return {"resultType": "complete", **await self.door.call(request, caller)}
         except (MuxiError, SandboxError) as error:
             raise to_wire(error) from error
         except (MCPError, AnswerNeededError):
             raise
         except Exception as error:  # the last boundary: a fault of ours must not look like a tool's result
-            logger.exception("a call of %r failed inside the runtime", wish.name)
+            logger.exception("a call of %r failed inside the runtime", request.tool if request else "")
             raise MCPError(
                 types.INTERNAL_ERROR,
                 "The runtime failed at this call; its log has the details.",
@@ -211,20 +274,9 @@ class Front:
             ) from error
 
 
+def _full(name: str, only: str | None) -> tuple[str, str]:
+    return (only, name) if only is not None else split_name(name)
+
+
 def _listed(tool: Tool, *, prefixed: bool) -> dict[str, Any]:
     return {**tool.definition, "name": tool.full_name if prefixed else tool.name}
-
-
-def _server_of(request: Request | None) -> str | None:
-    """The one server that the client asked for by its path, `None` for all."""
-    return request.path_params.get("server") if request is not None else None
-
-
-def _origin(wish: Wish, request: Request | None) -> Origin:
-    task = wish.meta.get(META_TASK)
-    headers = request.headers if request is not None else {}
-    return Origin(
-        task=task if isinstance(task, str) else headers.get(TASK_HEADER),
-        session=headers.get(SESSION_HEADER),
-        client=wish.client[:100],
-    )

@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from muxi_runtime.gateway.direct_calls import DirectCalls
-from muxi_runtime.gateway.front import SESSION_HEADER
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
+from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
 from muxi_runtime.gateway.tool_search import MODES, PARAMETER
 
 if TYPE_CHECKING:
@@ -138,7 +138,11 @@ class KnownServerOnly:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         name = scope["path_params"]["server"]
         if self._is_server(name):
-            await self._app(scope, receive, send)
+            asked = ASKED_SERVER.set(name)
+            try:
+                await self._app(scope, receive, send)
+            finally:
+                ASKED_SERVER.reset(asked)
             return
         text = f"There is no server {name[:80]!r}; /control/servers lists those there are."
         await JSONResponse({"error": "unknown_server", "error_description": text}, 404)(scope, receive, send)

@@ -6,13 +6,15 @@ Lists are remembered by content (manifest and image), so that a second start ask
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import anyio
 import anyio.to_thread
 
-from muxi_runtime.errors import MuxiError
-from muxi_runtime.gateway.upstream import Eras, Upstream, open_upstream
+from muxi_runtime.errors import ForwardedError, MuxiError, ServerError
+from muxi_runtime.gateway.eras import Eras
+from muxi_runtime.gateway.offers import KINDS
+from muxi_runtime.gateway.upstream import Upstream, open_upstream
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
@@ -20,6 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from typing import Any
 
+    from muxi_runtime.gateway.offers import OfferBook
+    from muxi_runtime.gateway.remote import Remotes
     from muxi_runtime.gateway.specs import SpecBook
     from muxi_runtime.gateway.tools import ToolBook
     from muxi_runtime.journal.contract import Journal
@@ -28,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["ListCache", "Listing"]
 
 logger = logging.getLogger(__name__)
+
+Lists: TypeAlias = "dict[str, Sequence[Mapping[str, Any]]]"
+"""`tools`, and the kinds of `offers.KINDS`."""
 
 RETRY_SECONDS = 15
 AT_ONCE = 2
@@ -51,18 +58,22 @@ class Listing:
         *,
         specs: SpecBook,
         tools: ToolBook,
+        offers: OfferBook,
         backend: Backend,
         cache: ListCache,
         eras: Eras,
+        remotes: Remotes,
         seconds: float,
         journal: Journal,
     ) -> None:
         """`seconds` bounds a handshake, and a list."""
         self._specs = specs
         self._tools = tools
+        self._offers = offers
         self._backend = backend
         self._cache = cache
         self._eras = eras
+        self._remotes = remotes
         self._seconds = seconds
         self._journal = journal
         self._failed: set[str] = set()
@@ -85,20 +96,27 @@ class Listing:
             for server in sorted(self._failed):
                 await self._list(server, anyio.CapacityLimiter(1))
 
-    async def changed(self, upstream: Upstream) -> None:
-        """A running server says that its list is another one now."""
+    async def changed(self, upstream: Upstream, kind: str) -> None:
+        """A running server says that its list of `tools`, `prompts` or `resources` is another one now."""
         try:
-            definitions = await upstream.list_tools(seconds=self._seconds)
-            if upstream.name in self._specs.manifests:  # it may have been removed meanwhile
-                await self._set_tools(upstream.name, definitions)
+            if upstream.name not in self._specs.manifests:
+                return  # it has been removed meanwhile
+            if kind == "tools":
+                await self._set_tools(upstream.name, await upstream.list_tools(seconds=self._seconds))
+                return
+            for name in ("prompts",) if kind == "prompts" else ("resources", "templates"):
+                self._offers.put(upstream.name, name, await self._beside(upstream, name))
         except (SandboxError, MuxiError) as error:
-            logger.warning("the changed tools of %s could not be listed: %s", upstream.name, error)
+            logger.warning("the changed %s of %s could not be listed: %s", kind, upstream.name, error)
 
     async def _list(self, server: str, limit: anyio.CapacityLimiter) -> None:
         async with limit:
             try:
                 await self._specs.note_image(server, self._backend.image_id)
-                await self._set_tools(server, await self._known_or_asked(server))
+                found = await self._known_or_asked(server)
+                await self._set_tools(server, found.pop("tools"))
+                for kind, definitions in found.items():
+                    self._offers.put(server, kind, definitions)
             except (SandboxError, MuxiError) as error:
                 self._failed.add(server)
                 if self._tools.servers[server].error != str(error):
@@ -117,27 +135,36 @@ class Listing:
                     Draft("tool.blocked", data={"server": server, "tool": tool, "reason": reason})
                 )
 
-    async def _known_or_asked(self, server: str) -> Sequence[Mapping[str, Any]]:
+    async def _known_or_asked(self, server: str) -> Lists:
         key = self._specs.content_key(server)
-        known = await anyio.to_thread.run_sync(self._cache.get, server, key) if key else None
+        known = await anyio.to_thread.run_sync(self._known, server, key) if key else None
         if known is not None:
             return known
         task = f"list-{server}"
         spec = self._specs.spec(task, server)
         if isinstance(spec, Exception):
             raise spec
-        definitions = await self._ask(spec, task)
+        found = await self._ask(spec, task)
         if key:
-            await self._remember(server, key, definitions)
-        return definitions
+            await self._remember(server, key, found)
+        return found
 
-    async def _remember(self, server: str, key: str, definitions: Sequence[Mapping[str, Any]]) -> None:
+    def _known(self, server: str, key: str) -> Lists | None:
+        found = {kind: self._cache.get(_entry(server, kind), key) for kind in ("tools", *KINDS)}
+        lists = {kind: definitions for kind, definitions in found.items() if definitions is not None}
+        return lists if lists.keys() == found.keys() else None
+
+    async def _remember(self, server: str, key: str, found: Lists) -> None:
         try:
-            await anyio.to_thread.run_sync(self._cache.put, server, key, definitions)
+            for kind, definitions in found.items():
+                await anyio.to_thread.run_sync(self._cache.put, _entry(server, kind), key, definitions)
         except OSError as error:
             logger.warning("the tools of %s are not remembered for the next start: %s", server, error)
 
-    async def _ask(self, spec: Spec, task: str) -> list[dict[str, Any]]:
+    async def _ask(self, spec: Spec, task: str) -> Lists:
+        if self._specs.is_remote(spec.server):
+            async with self._remotes.lease_session(spec) as leased:
+                return await self._lists(leased.session)
         try:
             async with open_upstream(
                 self._backend,
@@ -145,7 +172,27 @@ class Listing:
                 eras=self._eras,
                 handshake_seconds=self._seconds,
             ) as upstream:
-                return await upstream.list_tools(seconds=self._seconds)
+                return await self._lists(upstream)
         finally:
             with anyio.move_on_after(self._seconds, shield=True):
                 await self._backend.end_task(task)
+
+    async def _lists(self, upstream: Upstream) -> Lists:
+        tools = await upstream.list_tools(seconds=self._seconds)
+        return {"tools": tools} | {kind: await self._beside(upstream, kind) for kind in KINDS}
+
+    async def _beside(self, upstream: Upstream, kind: str) -> Sequence[Mapping[str, Any]]:
+        """One list beside tools. A server that has it but does not give it is taken to have none: its tools count."""
+        method, key, capability = KINDS[kind]
+        if not upstream.offers(capability):
+            return []
+        try:
+            return await upstream.list_all(method, key, seconds=self._seconds)
+        except (ForwardedError, ServerError) as error:
+            logger.info("%s of server %s are not offered: %s", kind, upstream.name, error)
+            return []
+
+
+def _entry(server: str, kind: str) -> str:
+    """The cache's name for a list; a server's name holds no slash."""
+    return server if kind == "tools" else f"{server}/{kind}"

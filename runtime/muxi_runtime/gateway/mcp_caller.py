@@ -17,20 +17,30 @@ import mcp_types as types
 from mcp import MCPError
 from mcp.server.request_state import RequestStateBoundary, RequestStateSecurity
 from mcp.shared.exceptions import NoBackChannelError
+from mcp.shared.message import ServerMessageMetadata
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic import BaseModel, ConfigDict, ValidationError
 
-from muxi_runtime.gateway.caller import Answer, Question
+from muxi_runtime.errors import ForwardedError
+from muxi_runtime.gateway.caller import ASKABLE, Answer, Inputs, Question
+from muxi_runtime.gateway.held import HELD
 from muxi_runtime.gateway.http_auth import principal_of
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from mcp.server.context import ServerRequestContext
 
+    from muxi_runtime.gateway.held import HeldCall
     from muxi_runtime.identity.principal import Principal
 
 __all__ = ["AnswerNeededError", "McpCaller", "PendingQuestions"]
 
 QUESTION = "muxi-approval"
 MAX_PENDING = 10_000
+LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+LEGACY_LEVEL = "info"
+"""Of a legacy client that has set none: its era leaves it to the server, a modern server wants to be told."""
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -47,9 +57,13 @@ SCHEMA: dict[str, Any] = {
 class AnswerNeededError(Exception):  # not a failure: the door lets it through to the front
     """The modern era's way to ask: answer the request with this result."""
 
-    def __init__(self, result: types.InputRequiredResult) -> None:
+    def __init__(self, requests: Mapping[str, Any], state: Mapping[str, Any]) -> None:
         super().__init__("the caller must come back with an answer")
-        self.result = result
+        self.result: dict[str, Any] = {"resultType": "input_required"}
+        if requests:
+            self.result["inputRequests"] = dict(requests)
+        if state:
+            self.result["requestState"] = json.dumps(state)
 
 
 class PendingQuestions:
@@ -76,30 +90,64 @@ class PendingQuestions:
         )
         nonce = secrets.token_hex(16)
         self._open[nonce] = (question.fingerprint, now + self.seconds)
-        return json.dumps({"question": nonce})
+        return nonce
 
-    def take(self, state: str, question: Question) -> bool:
+    def take(self, nonce: object, question: Question) -> bool:
         """Whether the handle is of this question and not used before; it is used up."""
-        try:
-            nonce = json.loads(state)["question"]
-        except (ValueError, KeyError, TypeError):
-            return False
         fingerprint, expires = self._open.pop(nonce, ("", 0.0)) if isinstance(nonce, str) else ("", 0.0)
         return fingerprint == question.fingerprint and time.monotonic() < expires
 
 
 class McpCaller:
-    """The client behind one request."""
+    """The client behind one request; behind the next one too, where a call is held."""
 
     def __init__(
-        self,
-        ctx: ServerRequestContext[Any, Any],
-        params: types.CallToolRequestParams,
-        pending: PendingQuestions,
+        self, ctx: ServerRequestContext[Any, Any], pending: PendingQuestions, *, log_level: str | None = None
     ) -> None:
-        self._ctx = ctx
-        self._params = params
+        """`log_level` is what a legacy session has set; a modern request says its own."""
         self._pending = pending
+        self._legacy_level = log_level or LEGACY_LEVEL
+        self._approved: Question | None = None
+        self._away = False
+        self.held: HeldCall | None = None
+        self.come_back(ctx)
+        self.inputs = Inputs(self._responses(), self._state.get("server"))
+
+    def come_back(self, ctx: ServerRequestContext[Any, Any]) -> None:
+        """The same client with its next request: what it is told goes there."""
+        self._ctx = ctx
+        self._params: Mapping[str, Any] = ctx.params or {}
+        self._meta: Mapping[str, Any] = self._params.get("_meta") or {}
+        self._state = _opened(self._params.get("requestState"))
+        self._away = False
+
+    def leave(self) -> None:
+        """It has got an answer, and cannot be told anything until it comes back."""
+        self._away = True
+
+    @property
+    def handle(self) -> str | None:
+        """Of the held call that it comes back to."""
+        return self._state.get(HELD)
+
+    @property
+    def brought(self) -> Mapping[str, Any]:
+        """The answers that it brought, by key."""
+        return self._responses()
+
+    def _responses(self) -> dict[str, Any]:
+        given = self._params.get("inputResponses")
+        return {key: value for key, value in given.items() if key != QUESTION} if isinstance(given, dict) else {}
+
+    @property
+    def is_modern(self) -> bool:
+        """Whether it speaks 2026-07-28 or later."""
+        return self._ctx.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    @property
+    def may_be_held(self) -> bool:
+        """Whether it can be asked by way of coming back."""
+        return self.is_modern and bool(self.capabilities.keys() & set(ASKABLE.values()))
 
     @property
     def principal(self) -> Principal:
@@ -107,13 +155,38 @@ class McpCaller:
         return principal_of(self._ctx.request)
 
     @property
+    def capabilities(self) -> Mapping[str, Any]:
+        """As declared, unknown fields too where the era has them in each request."""
+        if self.is_modern:
+            declared = self._meta.get(types.CLIENT_CAPABILITIES_META_KEY)
+            return declared if isinstance(declared, dict) else {}
+        able = self._ctx.session.client_capabilities
+        return able.model_dump(mode="json", by_alias=True, exclude_none=True) if able is not None else {}
+
+    @property
+    def log_level(self) -> str | None:
+        """A modern client asks in each request; a legacy one gets all above a level."""
+        if self.is_modern:
+            level = self._meta.get(types.LOG_LEVEL_META_KEY)
+            return level if isinstance(level, str) else None
+        return self._legacy_level
+
+    @property
     def wants_progress(self) -> bool:
         """Whether the request carries a token for it."""
-        return "progressToken" in ((self._ctx.params or {}).get("_meta") or {})
+        return "progressToken" in self._meta
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """Forward it on the request's own stream."""
-        await self._ctx.session.report_progress(progress, total, message)
+        if not self._away:
+            await self._ctx.session.report_progress(progress, total, message)
+
+    async def notify(self, method: str, params: Mapping[str, Any]) -> None:
+        """Forward it on the request's own stream, a log message only from the level on that was asked for."""
+        if self._away or (method == "notifications/message" and not _is_wanted(params.get("level"), self.log_level)):
+            return
+        note: Any = _Message(method=method, params=dict(params))
+        await self._ctx.session.send_notification(note, related_request_id=self._ctx.request_id)
 
     async def ask(self, question: Question) -> Answer | None:
         """See the module's docstring.
@@ -121,42 +194,119 @@ class McpCaller:
         Raises:
             AnswerNeededError: a modern client that has not been asked yet.
         """
-        capabilities = self._ctx.session.client_capabilities
-        if capabilities is None or capabilities.elicitation is None:
+        if self.capabilities.get("elicitation") is None:
             return None
-        if self._ctx.protocol_version in MODERN_PROTOCOL_VERSIONS:
-            return self._answer_at_hand(question)
-        return await self._elicit(question)
+        answer = self._answer_at_hand(question) if self.is_modern else await self._elicit(question)
+        if answer is not None and answer.allowed:
+            self._approved = question
+        return answer
 
     def _answer_at_hand(self, question: Question) -> Answer:
-        response = (self._params.input_responses or {}).get(QUESTION)
-        state = self._params.request_state
-        if state is not None and self._pending.take(state, question):
-            return _read(response if isinstance(response, types.ElicitResult) else None)
-        request = types.ElicitRequest(
-            params=types.ElicitRequestFormParams(message=question.text, requested_schema=SCHEMA)
-        )
-        raise AnswerNeededError(
-            types.InputRequiredResult(input_requests={QUESTION: request}, request_state=self._pending.put(question))
-        )
+        if self._pending.take(self._state.get("approved"), question):
+            return Answer(allowed=True, detail="allowed before, for this same call")
+        if self._pending.take(self._state.get("question"), question):
+            return _read((self._params.get("inputResponses") or {}).get(QUESTION))
+        asked = {"method": "elicitation/create", "params": {"message": question.text, "requestedSchema": SCHEMA}}
+        raise AnswerNeededError({QUESTION: asked}, {"question": self._pending.put(question)})
 
     async def _elicit(self, question: Question) -> Answer | None:
         try:
-            with anyio.fail_after(self._pending.seconds):
-                result = await self._ctx.session.elicit_form(question.text, SCHEMA, self._ctx.request_id)
-        except TimeoutError:
-            return Answer(allowed=False, detail=f"nobody answered within {self._pending.seconds:g} s")
+            result = await self._send("elicitation/create", {"message": question.text, "requestedSchema": SCHEMA})
         except NoBackChannelError:
             return None
-        except MCPError as error:
+        except ForwardedError as error:
             return Answer(allowed=False, detail=f"the client could not ask: {error}")
         return _read(result)
 
+    def hand_over(self, requests: Mapping[str, Any], state: str | None) -> bool:
+        """A modern client is answered with a modern server's questions; the server's state goes along, sealed.
 
-def _read(result: types.ElicitResult | None) -> Answer:
-    if result is None:
+        Raises:
+            AnswerNeededError: always, for a modern client.
+        """
+        if not self.is_modern:
+            return False
+        kept = {"server": state} if state is not None else {}
+        if self._approved is not None:
+            kept["approved"] = self._pending.put(self._approved)
+        raise AnswerNeededError(requests, kept)
+
+    async def answers(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
+        """See `Caller.answers`."""
+        for asked in requests.values():
+            if ASKABLE.get(asked["method"]) not in self.capabilities:
+                raise ForwardedError(f"The client does not support {asked['method']}.", code=types.METHOD_NOT_FOUND)
+        if self.held is not None:
+            return await self.held.answers(requests)
+        found: dict[str, Any] = {}
+
+        async def fetch(key: str, method: str, params: Mapping[str, Any] | None) -> None:
+            found[key] = await self._send(method, params)
+
+        try:
+            async with anyio.create_task_group() as group:
+                for key, asked in requests.items():
+                    group.start_soon(fetch, key, asked["method"], asked.get("params"))
+        except* ForwardedError as errors:
+            raise errors.exceptions[0] from None
+        return found
+
+    async def _send(self, method: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Ask a legacy client in mid-call.
+
+        Raises:
+            ForwardedError: it refused, could not be asked, or took too long.
+        """
+        request: Any = _Message(method=method, params=dict(params or {}))
+        metadata = ServerMessageMetadata(related_request_id=self._ctx.request_id)
+        try:
+            with anyio.fail_after(self._pending.seconds):
+                result = await self._ctx.session.send_request(request, _Anything, metadata=metadata)
+        except TimeoutError:
+            message = f"nobody answered within {self._pending.seconds:g} s"
+            raise ForwardedError(message, code=types.REQUEST_TIMEOUT) from None
+        except NoBackChannelError:
+            raise
+        except MCPError as error:
+            raise ForwardedError(str(error), code=error.code, data=error.data) from error
+        except ValidationError as error:
+            raise ForwardedError("the client's answer is none of MCP", code=types.INVALID_PARAMS) from error
+        return result.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class _Message(BaseModel):
+    """A request or notification to the client, with every field that the server sent."""
+
+    method: str
+    params: dict[str, Any]
+
+
+class _Anything(types.Result):
+    """The client's answer, with every field that it sent."""
+
+    model_config = ConfigDict(extra="allow")
+
+
+def _opened(state: object) -> Mapping[str, Any]:
+    """What the boundary unsealed: ours, as JSON."""
+    if not isinstance(state, str):
+        return {}
+    try:
+        opened = json.loads(state)
+    except ValueError:
+        return {}
+    return opened if isinstance(opened, dict) else {}
+
+
+def _is_wanted(level: object, wanted: str | None) -> bool:
+    return wanted in LEVELS and level in LEVELS and LEVELS.index(str(level)) >= LEVELS.index(wanted)
+
+
+def _read(result: object) -> Answer:
+    if not isinstance(result, dict) or result.get("action") not in {"accept", "decline", "cancel"}:
         return Answer(allowed=False, detail="the answer could not be read")
-    if result.action != "accept":
-        return Answer(allowed=False, detail=f"the person chose to {result.action}")
-    allowed = (result.content or {}).get("allow") is True
+    if result["action"] != "accept":
+        return Answer(allowed=False, detail=f"the person chose to {result['action']}")
+    content = result.get("content")
+    allowed = isinstance(content, dict) and content.get("allow") is True
     return Answer(allowed=allowed, detail="allowed once" if allowed else "the person did not allow it")

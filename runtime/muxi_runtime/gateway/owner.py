@@ -49,7 +49,7 @@ class Owner:
         journal: Journal,
         spec: Spec | SandboxError | MuxiError,
         may_pause: bool,
-        on_tools_changed: Callable[[Upstream], Awaitable[None]],
+        on_list_changed: Callable[[Upstream, str], Awaitable[None]],
     ) -> None:
         """`lease` gives the sandbox: from the pool, or one that an earlier runtime left.
 
@@ -62,7 +62,7 @@ class Owner:
         self._used_at = time.monotonic()
         self._journal = journal
         self._spec = spec
-        self._on_tools_changed = on_tools_changed
+        self._on_list_changed = on_list_changed
         self._upstream: Upstream | None = None
         self._decided = anyio.Event()
         self._closing = anyio.Event()
@@ -138,7 +138,8 @@ class Owner:
         await self._tell("sandbox.paused", upstream.sandbox)
 
     def _may_rest(self, idle_seconds: float) -> bool:
-        is_idle = not self._calls and time.monotonic() - self._used_at >= idle_seconds
+        is_watched = self._upstream is not None and bool(self._upstream.watches.uris)
+        is_idle = not self._calls and not is_watched and time.monotonic() - self._used_at >= idle_seconds
         return is_idle and self._may_pause and not self.paused and not self.over
 
     @property
@@ -180,7 +181,7 @@ class Owner:
         started = time.monotonic()
         async with self._lease(self._spec) as leased:
             upstream = leased.session
-            upstream.on_tools_changed = self._tools_changed
+            upstream.on_list_changed = self._list_changed
             sandbox = upstream.sandbox
             await self._tell(
                 "sandbox.leased",
@@ -209,9 +210,9 @@ class Owner:
             group.start_soon(wait_for, upstream.ended)
         self.over = True
 
-    async def _tools_changed(self) -> None:
+    async def _list_changed(self, kind: str) -> None:
         if self._upstream is not None:
-            await self._on_tools_changed(self._upstream)
+            await self._on_list_changed(self._upstream, kind)
 
     async def _tell(self, kind: str, sandbox: Sandbox, **data: object) -> None:
         facts = {"server": sandbox.spec.server, "sandbox": sandbox.id, **data}

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from muxi_runtime.catalog.pin_book import PinBook
+    from muxi_runtime.gateway.eras import Eras
     from muxi_runtime.gateway.listing import Listing
     from muxi_runtime.gateway.specs import SpecBook
     from muxi_runtime.gateway.tasks import TaskRegistry
     from muxi_runtime.gateway.tools import ToolBook
-    from muxi_runtime.gateway.upstream import Eras
 
 __all__ = ["LiveCatalog", "Reloader"]
 

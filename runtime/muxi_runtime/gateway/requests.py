@@ -7,6 +7,7 @@ of a range that the SDK, which counts from zero in each session, does not reach.
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
@@ -16,16 +17,16 @@ import anyio
 from pydantic_core import from_json
 
 from muxi_runtime.errors import ForwardedError, ServerError
+from muxi_runtime.gateway.caller import ASKABLE
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
-    from mcp.shared.dispatcher import ProgressFnT
-
+    from muxi_runtime.gateway.caller import Caller
     from muxi_sandbox.contract import Sandbox
 
-__all__ = ["Requests"]
+__all__ = ["Requests", "Turn"]
 
 FIRST_ID = 10**9
 """Small enough for servers that hold an id in 32 bits."""
@@ -33,16 +34,53 @@ CANCEL_SECONDS = 1
 MAX_PROGRESS = 100
 """Reports that wait for a slow caller; older ones are dropped, since a newer one says more."""
 
+MAX_QUESTIONS = 100
+"""Requests of the server that wait to be answered in one call; the ones after them are refused."""
+GATHER_SECONDS = 0.02
+"""How long a question waits for others that are asked along with it: they are put to the caller together."""
+NOTES = frozenset({"notifications/message", "notifications/elicitation/complete"})
+"""What a server says in mid-call, without saying in which."""
+
 Message = dict[str, Any]
+
+
+class Turn:
+    """One call's turn with a server whose questions name no call: while it runs, what is asked is asked by it."""
+
+    def __init__(self, gate: anyio.Semaphore) -> None:
+        self._gate = gate
+        self._is_mine = False
+
+    async def take(self) -> None:
+        """Wait for it."""
+        await self._gate.acquire()
+        self._is_mine = True
+
+    def leave(self) -> None:
+        """Let others have theirs."""
+        if self._is_mine:
+            self._is_mine = False
+            self._gate.release()
 
 
 @dataclass(slots=True, eq=False)
 class _Waiting:
-    """A request without an answer yet."""
+    """A request without an answer yet. `reports` are progress and notes, in their order.
 
+    It is `parked` while its caller looks for answers.
+    """
+
+    caller: Caller | None = None
+    turn: Turn | None = None
+    parked: bool = False
     news: anyio.Event = field(default_factory=anyio.Event)
+    over: anyio.Event = field(default_factory=anyio.Event)
     reports: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_PROGRESS))
+    questions: list[Message] = field(default_factory=list)
     answer: Message | None = None
+
+    def can_be_asked(self, method: str) -> bool:
+        return self.caller is not None and ASKABLE[method] in self.caller.capabilities
 
 
 class Requests:
@@ -55,9 +93,15 @@ class Requests:
         self._mark = mark
         self._waiting: dict[str | int, _Waiting] = {}
         self._failure: SandboxError | None = None
+        self.on_question: Callable[[], None] = _unnoticed
 
-    async def ask(self, method: str, params: Message, *, seconds: float, progress: ProgressFnT | None) -> Message:
+    async def ask(
+        self, method: str, params: Message, *, seconds: float, caller: Caller | None = None, turn: Turn | None = None
+    ) -> Message:
         """Send a request; its result as the server sent it. Cancels it at the server if it is given up.
+
+        What the server reports, notes and asks meanwhile goes to the `caller`; `seconds` do not run while it answers,
+        and others may have their turn.
 
         Raises:
             TimeoutError: no answer within `seconds`.
@@ -67,13 +111,13 @@ class Requests:
         """
         number = next(self._ids)
         request_id: str | int = f"{self._mark}-{number}" if self._mark else number
-        if progress is not None:
+        if caller is not None and caller.wants_progress:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": request_id}}
-        waiting = self._waiting[request_id] = _Waiting()
+        waiting = self._waiting[request_id] = _Waiting(caller, turn)
         try:
-            with anyio.fail_after(seconds):
+            with anyio.fail_after(seconds) as limit:
                 await self._send({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
-                answer = await self._answer(waiting, progress)
+                answer = await self._answer(waiting, limit)
         except TimeoutError:
             await self._cancel(request_id, "it took too long")
             raise
@@ -84,17 +128,55 @@ class Requests:
             del self._waiting[request_id]
         return _result(answer)
 
-    async def _answer(self, waiting: _Waiting, progress: ProgressFnT | None) -> Message:
+    async def _answer(self, waiting: _Waiting, limit: anyio.CancelScope) -> Message:
         while True:
             await waiting.news.wait()
             waiting.news = anyio.Event()
-            while waiting.reports and progress is not None:
-                report = waiting.reports.popleft()
-                await progress(report["progress"], report["total"], report["message"])
+            if waiting.caller is not None:
+                await _pass_on(waiting.reports, waiting.caller)
             if waiting.answer is not None:
                 return waiting.answer
             if self._failure is not None:
                 raise self._failure.with_traceback(None)
+            if waiting.questions and waiting.caller is not None:
+                left = limit.deadline - anyio.current_time()
+                limit.deadline = math.inf
+                await self._put_questions(waiting, waiting.caller)
+                limit.deadline = anyio.current_time() + left
+
+    async def _put_questions(self, waiting: _Waiting, caller: Caller) -> None:
+        """Answer what the server asks, unless it goes on without."""
+        async with anyio.create_task_group() as group:
+
+            async def stop_when_over() -> None:
+                await waiting.over.wait()
+                group.cancel_scope.cancel()
+
+            group.start_soon(stop_when_over)
+            await anyio.sleep(GATHER_SECONDS)
+            questions, waiting.questions = waiting.questions, []
+            replies = await self._look_for(questions, waiting, caller)
+            for reply in replies:
+                await self._send(reply)
+            group.cancel_scope.cancel()
+        waiting.news.set()
+
+    async def _look_for(self, questions: list[Message], waiting: _Waiting, caller: Caller) -> list[Message]:
+        """The replies to a server's questions. Meanwhile the call is not what the server works on."""
+        asked = {f"input-{number}": question for number, question in enumerate(questions, 1)}
+        shown = {key: {"method": q["method"], "params": q.get("params") or {}} for key, q in asked.items()}
+        waiting.parked = True
+        if waiting.turn is not None:
+            waiting.turn.leave()
+        try:
+            found = await caller.answers(shown)
+        except ForwardedError as error:
+            return [_refusal(question, error) for question in questions]
+        finally:
+            waiting.parked = False
+            if waiting.turn is not None:
+                await waiting.turn.take()
+        return [{"jsonrpc": "2.0", "id": question["id"], "result": found[key]} for key, question in asked.items()]
 
     async def _send(self, message: Message) -> None:
         if self._failure is not None:
@@ -117,12 +199,34 @@ class Requests:
             if waiting is not None:
                 _report(waiting, params)
         else:
-            waiting = self._known(message.get("id")) if "method" not in message else None
+            if "method" in message:
+                return self._take_up(message)
+            waiting = self._known(message.get("id"))
             if waiting is not None:
                 waiting.answer = waiting.answer or message
+                waiting.over.set()
         if waiting is not None:
             waiting.news.set()
         return waiting is not None
+
+    def _take_up(self, message: Message) -> bool:
+        """A note goes to every call, since it names none; a question to the newest whose caller can answer it."""
+        method = message["method"]
+        if method in NOTES:
+            for waiting in self._waiting.values():
+                waiting.reports.append(message)
+                waiting.news.set()
+            return True
+        if method not in ASKABLE or type(message.get("id")) not in (int, str):
+            return False
+        self.on_question()
+        able = [waiting for waiting in self._waiting.values() if waiting.can_be_asked(method)]
+        able = [waiting for waiting in able if not waiting.parked] or able
+        if not able or len(able[-1].questions) >= MAX_QUESTIONS:
+            return False
+        able[-1].questions.append(message)
+        able[-1].news.set()
+        return True
 
     def _known(self, request_id: object) -> _Waiting | None:
         # Of just these types: 1e9 and True are equal to ids that they are not.
@@ -132,7 +236,26 @@ class Requests:
         """Nothing more will come. The first reason stays."""
         self._failure = self._failure or failure
         for waiting in self._waiting.values():
+            waiting.over.set()
             waiting.news.set()
+
+
+def _unnoticed() -> None:
+    """Nobody wants to know that the server asks."""
+
+
+async def _pass_on(reports: deque[Message], caller: Caller) -> None:
+    while reports:
+        report = reports.popleft()
+        if "method" not in report:
+            await caller.progress(report["progress"], report["total"], report["message"])
+        elif isinstance(params := report.get("params"), dict):
+            await caller.notify(report["method"], params)
+
+
+def _refusal(question: Message, error: ForwardedError) -> Message:
+    told = {"code": error.code, "message": str(error)} | ({"data": error.data} if error.data is not None else {})
+    return {"jsonrpc": "2.0", "id": question["id"], "error": told}
 
 
 def _decode(frame: bytes) -> Message:

@@ -31,12 +31,15 @@ class SpecBook:
         self._image_ids: dict[str, str] = {}
 
     def image(self, server: str) -> str:
-        """The image's reference.
+        """The image's reference; of a server elsewhere, its URL.
 
         Raises:
             SandboxError: an image of this project that is not built.
         """
-        image = self.manifests[server].image
+        manifest = self.manifests[server]
+        if manifest.is_remote:
+            return manifest.url
+        image = manifest.image
         return self._resolve_image(image.removeprefix(BUILD_PREFIX)) if image.startswith(BUILD_PREFIX) else image
 
     def spec(self, task: str, server: str) -> Spec | SandboxError | MuxiError:
@@ -69,13 +72,18 @@ class SpecBook:
             SandboxError: the engine does not have it, or does not answer.
         """
         image = self.manifests[server].image
-        if not image.startswith((BUILD_PREFIX, "sha256:")):
+        if image and not image.startswith((BUILD_PREFIX, "sha256:")):
             self._image_ids[server] = await image_id(image)
 
     def identity(self, server: str) -> str:
         """Where it comes from and what exactly runs; for its pins."""
         manifest = self.manifests[server]
         return identity_of(manifest, self._image_ids.get(server, manifest.image))
+
+    def is_remote(self, server: str) -> bool:
+        """Whether it is reached over HTTP, and not in a sandbox."""
+        manifest = self.manifests.get(server)
+        return manifest is not None and manifest.is_remote
 
     def content_key(self, server: str) -> str | None:
         """A hash of all that decides which tools a server lists; `None` where its image is not named by content.

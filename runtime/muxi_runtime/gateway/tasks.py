@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
@@ -23,7 +23,7 @@ from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
     from types import TracebackType
 
     from muxi_runtime.gateway.caller import Origin
@@ -66,6 +66,16 @@ class Task:
     notes: dict[str, str] = field(default_factory=dict)
     """By server: what the next caller has to know of the sandbox that it had before."""
     snapshot: str | None = None
+
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """It does not idle out inside the block."""
+        self.calls += 1
+        try:
+            yield
+        finally:
+            self.calls -= 1
+            self.used_at = time.monotonic()
 
     @property
     def idle_seconds(self) -> float:
@@ -259,14 +269,10 @@ class TaskRegistry:
             UnknownTaskError: the task ended.
             SandboxError | ServerError: it could not be started.
         """
-        task.calls += 1
-        try:
+        with task.in_use():
             owner = await self._ready_owner(task, server)
             async with owner.use() as upstream:
                 yield upstream
-        finally:
-            task.calls -= 1
-            task.used_at = time.monotonic()
 
     async def _ready_owner(self, task: Task, server: str) -> Owner:
         """One whose sandbox is there. What was lost on the way is noted for the caller."""

@@ -184,6 +184,12 @@ class ToolBook:
         for listener in self._listeners:
             listener()
 
+    def input_schema(self, server: str, name: str) -> Mapping[str, Any] | None:
+        """A tool's input schema, `None` where there is no such tool."""
+        known = self._servers.get(server)
+        tool = known.tools.get(name) if known else None
+        return tool.definition.get("inputSchema") if tool else None
+
     def find(self, server: str, name: str) -> Tool:
         """The tool.
 

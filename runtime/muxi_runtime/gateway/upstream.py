@@ -9,31 +9,33 @@ from __future__ import annotations
 
 import logging
 import secrets
-from contextlib import AsyncExitStack, asynccontextmanager
-from functools import cached_property
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import anyio
 import mcp_types as types
 from mcp import Client, MCPError
-from mcp.client.subscriptions import SubscriptionLost
-from mcp_types.methods import validate_server_result
+from mcp_types.methods import is_input_required, validate_server_result
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict
 
 from muxi_runtime import __version__
 from muxi_runtime.errors import ForwardedError, ServerError, sole_error
+from muxi_runtime.gateway.caller import ASKABLE
+from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.notes import with_limits
+from muxi_runtime.gateway.requests import Turn
 from muxi_runtime.gateway.sandbox_transport import SandboxTransport
+from muxi_runtime.gateway.server_news import Watches, listen_for_news
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
+    from collections.abc import AsyncIterator, Callable, Coroutine
 
-    from mcp.shared.dispatcher import ProgressFnT
-
+    from muxi_runtime.gateway.caller import Caller, Inputs
     from muxi_sandbox.contract import Backend, Sandbox, Spec
 
-__all__ = ["Eras", "RawResult", "Upstream", "open_session", "open_upstream"]
+__all__ = ["RawResult", "Upstream", "open_session", "open_upstream"]
 
 logger = logging.getLogger(__name__)
 
@@ -41,7 +43,18 @@ CHECK_SECONDS = 30
 LISTEN_SECONDS = 1
 """How long calls wait for a server to say that it will tell of changes: one made before that would be missed."""
 LIST_PAGES = 100
-"""Most pages of one tool list: a server that pages for ever is cut off."""
+"""Most pages of one list: a server that pages for ever is cut off."""
+LIST_REQUESTS: dict[str, type[Any]] = {
+    "tools/list": types.ListToolsRequest,
+    "prompts/list": types.ListPromptsRequest,
+    "resources/list": types.ListResourcesRequest,
+    "resources/templates/list": types.ListResourceTemplatesRequest,
+}
+CHANGES: dict[type[Any], str] = {
+    types.ToolListChangedNotification: "tools",
+    types.PromptListChangedNotification: "prompts",
+    types.ResourceListChangedNotification: "resources",
+}
 CLIENT_INFO = {"name": "muxi-runtime", "version": __version__}
 
 
@@ -55,56 +68,44 @@ class RawResult(types.Result):
         return _own(self.model_dump(mode="json", by_alias=True, exclude_none=True))
 
 
-class Eras:
-    """What each server answered to `server/discover`, by server name: asking again costs a round trip."""
-
-    def __init__(self) -> None:
-        self._known: dict[str, types.DiscoverResult | None] = {}
-
-    def options(self, server: str) -> dict[str, Any]:
-        """Arguments for `mcp.Client`."""
-        if server not in self._known:
-            return {"mode": "auto"}
-        discovered = self._known[server]
-        if discovered is None:
-            return {"mode": "legacy"}
-        return {"mode": discovered.supported_versions[-1], "prior_discover": discovered}
-
-    def remember(self, server: str, discovered: types.DiscoverResult | None) -> None:
-        """Keep the answer; `None` for a server of the legacy era."""
-        self._known[server] = discovered
-
-    def forget(self, server: str) -> None:
-        """Ask again next time: the server may have changed."""
-        self._known.pop(server, None)
-
-
 class Upstream:
     """A live session. Usable inside `open_session` only.
 
     Attributes:
-        on_tools_changed: called when the server says that its list is another one now; set by who uses the session.
+        on_list_changed: called with `tools`, `prompts` or `resources` when the server says that this list is another
+            one now; set by who uses the session.
+        watches: who wants to know when a resource changes.
     """
 
-    def __init__(self, sandbox: Sandbox, transport: SandboxTransport, client: Client) -> None:
+    def __init__(self, sandbox: Sandbox, transport: SandboxTransport, client: Client, eras: Eras) -> None:
         self.sandbox = sandbox
-        self.on_tools_changed: Callable[[], Coroutine[Any, Any, None]] = _nobody_listens
+        self.on_list_changed: Callable[[str], Coroutine[Any, Any, None]] = _nobody_listens
+        self.watches = Watches()
         self._transport = transport
         self._client = client
+        self._eras = eras
+        self._gate = anyio.Semaphore(1)
+        self._level: str | None = None
+        transport.requests.on_question = partial(eras.note_that_it_asks, sandbox.spec.server)
 
     @cached_property
-    def _envelope(self) -> dict[str, Any]:
+    def is_modern(self) -> bool:
+        """Whether it speaks 2026-07-28 or later."""
+        return self._client.protocol_version in MODERN_PROTOCOL_VERSIONS
+
+    def _envelope(self, caller: Caller | None) -> dict[str, Any]:
         """What each request of the modern era says of its sender; nothing in the legacy one, whose handshake did."""
-        version = self._client.protocol_version
-        if version not in MODERN_PROTOCOL_VERSIONS:
+        if not self.is_modern:
             return {}
-        return {
-            "_meta": {
-                types.PROTOCOL_VERSION_META_KEY: version,
-                types.CLIENT_INFO_META_KEY: CLIENT_INFO,
-                types.CLIENT_CAPABILITIES_META_KEY: {},
-            }
+        able = caller.capabilities if caller is not None else {}
+        meta = {
+            types.PROTOCOL_VERSION_META_KEY: self._client.protocol_version,
+            types.CLIENT_INFO_META_KEY: CLIENT_INFO,
+            types.CLIENT_CAPABILITIES_META_KEY: {key: able[key] for key in ASKABLE.values() if key in able},
         }
+        if caller is not None and caller.log_level is not None:
+            meta[types.LOG_LEVEL_META_KEY] = caller.log_level
+        return {"_meta": meta}
 
     @property
     def name(self) -> str:
@@ -130,10 +131,14 @@ class Upstream:
         """
         await self.list_tools(seconds=CHECK_SECONDS)
 
-    async def call_tool(
-        self, tool: str, arguments: Mapping[str, Any], *, seconds: float, progress: ProgressFnT | None
+    def with_limits(self, result: dict[str, Any]) -> dict[str, Any]:
+        """A tool's result with the limits that its programs ran into."""
+        return with_limits(result, self.sandbox.limits_hit(), self.sandbox.spec.limits, self.name)
+
+    async def request(
+        self, method: str, params: dict[str, Any], *, seconds: float, caller: Caller, inputs: Inputs | None = None
     ) -> dict[str, Any]:
-        """The result as it came over the wire (`content`, `isError`, ...), with the limits that were reached.
+        """The result as it came over the wire. Of a modern server it may be one that asks for input.
 
         `seconds` is the gateway's limit; the server's own `call_seconds` may be shorter.
 
@@ -142,46 +147,98 @@ class Upstream:
             ServerError: the server did not answer in time, or not as MCP says.
             ForwardedError: the server refused with a JSON-RPC error of its own.
         """
-        limits = self.sandbox.spec.limits
-        seconds = min(seconds, limits.call_seconds)
-        params: dict[str, Any] = {"name": tool, "arguments": arguments, **self._envelope}
+        if method == "resources/unsubscribe" and (self.is_modern or not self.watches.is_first(str(params["uri"]))):
+            return {}  # the modern era has no such request, and others may still watch
+        seconds = min(seconds, self.sandbox.spec.limits.call_seconds)
+        what = f"call of {params['name']!r}" if method == "tools/call" else f"request {method!r}"
+        params = {**params, **self._envelope(caller)}
+        if self.is_modern:
+            params |= _brought(inputs or caller.inputs)
+        else:
+            await self._set_level(caller)
         requests, version = self._transport.requests, self._client.protocol_version
         try:
-            result = await requests.ask("tools/call", params, seconds=seconds, progress=progress)
-            validate_server_result("tools/call", version, result)
-            if version not in MODERN_PROTOCOL_VERSIONS:
-                result.pop("resultType", None)  # a word of the modern era only
+            async with self._turn_of(caller) as turn:
+                result = await requests.ask(method, params, seconds=seconds, caller=caller, turn=turn)
+            validate_server_result(method, version, result)
         except TimeoutError as error:
-            raise self._late(f"call of {tool!r}", seconds) from error
+            raise self._late(what, seconds) from error
         except (ServerError, ValueError) as error:  # the latter pydantic's: a result that is none
-            raise ServerError(
-                f"Server {self.name!r} answered the call of {tool!r} with something that is no result."
-            ) from error
-        return with_limits(_own(result), self.sandbox.limits_hit(), limits, self.name)
+            raise ServerError(f"Server {self.name!r} answered the {what} with something that is no result.") from error
+        if not is_input_required(result) or not self.is_modern:
+            result.pop("resultType", None)  # the front says that in its own era's words
+        return _own(result)
+
+    @asynccontextmanager
+    async def _turn_of(self, caller: Caller) -> AsyncIterator[Turn | None]:
+        """A legacy server's question names no call: where it asks, only one call that can be asked runs at a time."""
+        if self.is_modern or not self._eras.asks(self.name) or not caller.capabilities.keys() & set(ASKABLE.values()):
+            yield None
+            return
+        turn = Turn(self._gate)
+        await turn.take()
+        try:
+            yield turn
+        finally:
+            turn.leave()
+
+    async def _set_level(self, caller: Caller) -> None:
+        """Have a legacy server log from the level on that its caller wants; it keeps to it until the next one."""
+        level = caller.log_level
+        if level in (None, self._level) or self._client.server_capabilities.logging is None:
+            return
+        self._level = level
+        with suppress(ForwardedError, TimeoutError):
+            await self._transport.requests.ask("logging/setLevel", {"level": level}, seconds=CHECK_SECONDS)
+
+    async def watch(self, uri: str, told: Callable[[], None], *, seconds: float, caller: Caller) -> Callable[[], None]:
+        """Have `told` called whenever the server says that the resource is another one now.
+
+        Returns what ends it. A server that can no longer be reached ends it too, without a word.
+
+        Raises:
+            as `request`.
+        """
+        if self.watches.is_first(uri) and not self.is_modern:
+            await self.request("resources/subscribe", {"uri": uri}, seconds=seconds, caller=caller)
+        end = self.watches.add(uri, told)
+        if self.is_modern:
+            with anyio.move_on_after(LISTEN_SECONDS):
+                await self.watches.wait_heard(uri)
+        return end
+
+    def offers(self, kind: str) -> bool:
+        """Whether the server says that it has `tools`, `prompts` or `resources` at all."""
+        return getattr(self._client.server_capabilities, kind) is not None
 
     async def list_tools(self, *, seconds: float) -> list[dict[str, Any]]:
-        """The definitions of all tools, as they came over the wire.
+        """As `list_all` of tools."""
+        return await self.list_all("tools/list", "tools", seconds=seconds)
+
+    async def list_all(self, method: str, key: str, *, seconds: float) -> list[dict[str, Any]]:
+        """All definitions that a list method gives below `key`, as they came over the wire.
 
         Raises:
             SandboxError: the sandbox ended.
             ServerError: the server did not answer in time, or not as MCP says, or without end.
         """
-        tools: list[dict[str, Any]] = []
+        found: list[dict[str, Any]] = []
         cursor: str | None = None
+        what = f"list of {key}"
         for _ in range(LIST_PAGES):
-            request = types.ListToolsRequest(params=types.PaginatedRequestParams(cursor=cursor))
+            request = LIST_REQUESTS[method](params=types.PaginatedRequestParams(cursor=cursor))
             try:
                 page = await self._client.session.send_request(request, RawResult, request_read_timeout_seconds=seconds)
             except MCPError as error:
-                raise self._translate(error, "tool list", seconds) from error
+                raise self._translate(error, what, seconds) from error
             except ValueError as error:
-                raise ServerError(f"Server {self.name!r} sent a tool list that is none: {error}") from error
+                raise ServerError(f"Server {self.name!r} sent a {what} that is none: {error}") from error
             wire = page.wire()
-            tools += wire.get("tools", [])
+            found += wire.get(key, [])
             cursor = wire.get("nextCursor")
             if cursor is None:
-                return tools
-        raise ServerError(f"Server {self.name!r} sent more than {LIST_PAGES} pages of tools.")
+                return found
+        raise ServerError(f"Server {self.name!r} sent more than {LIST_PAGES} pages of its {what}.")
 
     def _translate(self, error: MCPError, what: str, seconds: float) -> Exception:
         if self._transport.failure is not None:
@@ -238,9 +295,12 @@ async def open_session(
             upstream: Upstream
 
             async def on_message(message: object) -> None:
-                if isinstance(message, types.ToolListChangedNotification):
+                kind = CHANGES.get(type(message))
+                if kind is not None:
                     # Not awaited: the answer to a new list comes by way of whoever delivers this message.
-                    news.start_soon(upstream.on_tools_changed)
+                    news.start_soon(upstream.on_list_changed, kind)
+                elif isinstance(message, types.ResourceUpdatedNotification):
+                    upstream.watches.tell(str(message.params.uri))
 
             client = Client(
                 transport.connect(),
@@ -248,13 +308,17 @@ async def open_session(
                 message_handler=on_message,
                 read_timeout_seconds=handshake_seconds,
                 client_info=types.Implementation.model_validate(CLIENT_INFO),
+                # For the legacy handshake, before any caller is known: what a call asks goes past these, to its caller.
+                elicitation_callback=_nobody_to_ask,
+                sampling_callback=_nobody_to_ask,
+                list_roots_callback=_nobody_to_ask,
                 **eras.options(sandbox.spec.server),
             )
-            upstream = Upstream(sandbox, transport, client)
+            upstream = Upstream(sandbox, transport, client, eras)
             await _shake_hands(stack, client, transport, sandbox, eras)
-            if _announces_changes(client):
+            if upstream.is_modern:
                 listens = anyio.Event()
-                news.start_soon(_listen, client, upstream, listens)
+                news.start_soon(listen_for_news, client, upstream, listens)
                 with anyio.move_on_after(LISTEN_SECONDS):
                     await listens.wait()
             yield upstream
@@ -272,8 +336,21 @@ def _own(result: dict[str, Any]) -> dict[str, Any]:
     return result
 
 
-async def _nobody_listens() -> None:
+async def _nobody_listens(_kind: str) -> None:
     """Before anybody uses the session, and where its list is asked for anyway."""
+
+
+async def _nobody_to_ask(context: object, params: object = None) -> types.ErrorData:
+    """A question outside of a call, or in one whose caller cannot answer it."""
+    del context, params
+    return types.ErrorData(
+        code=types.INVALID_REQUEST, message="No call is running whose client could answer this; ask during a call."
+    )
+
+
+def _brought(inputs: Inputs) -> dict[str, Any]:
+    responses = {"inputResponses": dict(inputs.responses)} if inputs.responses else {}
+    return responses | ({"requestState": inputs.state} if inputs.state is not None else {})
 
 
 async def _shake_hands(
@@ -303,22 +380,3 @@ def _handshake_error(error: BaseException) -> BaseException | None:
     while isinstance(first, BaseExceptionGroup):
         first = first.exceptions[0]
     return first if other is None else None
-
-
-def _announces_changes(client: Client) -> bool:
-    """Whether a modern server would tell of changes, if it is asked to; a legacy one tells unasked."""
-    tools = client.server_capabilities.tools
-    return client.session.discover_result is not None and tools is not None and bool(tools.list_changed)
-
-
-async def _listen(client: Client, upstream: Upstream, listens: anyio.Event) -> None:
-    """A modern server tells of changes only on a stream that was asked for. Losing it costs news, not calls."""
-    try:
-        async with client.listen(tools_list_changed=True) as events:
-            listens.set()
-            async for _ in events:
-                await upstream.on_tools_changed()
-    except (MCPError, SubscriptionLost, TimeoutError) as error:
-        logger.info("a server ended its stream of list changes: %s", error)
-    finally:
-        listens.set()

@@ -24,6 +24,7 @@ from muxi_runtime.errors import (
     InvalidArgumentsError,
     MuxiError,
     RefusedError,
+    RemoteError,
     ServerError,
     ToolBlockedError,
     UnknownTaskError,
@@ -63,6 +64,8 @@ def to_wire(error: MuxiError | SandboxError) -> MCPError:
     """The error as a client gets it: the message says what to do next, `data` says it for programs."""
     if isinstance(error, ForwardedError):
         return MCPError(error.code, str(error), error.data)
+    if isinstance(error, RemoteError):
+        return MCPError(SERVER_FAILED, str(error), {"kind": "server", "remedy": "See whether it runs."})
     if isinstance(error, SandboxError):
         after = AFTERMATH if isinstance(error, GONE) else ""
         return MCPError(SANDBOX_FAILED, f"{error}{after}", _sandbox_data(error))

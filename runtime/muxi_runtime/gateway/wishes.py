@@ -26,7 +26,11 @@ def pool_wishes(specs: SpecBook, servers: Mapping[str, ServerSettings], pool: Po
     wishes = {}
     for name, manifest in specs.manifests.items():
         spec = specs.spec(ANY_TASK, name)
-        if not isinstance(spec, Spec) or (spec.workspace is not WorkspaceAccess.NONE and not manifest.warm):
+        if (
+            not isinstance(spec, Spec)
+            or manifest.is_remote
+            or (spec.workspace is not WorkspaceAccess.NONE and not manifest.warm)
+        ):
             continue
         size = servers[name].pool if name in servers else None
         floor = size.floor if size and size.floor is not None else pool.floor if manifest.built_in else 0

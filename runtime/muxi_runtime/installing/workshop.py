@@ -15,7 +15,10 @@ from typing import Any, BinaryIO
 import anyio
 
 from muxi_runtime.errors import ServerError
-from muxi_runtime.gateway.upstream import Eras, Upstream, open_upstream
+from muxi_runtime.gateway.direct_calls import PlainCaller
+from muxi_runtime.gateway.eras import Eras
+from muxi_runtime.gateway.upstream import Upstream, open_upstream
+from muxi_runtime.identity.principal import Principal
 from muxi_runtime.installing.settings import InstallSettings
 from muxi_sandbox.contract import Backend, Spec, WorkspaceAccess
 from muxi_sandbox.workspaces.contract import Bounds, WorkspaceFiles
@@ -37,6 +40,22 @@ ANSWER_BYTES = 1_000_000
 END_SECONDS = 30
 
 
+class _Watcher(PlainCaller):
+    """Whoever installs something: sees the newest line of what is printed."""
+
+    def __init__(self, show: Progress | None) -> None:
+        super().__init__(Principal())
+        self._show = show
+        self.wants_progress = show is not None
+
+    async def progress(self, progress: float, total: float | None, message: str | None) -> None:
+        """See `Caller.progress`."""
+        del progress, total
+        if self._show is not None:
+            for line in (message or "").splitlines()[-1:]:
+                self._show(line)
+
+
 class Workshop:
     """One such sandbox. Commands run in `/workspace`."""
 
@@ -53,14 +72,12 @@ class Workshop:
             ServerError: it failed, or took too long; with the end of what it wrote.
             SandboxError: the sandbox ended.
         """
-
-        async def report(progress: float, total: float | None, message: str | None) -> None:  # noqa: ARG001 - the SDK's
-            for line in (message or "").splitlines()[-1:]:
-                self._progress(line)
-
         arguments = {"command": script, "timeout_seconds": self._seconds, "max_output_bytes": ANSWER_BYTES}
-        result = await self._upstream.call_tool(
-            "run", arguments, seconds=self._seconds + END_SECONDS, progress=None if quietly else report
+        result = await self._upstream.request(
+            "tools/call",
+            {"name": "run", "arguments": arguments},
+            seconds=self._seconds + END_SECONDS,
+            caller=_Watcher(None if quietly else self._progress),
         )
         outcome = result.get("structuredContent") or {}
         if result.get("isError") or outcome.get("exit_code") != 0:

@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Literal, Protocol, TypeAlias
 
 from muxi_runtime.identity.principal import Principal
 
-__all__ = ["Connection", "Decision", "Effect", "Policy", "Request", "ToolCall"]
+__all__ = ["Access", "Connection", "Decision", "Effect", "Policy", "Request", "ToolCall"]
 
 
 class Effect(StrEnum):
@@ -49,6 +49,28 @@ class ToolCall:
 
 
 @dataclass(frozen=True, slots=True)
+class Access:
+    """One request: may `principal` read this resource, or get this prompt, in this task?
+
+    Attributes:
+        kind: what is accessed. To subscribe to a resource, or to complete an argument of either, is to access it.
+        name: the resource's URI or the prompt's own name.
+        arguments: of a prompt.
+        built_in: whether the server is one that this project ships.
+        labels: the task's labels (`private`, `untrusted`).
+    """
+
+    principal: Principal
+    server: str
+    kind: Literal["resource", "prompt"]
+    name: str
+    task: str
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    built_in: bool = False
+    labels: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
 class Connection:
     """One request: may this task's sandbox of this server connect to this host? Its profile lets it already.
 
@@ -70,7 +92,7 @@ class Connection:
     labels: frozenset[str] = frozenset()
 
 
-Request: TypeAlias = ToolCall | Connection
+Request: TypeAlias = ToolCall | Access | Connection
 """What is decided about."""
 
 

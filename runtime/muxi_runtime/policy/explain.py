@@ -8,7 +8,7 @@ from typing import Any
 
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.policy.cedar import CedarPolicy
-from muxi_runtime.policy.contract import Connection, Decision, Effect, Request, ToolCall
+from muxi_runtime.policy.contract import Access, Connection, Decision, Effect, Request, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
 from muxi_runtime.policy.questions import place
 from muxi_runtime.policy.rules import Rule
@@ -64,6 +64,8 @@ def _facts(policy: CedarPolicy, request: Request) -> dict[str, Any]:
     if isinstance(request, Connection):
         host = place(request.host, request.port)
         return known | {"server": request.server, "host": host, "scheme": request.scheme}
+    if isinstance(request, Access):
+        return known | {request.kind: f"{request.server}.{request.name}"}
     return known | {
         "tool": f"{request.server}.{request.tool}",
         "annotations": tool_annotations(request.annotations),
@@ -96,7 +98,7 @@ def _others(policy: CedarPolicy, request: Request) -> Iterator[tuple[str, Reques
     """The same request with one fact changed."""
     if isinstance(request, ToolCall):
         yield from _other_hints(request)
-    else:
+    elif isinstance(request, Connection):
         other = "http" if request.scheme == "connect" else "connect"
         yield f"if the scheme were {other}", replace(request, scheme=other)
     for label in _LABELS:

@@ -12,7 +12,7 @@ from typing import Any, TypeAlias
 
 import cedarpy
 
-from muxi_runtime.policy.contract import Connection, Request, ToolCall
+from muxi_runtime.policy.contract import Access, Connection, Request, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
 from muxi_runtime.policy.rules import schema
 
@@ -31,6 +31,7 @@ class Questions:
     def __init__(self, reads: Iterable[str]) -> None:
         self._reads = sorted(reads)
         self._of_call = lru_cache(maxsize=_PAIRS)(_of_call)
+        self._of_access = lru_cache(maxsize=_PAIRS)(_of_access)
         self._of_connection = lru_cache(maxsize=_PAIRS)(_of_connection)
 
     def about(self, request: Request) -> Question:
@@ -41,6 +42,8 @@ class Questions:
         """
         if "." in request.server:
             raise UnreadableError("a server's name holds no dot")
+        if isinstance(request, Access):
+            return self._access(request)
         return self._connection(request) if isinstance(request, Connection) else self._call(request)
 
     @staticmethod
@@ -51,14 +54,30 @@ class Questions:
 
     def _call(self, call: ToolCall) -> Question:
         entities = self._of_call(call.principal.user, call.server, call.tool, call.built_in)
-        arguments = _uid("Arguments", "none")
-        tags = argument_tags(call.arguments, self._reads)
-        if tags:
-            arguments = _uid("Arguments", "call")
-            delta = {"uid": arguments, "attrs": {}, "parents": [], "tags": tags}
-            entities = entities.with_added_json_str(json.dumps([delta]))
+        arguments, entities = self._with_arguments(call.arguments, entities)
         context = {"annotations": tool_annotations(call.annotations), "arguments": {"__entity": arguments}}
         return _question(call, "call_tool", _uid("Tool", f"{call.server}.{call.tool}"), context), entities
+
+    def _with_arguments(self, given: Mapping[str, Any], entities: cedarpy.Entities) -> tuple[Json, cedarpy.Entities]:
+        tags = argument_tags(given, self._reads)
+        if not tags:
+            return _uid("Arguments", "none"), entities
+        uid = _uid("Arguments", "call")
+        delta = {"uid": uid, "attrs": {}, "parents": [], "tags": tags}
+        return uid, entities.with_added_json_str(json.dumps([delta]))
+
+    def _access(self, access: Access) -> Question:
+        kind, action = _ACCESS[access.kind]
+        try:
+            access.name.encode()
+        except UnicodeEncodeError as error:
+            raise UnreadableError(f"the name of the {access.kind} is no valid Unicode") from error
+        entities = self._of_access(access.principal.user, access.server, kind, access.name, access.built_in)
+        context: Json = {}
+        if access.kind == "prompt":
+            arguments, entities = self._with_arguments(access.arguments, entities)
+            context = {"arguments": {"__entity": arguments}}
+        return _question(access, action, _uid(kind, f"{access.server}.{access.name}"), context), entities
 
     def _connection(self, connection: Connection) -> Question:
         entities = self._of_connection(
@@ -96,6 +115,16 @@ def _of_call(user: str, server: str, tool: str, built_in: bool) -> cedarpy.Entit
     )
 
 
+def _of_access(user: str, server: str, kind: str, name: str, built_in: bool) -> cedarpy.Entities:  # noqa: FBT001 - a cache's key
+    attributes = {"name": name, "server": server, "built_in": built_in}
+    return _parsed(
+        _entity("User", user),
+        _entity("Server", server, {"built_in": built_in}),
+        _entity(kind, f"{server}.{name}", attributes, _uid("Server", server)),
+        _entity("Arguments", "none"),
+    )
+
+
 def _of_connection(
     user: str,
     server: str,
@@ -122,4 +151,5 @@ def _uid(kind: str, name: str) -> Json:
     return {"type": kind, "id": name}
 
 
+_ACCESS = {"resource": ("Resource", "read_resource"), "prompt": ("Prompt", "get_prompt")}
 _NO_ARGUMENTS = {"__entity": _uid("Arguments", "none")}

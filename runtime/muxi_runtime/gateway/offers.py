@@ -1,0 +1,87 @@
+"""The resources and prompts that servers offer beside their tools, as they listed them.
+
+Above: `beside_tools` lists from here and finds out whose a resource is. Below: nothing; `listing` fills it.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+__all__ = ["KINDS", "OfferBook", "Offers", "matches"]
+
+Definition = Mapping[str, Any]
+
+KINDS: Mapping[str, tuple[str, str, str]] = {
+    "prompts": ("prompts/list", "prompts", "prompts"),
+    "resources": ("resources/list", "resources", "resources"),
+    "templates": ("resources/templates/list", "resourceTemplates", "resources"),
+}
+"""By kind: the method that lists it, the key of the list, and the capability of a server that has any."""
+
+MAX_TEMPLATE = 2000
+"""Characters of a URI template that is looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Offers:
+    """What one server listed."""
+
+    prompts: Sequence[Definition] = ()
+    resources: Sequence[Definition] = ()
+    templates: Sequence[Definition] = ()
+
+
+class OfferBook:
+    """All servers' offers. Changing them tells the listeners which list became another one."""
+
+    def __init__(self) -> None:
+        self._servers: dict[str, Offers] = {}
+        self._listeners: list[Callable[[str], None]] = []
+
+    def on_change(self, listener: Callable[[str], None]) -> None:
+        """Call `listener` with `prompts` or `resources` after each change."""
+        self._listeners.append(listener)
+
+    @property
+    def servers(self) -> Mapping[str, Offers]:
+        """By server name."""
+        return self._servers
+
+    def put(self, server: str, kind: str, definitions: Sequence[Definition]) -> None:
+        """Offer these of a server, of one of `KINDS`, instead of what it had."""
+        before = self._servers.get(server, Offers())
+        self._servers[server] = replace(before, **{kind: tuple(definitions)})
+        for listener in self._listeners:
+            listener("prompts" if kind == "prompts" else "resources")
+
+    def owner(self, uri: str) -> str | None:
+        """Which server a resource belongs to: the first that lists it, else the first with a template that fits."""
+        for name, offers in self._servers.items():
+            if any(resource.get("uri") == uri for resource in offers.resources):
+                return name
+        for name, offers in self._servers.items():
+            if any(matches(template.get("uriTemplate"), uri) for template in offers.templates):
+                return name
+        return None
+
+
+def matches(template: object, uri: str) -> bool:
+    """Whether a URI template could have given the URI (RFC 6570, read generously), or is that text itself."""
+    if not isinstance(template, str) or len(template) > MAX_TEMPLATE:
+        return False
+    # Literals have to appear in their order; an expression stands for anything, but not for the scheme.
+    first, *rest = re.split(r"\{[^{}]*\}", template)
+    if template == uri or (not rest and first == uri):
+        return True
+    if not rest or ":" not in first or not uri.startswith(first) or not uri.endswith(rest[-1]):
+        return False
+    place, end = len(first), len(uri) - len(rest[-1])
+    for literal in rest[:-1]:
+        place = uri.find(literal, place, end)
+        if place < 0:
+            return False
+        place += len(literal)
+    return place <= end
