@@ -71,8 +71,12 @@ class ToolCache:
         self._write({name: entry.model_dump() for name, entry in entries.items()})
 
     def names(self) -> dict[str, list[str]]:
-        """The tools of every server that is remembered, for whatever content."""
-        return {server: [str(tool.get("name")) for tool in entry.tools] for server, entry in self._loaded().items()}
+        """The tools of every server that is remembered, for whatever content; not the lists beside tools."""
+        return {
+            server: [str(tool.get("name")) for tool in entry.tools]
+            for server, entry in self._loaded().items()
+            if "/" not in server
+        }
 
     def _loaded(self) -> dict[str, _Entry]:
         if self._entries is None:

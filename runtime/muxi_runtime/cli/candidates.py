@@ -37,7 +37,7 @@ def shown_candidate(candidate: Candidate) -> list[RenderableType | str]:
     what = [
         ("name", manifest.name),
         ("source", install.source if install else None),
-        ("image", manifest.image or None),
+        ("runs", manifest.image or f"elsewhere, in no sandbox, at {manifest.url}"),
         ("installed", f"{len(candidate.parts)} packages" if candidate.parts else None),
         *profile_lines(manifest),
     ]

@@ -53,7 +53,7 @@ class ListCache(Protocol):
 class Listing:
     """Fills the book at the start, again when a server says so, and again after a failure."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each thing that meets here
         self,
         *,
         specs: SpecBook,

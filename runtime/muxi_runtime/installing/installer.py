@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -22,8 +23,9 @@ from muxi_runtime.catalog.review import Finding, review
 from muxi_runtime.catalog.sources import Source, SourceKind
 from muxi_runtime.errors import ConfigError, ServerError
 from muxi_runtime.gateway.eras import Eras
+from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.specs import SpecBook
-from muxi_runtime.gateway.upstream import open_upstream
+from muxi_runtime.gateway.upstream import open_session, open_upstream
 from muxi_runtime.installing.local_folder import packed_source
 from muxi_runtime.installing.packages import SOURCE_FOLDER, Installed, install_npm, install_pypi
 from muxi_runtime.installing.settings import InstallSettings
@@ -129,6 +131,8 @@ class Installer:
         return Candidate(manifest, definitions, review(definitions, others), parts)
 
     async def _manifest(self, wish: Wish, progress: Progress) -> tuple[Manifest, Sequence[Mapping[str, str]]]:
+        if wish.source.kind is SourceKind.URL:
+            return _manifest(wish, wish.source, {"url": wish.source.name}), ()
         if wish.source.kind is SourceKind.OCI:
             progress("looking for the image")
             reference = str(wish.source).removeprefix("oci:")
@@ -203,12 +207,20 @@ class Installer:
         spec = SpecBook({manifest.name: self._grant(manifest)}, _no_image_of_ours).spec(task, manifest.name)
         if isinstance(spec, Exception):
             raise spec
+        if manifest.is_remote:
+            session = partial(open_session, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS)
+            async with Remotes(_no_schema, session).lease_session(spec) as leased:
+                return await leased.session.list_tools(seconds=HANDSHAKE_SECONDS)
         try:
             async with open_upstream(self._backend, spec, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS) as upstream:
                 return await upstream.list_tools(seconds=HANDSHAKE_SECONDS)
         finally:
             with anyio.move_on_after(HANDSHAKE_SECONDS, shield=True):
                 await self._backend.end_task(task)
+
+
+def _no_schema(_server: str, _tool: str) -> None:
+    """No tool is called before the server is accepted."""
 
 
 def _no_image_of_ours(name: str) -> str:
