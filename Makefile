@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench security lock compose-up compose-down clean venv venv-bench venv-dev
+.PHONY: help up down test check bench security conformance lock compose-up compose-down clean venv venv-bench venv-dev
 
 BIN := .venv/bin
 SOURCES := runtime sandbox mcp_servers generator images scripts
@@ -38,6 +38,11 @@ security: venv-dev ## Try every attack of the list, and print what came of each
 	@scripts/node.sh
 	@$(BIN)/muxi-runtime images build --install-engine
 	@$(BIN)/python -m tests.attack_matrix -q
+
+conformance: venv-dev ## Run the official MCP conformance suite through the gateway, in every pair of eras
+	@scripts/node.sh
+	@$(BIN)/muxi-runtime images build --install-engine
+	@PYTHONPATH=tests:tests/support:. $(BIN)/python -W ignore -m conformance_mcp.matrix
 
 lock: ## Resolve the dependencies anew (needs uv and npm)
 	scripts/lock.sh

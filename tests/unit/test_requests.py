@@ -13,7 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muxi_runtime.errors import ForwardedError, ServerError
+from muxi_runtime.gateway.direct_calls import PlainCaller
 from muxi_runtime.gateway.requests import FIRST_ID, MAX_PROGRESS, Requests
+from muxi_runtime.identity.principal import Principal
 from muxi_sandbox.contract import Sandbox, Spec
 from muxi_sandbox.errors import SandboxClosedError, SandboxDiedError
 from muxi_sandbox.fake import FakeBackend
@@ -58,7 +60,18 @@ async def say(process: FakeProcess, message: object) -> None:
 
 
 async def ask(asked: Requests, *, seconds: float = 10, progress: Any = None) -> dict[str, Any]:
-    return await asked.ask("tools/call", {"name": "x"}, seconds=seconds, progress=progress)
+    caller = Listener(progress) if progress else None
+    return await asked.ask("tools/call", {"name": "x"}, seconds=seconds, caller=caller)
+
+
+class Listener(PlainCaller):
+    """A caller that wants to know how far its call is."""
+
+    wants_progress = True
+
+    def __init__(self, heard: Any) -> None:
+        super().__init__(Principal())
+        self.progress = heard
 
 
 async def echo(process: FakeProcess, message: dict[str, Any]) -> None:
@@ -90,7 +103,7 @@ async def test_many_at_once_get_each_its_own_answer() -> None:
     async with requests(backwards) as (asked, _):
 
         async def one(number: int) -> None:
-            assert await asked.ask("tools/call", {"n": number}, seconds=10, progress=None) == {"n": number}
+            assert await asked.ask("tools/call", {"n": number}, seconds=10) == {"n": number}
 
         async with anyio.create_task_group() as group:
             for number in range(20):

@@ -18,8 +18,9 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import anyio
@@ -243,14 +244,18 @@ class Door:
                 seconds=self._settings.call_seconds,
                 caller=call.caller,
                 inputs=inputs,
+                told=partial(self._tell_asked, call),
             )
             if result.get("resultType") != "input_required":
                 return result if isinstance(call.tool, Subject) else upstream.with_limits(result)
             requests, state = result.get("inputRequests") or {}, result.get("requestState")
-            await self._tell(call, "call.asked", requests=sorted({str(asked["method"]) for asked in requests.values()}))
+            await self._tell_asked(call, [str(asked["method"]) for asked in requests.values()])
             if not call.caller.hand_over(requests, state):
                 inputs = Inputs(await call.caller.answers(requests), state)
         raise ServerError(f"{call.tool.full_name} asked its caller for more than {MAX_ROUNDS} times.")
+
+    async def _tell_asked(self, call: _Call, methods: Sequence[str]) -> None:
+        await self._tell(call, "call.asked", requests=sorted(methods))
 
     def _guard(self, call: _Call, result: Mapping[str, Any]) -> int:
         try:

@@ -25,6 +25,7 @@ from muxi_runtime.errors import ForwardedError
 from muxi_runtime.gateway.caller import ASKABLE, Answer, Inputs, Question
 from muxi_runtime.gateway.held import HELD
 from muxi_runtime.gateway.http_auth import principal_of
+from muxi_runtime.gateway.request_facts import server_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -78,7 +79,8 @@ class PendingQuestions:
         security = RequestStateSecurity(
             keys=[secrets.token_bytes(32)],
             ttl=self.seconds,
-            bind_principal=lambda ctx: str(principal_of(ctx.request)),
+            # The path too: at `/mcp/<server>` the same name is another server's.
+            bind_principal=lambda ctx: f"{principal_of(ctx.request)} at {server_of(ctx.request) or 'all'}",
         )
         return RequestStateBoundary(security, default_audience="muxi-runtime")
 

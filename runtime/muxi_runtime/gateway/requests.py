@@ -11,7 +11,7 @@ import math
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 from pydantic_core import from_json
@@ -21,12 +21,12 @@ from muxi_runtime.gateway.caller import ASKABLE
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from muxi_runtime.gateway.caller import Caller
     from muxi_sandbox.contract import Sandbox
 
-__all__ = ["Requests", "Turn"]
+__all__ = ["Requests", "Told", "Turn"]
 
 FIRST_ID = 10**9
 """Small enough for servers that hold an id in 32 bits."""
@@ -42,6 +42,7 @@ NOTES = frozenset({"notifications/message", "notifications/elicitation/complete"
 """What a server says in mid-call, without saying in which."""
 
 Message = dict[str, Any]
+Told: TypeAlias = "Callable[[Sequence[str]], Awaitable[None]]"
 
 
 class Turn:
@@ -72,6 +73,7 @@ class _Waiting:
 
     caller: Caller | None = None
     turn: Turn | None = None
+    told: Told | None = None
     parked: bool = False
     news: anyio.Event = field(default_factory=anyio.Event)
     over: anyio.Event = field(default_factory=anyio.Event)
@@ -96,12 +98,19 @@ class Requests:
         self.on_question: Callable[[], None] = _unnoticed
 
     async def ask(
-        self, method: str, params: Message, *, seconds: float, caller: Caller | None = None, turn: Turn | None = None
+        self,
+        method: str,
+        params: Message,
+        *,
+        seconds: float,
+        caller: Caller | None = None,
+        turn: Turn | None = None,
+        told: Told | None = None,
     ) -> Message:
         """Send a request; its result as the server sent it. Cancels it at the server if it is given up.
 
         What the server reports, notes and asks meanwhile goes to the `caller`; `seconds` do not run while it answers,
-        and others may have their turn.
+        and others may have their turn. `told` is called with the methods of what it asks, before it is asked.
 
         Raises:
             TimeoutError: no answer within `seconds`.
@@ -113,7 +122,7 @@ class Requests:
         request_id: str | int = f"{self._mark}-{number}" if self._mark else number
         if caller is not None and caller.wants_progress:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": request_id}}
-        waiting = self._waiting[request_id] = _Waiting(caller, turn)
+        waiting = self._waiting[request_id] = _Waiting(caller, turn, told)
         try:
             with anyio.fail_after(seconds) as limit:
                 await self._send({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
@@ -169,6 +178,8 @@ class Requests:
         if waiting.turn is not None:
             waiting.turn.leave()
         try:
+            if waiting.told is not None:
+                await waiting.told([question["method"] for question in questions])
             found = await caller.answers(shown)
         except ForwardedError as error:
             return [_refusal(question, error) for question in questions]

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine
 
     from muxi_runtime.gateway.caller import Caller, Inputs
+    from muxi_runtime.gateway.requests import Told
     from muxi_sandbox.contract import Backend, Sandbox, Spec
 
 __all__ = ["RawResult", "Upstream", "open_session", "open_upstream"]
@@ -136,11 +137,19 @@ class Upstream:
         return with_limits(result, self.sandbox.limits_hit(), self.sandbox.spec.limits, self.name)
 
     async def request(
-        self, method: str, params: dict[str, Any], *, seconds: float, caller: Caller, inputs: Inputs | None = None
+        self,
+        method: str,
+        params: dict[str, Any],
+        *,
+        seconds: float,
+        caller: Caller,
+        inputs: Inputs | None = None,
+        told: Told | None = None,
     ) -> dict[str, Any]:
         """The result as it came over the wire. Of a modern server it may be one that asks for input.
 
-        `seconds` is the gateway's limit; the server's own `call_seconds` may be shorter.
+        `seconds` is the gateway's limit; the server's own `call_seconds` may be shorter. `told` hears what a legacy
+        server asks, before its caller does.
 
         Raises:
             SandboxError: the sandbox ended in mid-call.
@@ -159,7 +168,7 @@ class Upstream:
         requests, version = self._transport.requests, self._client.protocol_version
         try:
             async with self._turn_of(caller) as turn:
-                result = await requests.ask(method, params, seconds=seconds, caller=caller, turn=turn)
+                result = await requests.ask(method, params, seconds=seconds, caller=caller, turn=turn, told=told)
             validate_server_result(method, version, result)
         except TimeoutError as error:
             raise self._late(what, seconds) from error
