@@ -51,6 +51,7 @@ class Row:
     revision: str
     total: int
     failed: dict[str, str]
+    warned: list[str]
 
     @property
     def expected(self) -> dict[str, str]:
@@ -128,12 +129,13 @@ def _run(transport: str, server: str, url: str, revision: str, folder: Path) -> 
     checks = conformance(url, revision, folder / f"{transport}-{server}-{revision}")
     wanted = yaml.safe_load((REQUIREMENTS / f"{revision}.yaml").read_text())["server"]
     failed: dict[str, str] = {}
+    warned = [name for name in wanted if any(check["status"] == "WARNING" for check in checks.get(name, []))]
     for scenario in wanted:
         found = checks.get(scenario, [])
         wrong = [check.get("errorMessage") or check["id"] for check in found if check["status"] == "FAILURE"]
         if wrong or not any(check["status"] == "SUCCESS" for check in found):
             failed[scenario] = "; ".join(wrong) or "it was not run"
-    return Row(transport, REVISIONS[revision], server, revision, len(wanted), failed)
+    return Row(transport, REVISIONS[revision], server, revision, len(wanted), failed, warned)
 
 
 def _table(rows: list[Row]) -> Iterator[str]:
@@ -141,6 +143,8 @@ def _table(rows: list[Row]) -> Iterator[str]:
     for row in rows:
         passed = f"{row.total - len(row.failed)}/{row.total}"
         yield f"{row.transport:<12} {row.server:<8} {row.client:<8} {row.revision:<12} {passed}"
+        if row.warned:
+            yield f"    with warnings: {', '.join(row.warned)}"
         for scenario in sorted(row.failed.keys() | row.expected.keys()):
             if scenario not in row.failed:
                 yield f"    passed, but is said to be impossible: {scenario}"
