@@ -134,6 +134,7 @@ async def test_chrome_devtools(running: Running):
         assert "Shown" in await text(client, "chrome-devtools__take_snapshot", {"pageId": 1})
 
 
+@pytest.mark.promise("new-servers-are-reviewed")
 async def test_context7_speaks_to_the_model_so_a_person_has_to_look(running: Running):
     refused = running.run("servers", "add", "npm:@upstash/context7-mcp", "--yes", check=False)
     assert refused.returncode == 6

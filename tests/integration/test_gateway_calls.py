@@ -159,7 +159,12 @@ async def test_a_silent_tool_is_cut_off_after_the_set_time(tmp_path: Path):
 
 
 @ERAS
-async def test_a_changed_tool_list_is_told_and_listed(gateway: Gateway, mode: str):
+async def test_a_changed_tool_list_is_told_and_listed(tmp_path: Path, mode: str):
+    async with open_gateway(tmp_path / "home", pins=False) as gateway:
+        await changed_tool_list(gateway, mode)
+
+
+async def changed_tool_list(gateway: Gateway, mode: str) -> None:
     told = anyio.Event()
 
     async def note(message: object) -> None:

@@ -207,8 +207,8 @@ async def test_what_does_not_fit_is_refused(
     assert refused.value.data["kind"] == kind
 
 
-async def test_tools_that_come_later_are_found(gateway: Gateway):
-    async with gateway.client(url=by_search(gateway)) as client:
+async def test_tools_that_come_later_are_found(tmp_path: Path):
+    async with open_gateway(tmp_path / "home", pins=False) as gateway, gateway.client(url=by_search(gateway)) as client:
         assert (await client.call_tool("tools_search", {"query": "grown"})).structured_content["found"] == 0
         changed = anyio.Event()
         gateway.runtime.tools.on_change(changed.set)

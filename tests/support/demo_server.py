@@ -29,7 +29,9 @@ class DemoServer:
     def __init__(self, seen: dict[str, Any]) -> None:
         self.seen = seen
         self.crashed = anyio.Event()
+        self.described: dict[str, str] = {}
         self.names = ["echo", "keep", "progress", "wait", "crash", "grow", "fail", "refuse", "huge", "danger"]
+        self.names += ["turn"]
         self.kept: list[str] = []
         self._bus = InMemorySubscriptionBus()
         self.server: Server[Any] = Server(
@@ -44,7 +46,7 @@ class DemoServer:
             tools=[
                 types.Tool(
                     name=name,
-                    description=f"the tool {name}",
+                    description=self.described.get(name, f"the tool {name}"),
                     input_schema=ANY_OBJECT,
                     annotations=types.ToolAnnotations(read_only_hint=name != "danger"),
                 )
@@ -84,6 +86,13 @@ class DemoServer:
         self.crashed.set()
         await anyio.sleep_forever()
         return text("never")
+
+    async def _turn(self, ctx: Any, arguments: dict[str, Any]) -> types.CallToolResult:
+        """Describe a tool otherwise from now on."""
+        self.described[arguments["tool"]] = arguments["text"]
+        await self._bus.publish(ToolsListChanged())
+        await ctx.session.send_tool_list_changed()
+        return text("turned")
 
     async def _grow(self, ctx: Any, _arguments: dict[str, Any]) -> types.CallToolResult:
         self.names.append("grown")

@@ -63,7 +63,7 @@ DEMO = {"image": "demo@sha256:0", "profile": {"workspace": "write"}}
 
 
 def write_settings(
-    home: Path, rules: str | None, gateway: GatewaySettings, manifests: dict[str, dict[str, Any]]
+    home: Path, rules: str | None, gateway: GatewaySettings, manifests: dict[str, dict[str, Any]], *, pins: bool
 ) -> Settings:
     home.mkdir(parents=True, exist_ok=True)
     for name, manifest in manifests.items():
@@ -73,7 +73,7 @@ def write_settings(
         (home / "rules.cedar").write_text(rules)
         files = (home / "rules.cedar",)
     disabled = {name: ServerSettings(enabled=False) for name in BUILT_IN}
-    servers = {name: ServerSettings(manifest=home / f"{name}.yaml") for name in manifests} | disabled
+    servers = {name: ServerSettings(manifest=home / f"{name}.yaml", pins=pins) for name in manifests} | disabled
     return Settings(home=home, gateway=gateway, policy=PolicySettings(files=files), servers=servers)
 
 
@@ -85,10 +85,13 @@ async def open_gateway(
     engine: FakeEngine | None = None,
     manifests: dict[str, dict[str, Any]] | None = None,
     programs: Mapping[str, Program] | None = None,
+    pins: bool = True,
     **gateway: Any,
 ) -> AsyncIterator[Gateway]:
     """Serve the demo server as `demo`, or the `manifests`; `rules` are Cedar, `gateway` its settings."""
-    settings = write_settings(home, rules, GatewaySettings(**{"port": 0, **gateway}), manifests or {"demo": DEMO})
+    settings = write_settings(
+        home, rules, GatewaySettings(**{"port": 0, **gateway}), manifests or {"demo": DEMO}, pins=pins
+    )
     seen: dict[str, Any] = {"waiting": anyio.Event(), "wait ended": anyio.Event()}
     engine = engine or FakeEngine()
     backend = FakeBackend({"demo@sha256:0": demo_program(seen), **(programs or {})}, engine=engine)

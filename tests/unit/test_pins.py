@@ -14,6 +14,8 @@ from muxi_runtime.errors import ToolBlockedError
 from muxi_runtime.gateway.tools import ToolBook
 from muxi_runtime.store.engine import open_store
 
+pytestmark = pytest.mark.promise("a-changed-tool-waits")
+
 SERVER = "notes"
 
 

@@ -8,6 +8,8 @@ import pytest
 
 from muxi_runtime.catalog.review import review
 
+pytestmark = pytest.mark.promise("new-servers-are-reviewed")
+
 OTHERS = {"files": ["read", "write"], "mail": ["send_mail"]}
 
 

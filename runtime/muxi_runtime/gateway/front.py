@@ -19,7 +19,7 @@ from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
 
 from muxi_runtime import __version__
-from muxi_runtime.errors import MuxiError, UnknownToolError
+from muxi_runtime.errors import MuxiError, ToolBlockedError, UnknownToolError
 from muxi_runtime.gateway.beside_tools import CACHEABLE, BesideTools
 from muxi_runtime.gateway.caller import CallRequest
 from muxi_runtime.gateway.client_news import News
@@ -146,7 +146,7 @@ class Front:
         """For the SDK's check of parameter headers."""
         try:
             return self._tools.find(*_full(name, ASKED_SERVER.get())).definition.get("inputSchema")
-        except UnknownToolError:
+        except (UnknownToolError, ToolBlockedError):
             return None
 
     async def _list_tools(
@@ -165,7 +165,7 @@ class Front:
         """Whether the tool wants headers that repeat arguments; the SDK holds the one to the other."""
         try:
             return self._tools.find(*_full(name, server_of(request))).mirrors_arguments
-        except UnknownToolError:
+        except (UnknownToolError, ToolBlockedError):
             return False
 
     async def _call_tool(

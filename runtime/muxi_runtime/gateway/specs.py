@@ -76,8 +76,10 @@ class SpecBook:
             self._image_ids[server] = await image_id(image)
 
     def identity(self, server: str) -> str:
-        """Where it comes from and what exactly runs; for its pins."""
-        manifest = self.manifests[server]
+        """Where it comes from and what exactly runs; for its pins. Empty for one that has no manifest."""
+        manifest = self.manifests.get(server)
+        if manifest is None:
+            return ""
         return identity_of(manifest, self._image_ids.get(server, manifest.image))
 
     def is_remote(self, server: str) -> bool:
