@@ -16,6 +16,7 @@ import click
 import pytest
 from doc_pages import FENCE, PAGES, ROOT, Command, FileToMake, code, steps
 from running import Running, running_runtime
+from tests.support.registries import registry_hosts
 
 from muxi_runtime.cli.main import COMMANDS, program
 
@@ -101,7 +102,8 @@ def port() -> str:
 def documented(tmp_path_factory: pytest.TempPathFactory, port: str, python_image: str) -> Iterator[Running]:
     """One runtime for all pages, on a port that a page may take down and up again."""
     del python_image
-    with running_runtime(tmp_path_factory.mktemp("docs") / "home", port=int(port)) as running:
+    sections = {"egress": {"private": list(registry_hosts())}}
+    with running_runtime(tmp_path_factory.mktemp("docs") / "home", sections, port=int(port)) as running:
         yield running
 
 
