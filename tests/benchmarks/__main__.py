@@ -22,6 +22,7 @@ from docker import APIClient
 from rich.console import Console
 from tests.benchmarks.arithmetic import Figure, Ratio, figure, ratio
 from tests.benchmarks.egress_timings import egress_measures
+from tests.benchmarks.gateway_timings import measure_gateway, write_manifests
 from tests.benchmarks.memory import SERVERS, container_mib, idle_sandbox_mib
 from tests.benchmarks.peer_timings import LLM_SANDBOX, peer_measures
 from tests.benchmarks.pool_timings import (
@@ -189,6 +190,11 @@ def main() -> None:
         running = stack.enter_context(running_runtime(Path(folder) / "home", {"servers": hosts}))
         with console.status(f"measuring, {rounds} rounds"):
             figures, ratios = anyio.run(partial(measure, running, settings, rounds))
+    with tempfile.TemporaryDirectory(prefix="muxi-bench-") as folder:
+        servers = write_manifests(Path(folder) / "servers")
+        with running_runtime(Path(folder) / "home", {"servers": servers}) as running, console.status("the gateway"):
+            more, added = anyio.run(partial(measure_gateway, running, settings, rounds))
+    figures, ratios = [*figures, *more], [*ratios, *added]
     show(figures, ratios, console)
     about = {"rounds": rounds, "processors": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()}
     console.print(f"Written to {write(chosen.out, figures, ratios, about)}")

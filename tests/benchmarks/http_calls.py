@@ -7,12 +7,14 @@ import socket
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
 __all__ = ["HttpCalls", "http_calls"]
 
-PROTOCOL = "2026-07-28"
+PROTOCOL, LEGACY = "2026-07-28", "2025-11-25"
+CONTENT = "content-type: application/json\r\naccept: application/json, text/event-stream\r\n"
 META = {
     "io.modelcontextprotocol/protocolVersion": PROTOCOL,
     "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
@@ -68,18 +70,34 @@ class HttpCalls:
         Raises:
             RuntimeError: it failed.
         """
-        params = {"name": tool, "arguments": arguments, "_meta": META}
-        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}).encode()
-        head = (
-            "content-type: application/json\r\naccept: application/json, text/event-stream\r\n"
-            f"mcp-protocol-version: {PROTOCOL}\r\nmcp-method: tools/call\r\nmcp-name: {tool}\r\n"
-            + (f"muxi-task: {task}\r\n" if task else "")
-        )
+        more = f"mcp-name: {tool}\r\n" + (f"muxi-task: {task}\r\n" if task else "")
+        return await self.request("tools/call", {"name": tool, "arguments": arguments}, more)
+
+    async def request(self, method: str, params: dict[str, Any], more: str = "") -> dict[str, Any]:
+        """One request of the modern era; its result. `more` are lines of the head.
+
+        Raises:
+            RuntimeError: it failed.
+        """
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": {**params, "_meta": META}}).encode()
+        head = f"{CONTENT}mcp-protocol-version: {PROTOCOL}\r\nmcp-method: {method}\r\n{more}"
         status, answer = self._ask("POST", self._path, head, body)
-        if status != 200 or b'"isError":true' in answer:
-            raise RuntimeError(f"{tool}: {status} {answer[:500]!r}")
+        if status != HTTPStatus.OK or b'"isError":true' in answer:
+            raise RuntimeError(f"{method}: {status} {answer[:500]!r}")
         result: dict[str, Any] = json.loads(answer)["result"]
         return result
+
+    async def open_session(self) -> None:
+        """A session of the legacy era, which stays open and idle.
+
+        Raises:
+            RuntimeError: the runtime gave none.
+        """
+        params = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
+        body = json.dumps({"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": params}).encode()
+        status, answer = self._ask("POST", self._path, CONTENT, body)
+        if status != HTTPStatus.OK:
+            raise RuntimeError(f"initialize: {status} {answer[:500]!r}")
 
     async def new_task(self) -> str:
         """The id of a fresh task."""
@@ -104,8 +122,11 @@ class HttpCalls:
         start, _, answer = received.partition(b"\r\n\r\n")
         lines = start.decode("latin-1").split("\r\n")
         fields = dict(line.lower().split(": ", 1) for line in lines[1:])
-        size = int(fields["content-length"])  # the runtime answers such requests in one piece
-        while len(answer) < size:
+        if "content-length" not in fields:
+            # A stream of events, in chunks: the answer to a handshake of the legacy era. Only its end is of interest.
+            while not answer.endswith(b"0\r\n\r\n"):
+                answer += self._receive(connection)
+        while len(answer) < int(fields.get("content-length", "0")):
             answer += self._receive(connection)
         self._used = time.monotonic()
         return int(lines[0].split()[1]), answer

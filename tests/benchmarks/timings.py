@@ -17,7 +17,8 @@ from docker import APIClient
 from tests.benchmarks.http_calls import http_calls
 from tests.support.running import Running
 
-from muxi_runtime.gateway.upstream import Eras, open_upstream
+from muxi_runtime.gateway.eras import Eras
+from muxi_runtime.gateway.upstream import open_upstream
 from muxi_sandbox.contract import Backend, Sandbox, Spec, WorkspaceAccess
 
 __all__ = [

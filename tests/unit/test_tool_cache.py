@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import stat
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given
@@ -88,3 +89,13 @@ json_values = st.recursive(
 @given(st.dictionaries(st.text(), json_values, max_size=5))
 def test_the_pin_does_not_depend_on_the_order_of_keys(definition):
     assert pin_of(dict(reversed(definition.items()))) == pin_of(definition)
+
+
+def test_many_servers_can_be_remembered_at_once(tmp_path):
+    cache = ToolCache(tmp_path / "tools.json")
+    names = [f"server{number}" for number in range(60)]
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda name: cache.put(name, "k", [{"name": "a"}]), names))
+    again = ToolCache(tmp_path / "tools.json")
+    assert set(again.names()) == set(names)
+    assert all(again.get(name, "k") == [{"name": "a"}] for name in names)

@@ -13,6 +13,7 @@ import os
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from threading import Lock
 from typing import Any, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -46,15 +47,17 @@ def content_key(manifest: Manifest, image: str) -> str:
 
 
 class ToolCache:
-    """Remembers definitions. Its methods read and write a small file: call them from a thread."""
+    """Remembers definitions. Its methods read and write a small file: call them from a thread, or from several."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._entries: dict[str, _Entry] | None = None
+        self._lock = Lock()
 
     def get(self, server: str, content: str) -> list[Definition] | None:
         """The server's tools, or `None` when they are not known for this content."""
-        entry = self._loaded().get(server)
+        with self._lock:
+            entry = self._loaded().get(server)
         return list(entry.tools) if entry and entry.content == content else None
 
     def put(self, server: str, content: str, tools: Sequence[Mapping[str, Any]]) -> None:
@@ -63,12 +66,13 @@ class ToolCache:
         Raises:
             OSError: the folder cannot be written to; the tools are remembered until the process ends.
         """
-        entries = self._loaded()
         entry = _Entry(content=content, tools=[dict(tool) for tool in tools])
-        if entries.get(server) == entry:
-            return
-        entries[server] = entry
-        self._write({name: entry.model_dump() for name, entry in entries.items()})
+        with self._lock:
+            entries = self._loaded()
+            if entries.get(server) == entry:
+                return
+            entries[server] = entry
+            self._write({name: entry.model_dump() for name, entry in entries.items()})
 
     def names(self) -> dict[str, list[str]]:
         """The tools of every server that is remembered, for whatever content; not the lists beside tools."""
