@@ -54,16 +54,58 @@ def headers(name: str, **changed: str) -> dict[str, str]:
     } | {key.replace("_", "-"): value for key, value in changed.items()}
 
 
-async def post(gateway: Gateway, body: Any, **options: Any) -> tuple[int, Any]:
+async def post(gateway: Gateway, body: Any, *, path: str = "/mcp", **options: Any) -> tuple[int, Any]:
     async with gateway.http() as http:
         sent = body if isinstance(body, bytes) else json.dumps(body).encode()
-        answer = await http.post("/mcp", content=sent, **options)
+        answer = await http.post(path, content=sent, **options)
     assert answer.headers["content-type"] == "application/json", answer.text
     return answer.status_code, answer.json()
 
 
 # A trace context is the least that has a request go the SDK's way; nothing else comes of it.
 TRACED = {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+
+
+def list_message(*, meta: dict[str, Any] | None = None, **params: Any) -> dict[str, Any]:
+    asked = message("", meta=meta)
+    return asked | {"method": "tools/list", "params": {"_meta": asked["params"]["_meta"], **params}}
+
+
+def list_headers(**changed: str) -> dict[str, str]:
+    kept = {key: value for key, value in headers("").items() if key != "mcp-name"}
+    return kept | {"mcp-method": "tools/list"} | changed
+
+
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/demo", "/mcp?tools=search", "/mcp/demo?tools=search"])
+async def test_a_plain_list_is_what_the_sdk_lists(gateway: Gateway, path: str) -> None:
+    quick = await post(gateway, list_message(), headers=list_headers(), path=path)
+    again = await post(gateway, list_message(), headers=list_headers(), path=path)
+    whole = await post(gateway, list_message(meta=TRACED), headers=list_headers(), path=path)
+    assert quick == again == whole
+    assert quick[1]["result"]["tools"]
+
+
+async def test_a_list_is_made_anew_when_the_tools_change(tmp_path: Path) -> None:
+    async with open_gateway(tmp_path / "home", rules=RULES, pins=False) as gateway:
+        changed = anyio.Event()
+        await post(gateway, list_message(), headers=list_headers())
+        gateway.runtime.tools.on_change(changed.set)
+        await post(gateway, message("demo__grow", {}), headers=headers("demo__grow"))
+        with anyio.fail_after(10):
+            await changed.wait()
+        _, answer = await post(gateway, list_message(), headers=list_headers())
+        assert "demo__grown" in {tool["name"] for tool in answer["result"]["tools"]}
+
+
+@pytest.mark.parametrize("params", [{"cursor": "x"}, {"cursor": 7}, {"more": 1}, {"_meta": {}}, {"_meta": 7}])
+async def test_a_list_that_is_asked_for_in_another_way_is_answered_as_the_sdk_does(
+    gateway: Gateway, params: dict[str, Any]
+) -> None:
+    quick = await post(
+        gateway, list_message() | {"params": {**list_message()["params"], **params}}, headers=list_headers()
+    )
+    assert quick[1]["id"] in (7, None)
+    assert ("result" in quick[1]) == (quick[0] == 200)
 
 
 @pytest.mark.parametrize(

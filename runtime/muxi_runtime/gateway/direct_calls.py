@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.front import Front
     from muxi_runtime.identity.principal import Principal
 
-__all__ = ["DirectCalls"]
+__all__ = ["NOT_PLAIN", "DirectCalls", "PlainCaller", "may_be_plain", "once_more", "read_body"]
 
 METHOD = "tools/call"
 JSON, EVENTS = "application/json", "text/event-stream"
@@ -108,15 +108,15 @@ class DirectCalls:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a plain tool call; pass on all else."""
         request = Request(scope, receive)
-        if not _may_be_plain(request):
+        if not may_be_plain(request, METHOD):
             await self._app(scope, receive, send)
             return
-        body = await _body(receive)
+        body = await read_body(receive)
         if body is None:
             return
         call = _read(body, request.headers)
         if call is None or self._front.mirrors_arguments(call.wish.name, request):
-            await self._app(scope, _once_more(body, receive), send)
+            await self._app(scope, once_more(body, receive), send)
             return
         async with self._answers.open(receive, send) as stream:
             stream.end_with(*await self._answer(call, request))
@@ -137,14 +137,14 @@ class DirectCalls:
         return 200, {"jsonrpc": "2.0", "id": call.id, "result": {**result, "_meta": meta}}
 
 
-def _may_be_plain(request: Request) -> bool:
+def may_be_plain(request: Request, method: str) -> bool:
     """By its headers alone: nothing of the body has been read."""
     headers = request.headers
     accepted = {part.strip() for part in headers.get("accept", "").split(",")}
     return (
         request.method == "POST"
         and headers.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
-        and headers.get("mcp-method") == METHOD
+        and headers.get("mcp-method") == method
         and headers.get("content-type") == JSON
         and headers.get("content-length", "").isdecimal()  # such a body is bounded already
         and "transfer-encoding" not in headers
@@ -154,7 +154,7 @@ def _may_be_plain(request: Request) -> bool:
     )
 
 
-async def _body(receive: Receive) -> bytes | None:
+async def read_body(receive: Receive) -> bytes | None:
     """All of it; `None` if the client left."""
     parts: list[bytes] = []
     while True:
@@ -166,7 +166,7 @@ async def _body(receive: Receive) -> bytes | None:
             return b"".join(parts)
 
 
-def _once_more(body: bytes, receive: Receive) -> Receive:
+def once_more(body: bytes, receive: Receive) -> Receive:
     """A `receive` that begins with the body that was read."""
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 

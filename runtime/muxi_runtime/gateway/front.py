@@ -152,8 +152,20 @@ class Front:
     async def _list_tools(
         self, ctx: ServerRequestContext[Any, Any], _params: types.PaginatedRequestParams | None
     ) -> dict[str, Any]:
-        only = server_of(ctx.request)
-        if mode_of(ctx.request, self._mode) == "search":
+        return self.listed(ctx.request)
+
+    def on_tools_change(self, listener: Callable[[], None]) -> None:
+        """Call `listener` after each change of what is listed."""
+        self._tools.on_change(listener)
+
+    def list_key(self, request: Request | None) -> tuple[str | None, str]:
+        """What decides, beside the tools that there are, what `listed` gives."""
+        return server_of(request), mode_of(request, self._mode)
+
+    def listed(self, request: Request | None) -> dict[str, Any]:
+        """The tools that a request's path and mode ask for, as the result of `tools/list`."""
+        only, mode = self.list_key(request)
+        if mode == "search":
             return {"resultType": "complete", "tools": self._search.definitions(only)}
         listed: list[dict[str, Any]] = []
         for name, server in self._tools.servers.items():

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from muxi_runtime.gateway.direct_calls import DirectCalls
+from muxi_runtime.gateway.direct_lists import DirectLists
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
 from muxi_runtime.gateway.tool_search import MODES, PARAMETER
@@ -55,7 +56,8 @@ def build_app(
     is_server: Callable[[str], bool],
 ) -> ASGIApp:
     """The application. Checks run outermost first: Host and Origin, then the key, then the route."""
-    mcp = KnownModeOnly(DirectCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front, answers))
+    sessions = SessionEnds(StreamableHTTPASGIApp(manager), on_session_end)
+    mcp = KnownModeOnly(DirectLists(DirectCalls(sessions, front, answers), front))
     routes = [
         Route("/mcp", mcp),
         Route("/mcp/{server}", KnownServerOnly(mcp, is_server)),
