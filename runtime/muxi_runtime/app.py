@@ -19,12 +19,11 @@ import anyio
 from anyio import to_thread
 from starlette.types import ASGIApp
 
-from muxi_runtime.catalog.added import AddedServers
-from muxi_runtime.catalog.catalog import Catalog, load_catalog
+from muxi_runtime.catalog.catalog import Catalog
 from muxi_runtime.catalog.pin_book import PinBook
 from muxi_runtime.catalog.pin_store import PinStore
 from muxi_runtime.catalog.tool_cache import ToolCache
-from muxi_runtime.config import Settings
+from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.gateway.answer_stream import AnswerStreams
 from muxi_runtime.gateway.call import Door
 from muxi_runtime.gateway.control import Control
@@ -114,7 +113,7 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
     """
     installation = await to_thread.run_sync(installation_id, settings.home)
     store = await to_thread.run_sync(open_store, settings.home)
-    live = LiveCatalog(await to_thread.run_sync(_read_catalog, settings))
+    live = LiveCatalog(await to_thread.run_sync(read_catalog, settings))
     policy = await to_thread.run_sync(CedarPolicy.load, settings.policy)
     images = await _images(settings) if backend is None else {}
     try:
@@ -136,10 +135,6 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
                     yield runtime
     finally:
         store.dispose()
-
-
-def _read_catalog(settings: Settings) -> Catalog:
-    return load_catalog(settings.servers, None, settings.limits_classes, AddedServers(settings.home))
 
 
 async def _images(settings: Settings) -> Mapping[str, str | None]:
@@ -235,7 +230,7 @@ class _Parts:
 
             refill()
             reloader = Reloader(
-                read=partial(_read_catalog, self.settings),
+                read=partial(read_catalog, self.settings),
                 live=self.live,
                 specs=specs,
                 tools=self.tools,

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from muxi_runtime.catalog.added import AddedServers
+from muxi_runtime.catalog.catalog import Catalog, load_catalog
 from muxi_runtime.catalog.limits import LimitsClassSettings
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.errors import ConfigError
@@ -26,7 +28,7 @@ from muxi_sandbox.egress.settings import EgressSettings
 from muxi_sandbox.pool.settings import PoolSettings
 from muxi_sandbox.workspaces.settings import SnapshotSettings
 
-__all__ = ["FileSettings", "Settings", "default_home", "load_settings"]
+__all__ = ["FileSettings", "Settings", "default_home", "load_settings", "read_catalog"]
 
 
 class FileSettings(BaseModel):
@@ -77,6 +79,11 @@ def load_settings(
     parts = load_yaml_model(source, FileSettings, environ=environ) if source else FileSettings()
     values = {name: getattr(parts, name) for name in FileSettings.model_fields}
     return Settings(home=home, source=source, **values | {"engine": _engine(parts.engine, environ)})
+
+
+def read_catalog(settings: Settings) -> Catalog:
+    """Every server: those that come with the runtime, those of muxi.yaml, those that were added. Blocks."""
+    return load_catalog(settings.servers, None, settings.limits_classes, AddedServers(settings.home))
 
 
 def default_home(environ: Mapping[str, str]) -> Path:

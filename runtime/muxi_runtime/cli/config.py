@@ -5,10 +5,10 @@ from __future__ import annotations
 import click
 import yaml
 
-from muxi_runtime.catalog.catalog import load_catalog
 from muxi_runtime.cli.context import Invocation
 from muxi_runtime.cli.output import Output, fields, json_option
 from muxi_runtime.cli.redaction import redacted
+from muxi_runtime.config import read_catalog
 from muxi_runtime.errors import ConfigError
 
 __all__ = ["config"]
@@ -36,7 +36,7 @@ def show(invocation: Invocation, out: Output) -> None:
 def check(invocation: Invocation, out: Output) -> None:
     """Read muxi.yaml and every manifest; exit 3 when one of them is wrong."""
     settings = invocation.settings()
-    catalog = load_catalog(settings.servers, classes=settings.limits_classes)
+    catalog = read_catalog(settings)
     if catalog.problems:
         raise ConfigError("\n".join(Exception.__str__(problem) for problem in catalog.problems.values()))
     names, disabled = list(catalog.servers), sorted(catalog.disabled)

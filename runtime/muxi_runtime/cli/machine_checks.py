@@ -9,8 +9,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from muxi_runtime.catalog.catalog import load_catalog
-from muxi_runtime.config import Settings
+from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.errors import MuxiError
 from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.setup.home import running_process
@@ -50,7 +49,7 @@ def check_python() -> Check:
 
 def check_configuration(settings: Settings) -> list[Check]:
     """The file that is in use, and each manifest that cannot be."""
-    catalog = load_catalog(settings.servers, classes=settings.limits_classes)
+    catalog = read_catalog(settings)
     source = str(settings.source) if settings.source else "no file, the defaults hold"
     bad = [
         Check(f"server {name}", ok=False, detail=Exception.__str__(problem), cure=problem.remedy)
@@ -111,7 +110,7 @@ async def check_engine(settings: Settings) -> Sequence[Check]:
     health = await backend.health()
     if not health.ok:
         return health.checks
-    catalog = load_catalog(settings.servers, classes=settings.limits_classes)
+    catalog = read_catalog(settings)
     return [*health.checks, *check_runtimes(catalog.servers, health.runtimes)]
 
 
@@ -121,7 +120,7 @@ async def check_proof(settings: Settings) -> list[Proof]:
     Raises:
         SandboxError: no engine, or nothing to run them in.
     """
-    catalog = load_catalog(settings.servers, classes=settings.limits_classes)
+    catalog = read_catalog(settings)
     async with ImageStore(settings.engine) as store:
         images = {PROBE_IMAGE: await store.find(PROBE_IMAGE)}
     async with DockerBackend(settings.engine, f"proof-{os.getpid()}") as backend:

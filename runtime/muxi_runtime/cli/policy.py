@@ -10,13 +10,12 @@ from typing import Any
 
 import click
 
-from muxi_runtime.catalog.catalog import load_catalog
 from muxi_runtime.cli.arguments import collect
 from muxi_runtime.cli.context import Invocation
 from muxi_runtime.cli.exit_codes import ExitCode
 from muxi_runtime.cli.known_tools import known_definition
 from muxi_runtime.cli.output import Output, fields, json_option, mark, plain, table
-from muxi_runtime.config import Settings
+from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.policy.cases import CaseResult, load_cases, run_cases
 from muxi_runtime.policy.cedar import CedarPolicy
@@ -161,7 +160,7 @@ def _place(text: str) -> tuple[str, int]:
 
 def _is_named(settings: Settings, server: str, host: str, port: int) -> bool:
     """Whether the server's list has it; what it has not is refused before any rule is asked."""
-    known = load_catalog(settings.servers).servers.get(server)
+    known = read_catalog(settings).servers.get(server)
     allowed = known.profile.network.allow if known else ()
     return permits(tuple(map(parse_rule, allowed)), host, port)
 
@@ -186,7 +185,7 @@ def _hints(items: Iterable[str]) -> dict[str, bool]:
 
 
 def _built_in_servers(settings: Settings) -> set[str]:
-    servers = load_catalog(settings.servers, classes=settings.limits_classes).servers
+    servers = read_catalog(settings).servers
     return {HOST, *(name for name, server in servers.items() if server.built_in)}
 
 
