@@ -69,6 +69,9 @@ async def ask(ctx: Any, params: Any, questions: dict[str, Any], state: str | Non
         async with anyio.create_task_group() as group:
             for key, question in questions.items():
                 group.start_soon(push, key, question)
-    except* MCPError as errors:
-        raise errors.exceptions[0] from errors
+    except ExceptionGroup as errors:
+        refused, other = errors.split(MCPError)
+        if refused is None or other is not None:
+            raise
+        raise refused.exceptions[0] from errors
     return answers
