@@ -249,8 +249,11 @@ class McpCaller:
             async with anyio.create_task_group() as group:
                 for key, asked in requests.items():
                     group.start_soon(fetch, key, asked["method"], asked.get("params"))
-        except* ForwardedError as errors:
-            raise errors.exceptions[0] from None
+        except ExceptionGroup as errors:  # not except*: what is raised in it is a group again on some versions of 3.11
+            refused, other = errors.split(ForwardedError)
+            if refused is None or other is not None:
+                raise
+            raise refused.exceptions[0] from None
         return found
 
     async def _send(self, method: str, params: Mapping[str, Any] | None) -> dict[str, Any]:
