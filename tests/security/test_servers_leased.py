@@ -301,8 +301,14 @@ ESCAPES = [
 @pytest.mark.promise("process-tree-gone")
 @pytest.mark.parametrize("escape", ESCAPES)
 async def test_nothing_living_or_dead_is_left_of_a_run(code: Client, escape: str) -> None:
-    before = (await run(code, COUNT))["stdout"]
+    before = await least_count(code)
     with anyio.fail_after(30):
         await run(code, escape + " sleep 1000", "bash", timeout_seconds=1)
         await run(code, escape, "bash")
-    assert (await run(code, COUNT))["stdout"] == before
+    assert await least_count(code) == before
+
+
+async def least_count(code: Client) -> tuple[int, ...]:
+    """Processes living and dead. On a busy machine the next program is forked ahead while this one still counts."""
+    said = [(await run(code, COUNT))["stdout"] for _ in range(4)]
+    return min(tuple(map(int, text.split())) for text in said)
