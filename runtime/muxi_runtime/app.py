@@ -183,7 +183,7 @@ class _Parts:
         gateway = self.settings.gateway
         specs = SpecBook(self.live.now.servers, self._image)
         pins = await to_thread.run_sync(
-            partial(PinBook, store, is_trusted=self._needs_no_pins, identity=specs.identity)
+            partial(PinBook, store, is_trusted=self._needs_no_pins, was_added=specs.was_added, identity=specs.identity)
         )
         self.tools = ToolBook(pins.judge)
         warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)

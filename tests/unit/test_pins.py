@@ -32,7 +32,12 @@ class World:
     def __init__(self, store: PinStore) -> None:
         self.image = "sha256:1"
         self.store = store
-        self.book = PinBook(store, is_trusted=lambda name: name == "files", identity=lambda _: self.image)
+        self.book = PinBook(
+            store,
+            is_trusted=lambda name: name == "files",
+            was_added=lambda name: name == "added",
+            identity=lambda _: self.image,
+        )
 
     def waiting(self) -> PinRecord:
         return next(record for record in self.store.all(SERVER) if record.state is not PinState.ACCEPTED)
@@ -118,6 +123,14 @@ def test_what_was_shown_is_what_is_accepted(world: World) -> None:
     world.book.judge(SERVER, [tool("read", title="Harmful")])
     assert not world.store.accept(shown)
     assert world.book.judge(SERVER, [tool("read", title="Harmful")]) == {"read": CHANGED}
+
+
+def test_an_added_server_that_showed_no_tools_cannot_bring_them_in_later(world: World) -> None:
+    world.store.accept_all("added", [], world.image)
+    world.book.load()
+    assert world.book.judge("added", []) == {}
+    assert world.book.judge("added", [READ]) == {"read": NEW}
+    assert [record.state for record in world.store.all("added")] == [PinState.OFFERED]
 
 
 def test_a_server_that_comes_with_the_runtime_needs_no_pins(world: World) -> None:

@@ -24,10 +24,21 @@ REJECTED = "it was rejected"
 class PinBook:
     """Keeps what is accepted in memory; `load` reads it anew."""
 
-    def __init__(self, store: PinStore, *, is_trusted: Callable[[str], bool], identity: Callable[[str], str]) -> None:
-        """`is_trusted`: needs no pins. `identity`: where the server comes from and what exactly runs."""
+    def __init__(
+        self,
+        store: PinStore,
+        *,
+        is_trusted: Callable[[str], bool],
+        was_added: Callable[[str], bool],
+        identity: Callable[[str], str],
+    ) -> None:
+        """`is_trusted`: needs no pins. `identity`: where the server comes from and what exactly runs.
+
+        `was_added`: a person has seen its tools, even if there were none, so that nothing is accepted at first sight.
+        """
         self._store = store
         self._is_trusted = is_trusted
+        self._was_added = was_added
         self._identity = identity
         self._known: dict[str, dict[tuple[str, PinState], PinRecord]] = {}
         self.load()
@@ -43,7 +54,7 @@ class PinBook:
         if self._is_trusted(server):
             return {}
         identity = self._identity(server)
-        if server not in self._known:
+        if server not in self._known and not self._was_added(server):
             self._store.accept_all(server, definitions, identity)
             self.load()
             return {}
@@ -57,7 +68,7 @@ class PinBook:
 
     def _reason(self, server: str, definition: Mapping[str, Any], identity: str) -> str:
         name, pin = str(definition["name"]), pin_of(definition)
-        known = self._known[server]
+        known = self._known.get(server, {})
         accepted = known.get((name, PinState.ACCEPTED))
         if accepted is not None and (accepted.pin, accepted.identity) == (pin, identity):
             return ""

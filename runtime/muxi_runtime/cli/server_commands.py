@@ -163,9 +163,10 @@ def _check_name(settings: Settings, name: str) -> None:
 def _keep(settings: Settings, candidate: Candidate) -> None:
     manifest = candidate.manifest
     identity = identity_of(manifest, manifest.image)
-    AddedServers(settings.home).put(manifest, candidate.parts)
+    # In this order: whoever is killed in between leaves a server whose tools are blocked, never one without pins.
     with opened(settings) as engine:
         PinStore(engine).accept_all(manifest.name, candidate.definitions, identity)
+    AddedServers(settings.home).put(manifest, candidate.parts)
 
 
 def _facts(candidate: Candidate) -> dict[str, Any]:

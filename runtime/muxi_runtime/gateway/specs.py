@@ -75,6 +75,11 @@ class SpecBook:
         if image and not image.startswith((BUILD_PREFIX, "sha256:")):
             self._image_ids[server] = await image_id(image)
 
+    def was_added(self, server: str) -> bool:
+        """Whether a command added it, and a person has seen its tools then."""
+        manifest = self.manifests.get(server)
+        return manifest is not None and manifest.install is not None
+
     def identity(self, server: str) -> str:
         """Where it comes from and what exactly runs; for its pins. Empty for one that has no manifest."""
         manifest = self.manifests.get(server)

@@ -137,8 +137,7 @@ class Installer:
             progress("looking for the image")
             reference = str(wish.source).removeprefix("oci:")
             image = await self._shelf.fetch(reference, progress)
-            exact = wish.source if wish.source.version else wish.source.at(image)
-            return _manifest(wish, exact, {"image": image}), ()
+            return _manifest(wish, wish.source, {"image": image}), ()
         return await self._packaged(wish, progress)
 
     async def _packaged(self, wish: Wish, progress: Progress) -> tuple[Manifest, Sequence[Mapping[str, str]]]:
