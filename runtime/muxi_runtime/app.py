@@ -234,6 +234,7 @@ class _Parts:
                 live=self.live,
                 specs=specs,
                 tools=self.tools,
+                offers=self.offers,
                 tasks=tasks,
                 listing=listing,
                 eras=self.eras,

@@ -84,6 +84,7 @@ class Listing:
         asked = list(self._specs.manifests) if servers is None else servers
         for server in asked:
             self._tools.set_error(server, "its tools are being listed")
+            self._offers.expect(server)
         async with anyio.create_task_group() as group:
             for server in asked:
                 group.start_soon(self._list, server, limit)

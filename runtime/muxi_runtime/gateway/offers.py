@@ -57,6 +57,18 @@ class OfferBook:
         for listener in self._listeners:
             listener("prompts" if kind == "prompts" else "resources")
 
+    def expect(self, server: str) -> None:
+        """It has its place from now on: the first owns what several list, and that is not whoever answers first."""
+        self._servers.setdefault(server, Offers())
+
+    def remove(self, server: str) -> None:
+        """It is not there any more; no error if it was not."""
+        gone = self._servers.pop(server, Offers())
+        for kind, there in (("prompts", gone.prompts), ("resources", gone.resources or gone.templates)):
+            if there:
+                for listener in self._listeners:
+                    listener(kind)
+
     def owner(self, uri: str) -> str | None:
         """Which server a resource belongs to: the first that lists it, else the first with a template that fits."""
         for name, offers in self._servers.items():

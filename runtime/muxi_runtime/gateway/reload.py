@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from muxi_runtime.catalog.pin_book import PinBook
     from muxi_runtime.gateway.eras import Eras
     from muxi_runtime.gateway.listing import Listing
+    from muxi_runtime.gateway.offers import OfferBook
     from muxi_runtime.gateway.specs import SpecBook
     from muxi_runtime.gateway.tasks import TaskRegistry
     from muxi_runtime.gateway.tools import ToolBook
@@ -54,6 +55,7 @@ class Reloader:
     live: LiveCatalog
     specs: SpecBook
     tools: ToolBook
+    offers: OfferBook
     tasks: TaskRegistry
     listing: Listing
     eras: Eras
@@ -75,6 +77,7 @@ class Reloader:
                 self._drop(name)
             for name in gone:
                 self.tools.remove(name)
+                self.offers.remove(name)
             for name, problem in now.problems.items():
                 self.tools.set_error(name, str(problem))
             self.refill()

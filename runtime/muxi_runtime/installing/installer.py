@@ -45,7 +45,7 @@ BASES = {SourceKind.NPM: "node", SourceKind.PYPI: "base"}
 
 
 class ImageShelf(Protocol):
-    """What the installer needs of the engine's images; `cli.shelf.DockerShelf` in production."""
+    """What the installer needs of the engine's images; `cli.workbench.DockerShelf` in production."""
 
     async def ensure(self, name: str, progress: Progress) -> str:
         """The reference of an image of this project, built first if it is missing."""
