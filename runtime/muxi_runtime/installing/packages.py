@@ -11,14 +11,14 @@ import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import Any, Protocol
+from typing import Any
 
 from muxi_runtime.catalog.manifest import Install
 from muxi_runtime.catalog.sources import Source, SourceKind
 from muxi_runtime.errors import ConfigError, ServerError
 from muxi_runtime.installing.workshop import Workshop
 
-__all__ = ["ROOT", "SOURCE_FOLDER", "Installed", "Registries", "install_npm", "install_pypi"]
+__all__ = ["ROOT", "SOURCE_FOLDER", "Installed", "install_npm", "install_pypi"]
 
 ROOT = "/opt/server"
 """Where the tree is in the server's image."""
@@ -53,13 +53,6 @@ programs = {e.name: e.value for e in own.entry_points if e.group == 'console_scr
 print(json.dumps({'name': own.metadata['Name'], 'version': own.version, 'programs': programs, 'title': '',
                   'description': own.metadata['Summary'] or '', 'parts': parts}))
 """
-
-
-class Registries(Protocol):
-    """Where packages come from."""
-
-    npm: str
-    pypi: str
 
 
 @dataclass(frozen=True, slots=True)
