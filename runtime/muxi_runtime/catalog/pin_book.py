@@ -43,11 +43,13 @@ class PinBook:
         self._known: dict[str, dict[tuple[str, PinState], PinRecord]] = {}
         self.load()
 
-    def load(self) -> None:
-        """Read the table: somebody may have accepted or rejected something."""
-        self._known = {}
+    def load(self) -> bool:
+        """Read the table; whether somebody has accepted or rejected something since."""
+        before, self._known = self._known, {}
         for record in self._store.all():
-            self._known.setdefault(record.server, {})[record.tool, record.state] = record
+            if record.state is not PinState.OFFERED:
+                self._known.setdefault(record.server, {})[record.tool, record.state] = record
+        return self._known != before
 
     def judge(self, server: str, definitions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
         """Which of these tools may not be offered, by name, and why. What is refused waits for a person."""

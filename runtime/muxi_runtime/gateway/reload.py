@@ -67,7 +67,7 @@ class Reloader:
         """Read anew; which servers were added, changed and removed."""
         async with self._turn:
             now = await to_thread.run_sync(self.read)
-            await to_thread.run_sync(self.pins.load)
+            decided = await to_thread.run_sync(self.pins.load)
             before, after = self.specs.manifests, now.servers
             added = [name for name in after if name not in before]
             changed = [name for name in after if name in before and after[name] != before[name]]
@@ -82,7 +82,8 @@ class Reloader:
                 self.tools.set_error(name, str(problem))
             self.refill()
             await self.listing.fill([*added, *changed])
-            self.tools.judge_again()
+            if decided:  # else whoever may ask could have every definition read anew, as often as they like
+                self.tools.judge_again()
         return {"added": added, "changed": changed, "removed": gone}
 
     def _drop(self, server: str) -> None:
