@@ -1,0 +1,266 @@
+"""Wires the gateway's parts together: what `app` has opened goes in, a running system comes out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from functools import partial
+
+import anyio
+from anyio import to_thread
+from starlette.types import ASGIApp
+
+from muxi_runtime.catalog.pin_book import PinBook
+from muxi_runtime.catalog.pin_store import PinStore
+from muxi_runtime.catalog.tool_cache import ToolCache
+from muxi_runtime.component_checks import ComponentChecks
+from muxi_runtime.config import Settings, read_catalog
+from muxi_runtime.gateway.answer_stream import AnswerStreams
+from muxi_runtime.gateway.call import Door
+from muxi_runtime.gateway.control import Control
+from muxi_runtime.gateway.egress import EgressGate
+from muxi_runtime.gateway.eras import Eras
+from muxi_runtime.gateway.front import Front
+from muxi_runtime.gateway.host_server import HOST, HostServer
+from muxi_runtime.gateway.http import build_app, build_session_manager
+from muxi_runtime.gateway.http_auth import KeyBackend
+from muxi_runtime.gateway.kept import KeptTask, KeptTasks, take_over
+from muxi_runtime.gateway.kept_files import KeptFiles
+from muxi_runtime.gateway.listing import Listing
+from muxi_runtime.gateway.offers import OfferBook
+from muxi_runtime.gateway.owner import Owner
+from muxi_runtime.gateway.reload import LiveCatalog, Reloader
+from muxi_runtime.gateway.remote import Remotes
+from muxi_runtime.gateway.specs import SpecBook
+from muxi_runtime.gateway.tasks import TaskRegistry
+from muxi_runtime.gateway.tools import ToolBook
+from muxi_runtime.gateway.upstream import Upstream, open_session
+from muxi_runtime.gateway.wishes import pool_wishes
+from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
+from muxi_runtime.identity.keys import KeyStore
+from muxi_runtime.journal.contract import Journal
+from muxi_runtime.policy.cedar import CedarPolicy
+from muxi_sandbox.contract import Backend, KeptSandbox, Sandbox
+from muxi_sandbox.errors import ImageMissingError
+from muxi_sandbox.pool.pool import Pool
+from muxi_sandbox.workspaces.snapshots import SnapshotStore
+
+__all__ = ["Parts", "Runtime"]
+
+
+@dataclass(slots=True)
+class Runtime:
+    """What a running system is made of, for the HTTP server and for tests.
+
+    Attributes:
+        app: the ASGI application; it works inside `open_runtime` only.
+        url: where it is reached, set once it listens.
+    """
+
+    app: ASGIApp
+    backend: Backend
+    journal: Journal
+    tasks: TaskRegistry
+    tools: ToolBook
+    keys: KeyStore
+    pool: Pool[Upstream]
+    url: str = field(default="")
+
+
+@dataclass(slots=True)
+class Parts:
+    """Wires the gateway together; each line of `running` is one part and what it needs."""
+
+    settings: Settings
+    live: LiveCatalog
+    backend: Backend
+    journal: Journal
+    images: Mapping[str, str | None]
+    installation: str
+    gate: EgressGate
+    kept: KeptTasks
+    snapshots: SnapshotStore
+    left: Sequence[KeptTask]
+    tools: ToolBook = field(init=False)
+    offers: OfferBook = field(default_factory=OfferBook)
+    eras: Eras = field(default_factory=Eras)
+
+    @asynccontextmanager
+    async def running(self, keys: KeyStore, store: PinStore, policy: CedarPolicy) -> AsyncIterator[Runtime]:
+        """The running system, for the block: tools listed, tasks kept from before restored, the pool filling."""
+        gateway = self.settings.gateway
+        specs = SpecBook(self.live.now.servers, self._image)
+        pins = await to_thread.run_sync(
+            partial(PinBook, store, is_trusted=self._needs_no_pins, was_added=specs.was_added, identity=specs.identity)
+        )
+        self.tools = ToolBook(pins.judge)
+        warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
+        adopted = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds, adopted=True)
+        remotes = Remotes(self.tools.input_schema, warm)
+        listing = self._listing(specs, remotes)
+        async with (
+            Pool(self.backend, warm, self.settings.pool) as pool,
+            TaskRegistry(
+                backend=self.backend,
+                journal=self.journal,
+                settings=gateway,
+                own=partial(self._owner, specs, listing, pool, remotes, adopted),
+                kept=self.kept,
+                kept_files=KeptFiles(self.backend, self.snapshots),
+            ) as tasks,
+        ):
+            tasks.restore(self.left)
+            self.gate.principal_of = tasks.principal_of
+            host = HostServer(tasks)
+            door = Door(
+                tools=self.tools,
+                tasks=tasks,
+                policy=policy,
+                journal=self.journal,
+                host=host,
+                built_in=self._is_built_in,
+                settings=gateway,
+            )
+            front = Front(
+                door=door,
+                tools=self.tools,
+                offers=self.offers,
+                question_seconds=gateway.question_seconds,
+                mode=gateway.tools,
+            )
+            self.tools.set_tools(HOST, host.definitions)
+            for name, problem in self.live.now.problems.items():
+                self.tools.set_error(name, str(problem))
+            await listing.fill()
+
+            def refill() -> None:
+                pool.want(pool_wishes(specs, self.settings.servers, self.settings.pool))
+
+            refill()
+            reloader = Reloader(
+                read=partial(read_catalog, self.settings),
+                live=self.live,
+                specs=specs,
+                tools=self.tools,
+                offers=self.offers,
+                tasks=tasks,
+                listing=listing,
+                eras=self.eras,
+                pins=pins,
+                refill=refill,
+            )
+            async with self._serving(front, listing, tasks, specs, keys, pool, reloader) as runtime:
+                yield runtime
+
+    @asynccontextmanager
+    async def _serving(
+        self,
+        front: Front,
+        listing: Listing,
+        tasks: TaskRegistry,
+        specs: SpecBook,
+        keys: KeyStore,
+        pool: Pool[Upstream],
+        reloader: Reloader,
+    ) -> AsyncIterator[Runtime]:
+        gateway = self.settings.gateway
+        manager = build_session_manager(front, gateway)
+        runtime: Runtime
+
+        async def session_ended(session: str) -> None:
+            front.forget_session(session)
+            await tasks.end_session(session)
+
+        checks = ComponentChecks(
+            backend=self.backend,
+            journal=self.journal,
+            tools=self.tools,
+            live=self.live,
+            pool=pool,
+            keys_required=gateway.keys_required,
+        )
+        control = Control(
+            tools=self.tools,
+            tasks=tasks,
+            specs=specs,
+            installation=self.installation,
+            url=lambda: runtime.url,
+            components=checks.all,
+            pool=pool.report,
+            reload=reloader.reload,
+        )
+        answers = AnswerStreams()
+        app = build_app(
+            front=front,
+            answers=answers,
+            manager=manager,
+            keys=KeyBackend(keys, self.journal, required=gateway.keys_required),
+            control=[*control.routes(), *self._workspaces(tasks).routes()],
+            settings=gateway,
+            on_session_end=session_ended,
+            is_server=lambda name: name in self.tools.servers,
+        )
+        runtime = Runtime(app, self.backend, self.journal, tasks, self.tools, keys, pool)
+        async with manager.run(), anyio.create_task_group() as group:
+            group.start_soon(listing.retry_failed)
+            group.start_soon(front.run)
+            group.start_soon(answers.watch)
+            yield runtime
+            group.cancel_scope.cancel()
+
+    def _workspaces(self, tasks: TaskRegistry) -> WorkspaceRoutes:
+        return WorkspaceRoutes(
+            backend=self.backend,
+            tasks=tasks,
+            snapshots=self.snapshots,
+            journal=self.journal,
+            spool_folder=self.settings.home,
+        )
+
+    def _listing(self, specs: SpecBook, remotes: Remotes) -> Listing:
+        return Listing(
+            specs=specs,
+            tools=self.tools,
+            offers=self.offers,
+            backend=self.backend,
+            cache=ToolCache(self.settings.home / "cache" / "tools.json"),
+            eras=self.eras,
+            remotes=remotes,
+            seconds=self.settings.gateway.handshake_seconds,
+            journal=self.journal,
+        )
+
+    def _owner(
+        self,
+        specs: SpecBook,
+        listing: Listing,
+        pool: Pool[Upstream],
+        remotes: Remotes,
+        adopted: Callable[[Sandbox], AbstractAsyncContextManager[Upstream]],
+        task: str,
+        server: str,
+        survivor: KeptSandbox | None,
+    ) -> Owner:
+        manifest = specs.manifests.get(server)
+        fresh = remotes.lease_session if specs.is_remote(server) else pool.lease
+        return Owner(
+            lease=(lambda _: take_over(self.backend, survivor, adopted)) if survivor else fresh,
+            journal=self.journal,
+            spec=survivor.spec if survivor else specs.spec(task, server),
+            may_pause=manifest is not None and manifest.pause and not manifest.is_remote,
+            on_list_changed=listing.changed,
+        )
+
+    def _image(self, name: str) -> str:
+        reference = self.images.get(name)
+        if reference is None:
+            raise ImageMissingError(f"The image {name!r} is not built: run `muxi-runtime images build`, then restart.")
+        return reference
+
+    def _is_built_in(self, server: str) -> bool:
+        return server == HOST or self.live.is_built_in(server)
+
+    def _needs_no_pins(self, server: str) -> bool:
+        settings = self.settings.servers.get(server)
+        return self._is_built_in(server) or (settings is not None and not settings.pins)
