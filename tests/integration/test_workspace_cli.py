@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -89,6 +90,34 @@ def test_a_snapshot_brings_back_what_was(shared_runtime: Running, task: str, tmp
     assert [one["id"] for one in listed] == [taken["id"]]
     shared_runtime.run("workspace", "remove", taken["id"])
     assert shared_runtime.json("workspace", "snapshots")["snapshots"] == []
+
+
+COUNTS_IN_STEP = """
+head -c 48M /dev/zero > m
+while [ ! -e stop ]; do i=$((i + 1)); echo $i > t; mv t a; echo $i > t; mv t z; done
+"""
+
+
+@pytest.mark.promise("workspace-snapshots-are-whole")
+def test_a_snapshot_is_one_moment_s_while_programs_write(shared_runtime: Running, task: str, tmp_path: Path) -> None:
+    with ThreadPoolExecutor() as pool:
+        counting = pool.submit(program, shared_runtime, task, COUNTS_IN_STEP)
+        try:
+            while not {"a", "z"} <= listed_in(shared_runtime, task):
+                assert not counting.done(), counting.result()
+            taken = shared_runtime.json("workspace", "snapshot", task)["id"]
+        finally:
+            (tmp_path / "stop").touch()
+            shared_runtime.run("workspace", "put", task, str(tmp_path / "stop"), "stop")
+        assert "[exit code 0" in counting.result()
+    shared_runtime.run("workspace", "export", task, str(tmp_path / "then.tar"), "--snapshot", taken)
+    with tarfile.open(tmp_path / "then.tar") as tar:
+        first, last = [int((tar.extractfile(name) or pytest.fail(name)).read()) for name in ("a", "z")]
+    assert first - last in (0, 1), "the last file of the tar was written after the first was read"
+
+
+def listed_in(runtime: Running, task: str) -> set[str]:
+    return {entry["path"] for entry in runtime.json("workspace", "list", task)["entries"]}
 
 
 @pytest.mark.promise("workspace-snapshots-are-whole")

@@ -30,6 +30,9 @@ __all__ = ["Owner"]
 
 logger = logging.getLogger(__name__)
 
+RESUME_SECONDS = 10
+"""How long the engine may take to let a sandbox go on, even if whoever waited has gone."""
+
 
 class Owner:
     """Holds one upstream from `run` until `close`, or until its sandbox ends.
@@ -136,6 +139,27 @@ class Owner:
                 return
             self.paused = True
         await self._tell("sandbox.paused", upstream.sandbox)
+
+    @asynccontextmanager
+    async def still(self) -> AsyncIterator[None]:
+        """Its programs stand still for the block, also in mid-call. One that cannot be paused runs on."""
+        upstream = self._upstream
+        if upstream is None or self.over:
+            yield
+            return
+        async with self._switching:
+            was_paused = self.paused
+            try:
+                if not was_paused:
+                    await upstream.sandbox.pause()
+            except SandboxError as error:
+                logger.warning("a sandbox of %s could not be paused: %s", upstream.name, error)
+            try:
+                yield
+            finally:
+                if not was_paused:
+                    with anyio.move_on_after(RESUME_SECONDS, shield=True):
+                        await upstream.sandbox.resume()
 
     def _may_rest(self, idle_seconds: float) -> bool:
         is_watched = self._upstream is not None and bool(self._upstream.watches.uris)

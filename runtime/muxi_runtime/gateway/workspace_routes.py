@@ -17,7 +17,7 @@ journal before its answer.
 from __future__ import annotations
 
 import time
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -143,7 +143,7 @@ class WorkspaceRoutes:
     async def _take(self, request: Request) -> Response:
         principal, note = str(principal_of(request)), request.query_params.get("note", "")
         with self._transfers.one(principal):
-            async with self._task(request) as task:
+            async with self._task(request) as task, _standing_still(task):
                 files = self._backend.files(task.id)
                 snapshot, report = await self._snapshots.take(files, task.id, note, principal=principal)
         await self._tell(request, "snapshot.taken", **_facts(snapshot))
@@ -152,7 +152,7 @@ class WorkspaceRoutes:
     async def _restore(self, request: Request) -> Response:
         snapshot = await self._own_snapshot(request)
         with self._transfers.one(str(principal_of(request))):
-            async with self._task(request) as task:
+            async with self._task(request) as task, _standing_still(task):
                 report = await self._snapshots.restore(snapshot, self._backend.files(task.id))
         await self._tell(request, "snapshot.restored", **_facts(snapshot))
         return JSONResponse({"task": task.id, "snapshot": snapshot.id, **report_of(report)})
@@ -188,6 +188,15 @@ class WorkspaceRoutes:
         await self._journal.append(
             Draft(kind, principal=str(principal_of(request)), task=request.path_params.get("task"), data=data)
         )
+
+
+@asynccontextmanager
+async def _standing_still(task: Task) -> AsyncIterator[None]:
+    """No sandbox of the task changes a file meanwhile: what is taken, and what is restored, is one moment's."""
+    async with AsyncExitStack() as stack:
+        for owner in list(task.owners.values()):
+            await stack.enter_async_context(owner.still())
+        yield
 
 
 def _path(request: Request) -> str:
