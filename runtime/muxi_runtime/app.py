@@ -17,7 +17,7 @@ from anyio import to_thread
 
 from muxi_runtime.catalog.catalog import Catalog
 from muxi_runtime.catalog.pin_store import PinStore
-from muxi_runtime.config import Settings, read_catalog
+from muxi_runtime.config import Settings, read_catalog, read_policy
 from muxi_runtime.gateway.egress import EgressGate
 from muxi_runtime.gateway.kept import KeptTasks
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
@@ -25,7 +25,7 @@ from muxi_runtime.gateway.reload import LiveCatalog
 from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.journal.sqlite import SqliteJournal
-from muxi_runtime.policy.cedar import CedarPolicy
+from muxi_runtime.policy.live import LivePolicy
 from muxi_runtime.setup.proof import demand_proof, prove_all, runtimes_of, store_proofs
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
@@ -69,7 +69,7 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
     installation = await to_thread.run_sync(installation_id, settings.home)
     store = await to_thread.run_sync(open_store, settings.home)
     live = LiveCatalog(await to_thread.run_sync(read_catalog, settings))
-    policy = await to_thread.run_sync(CedarPolicy.load, settings.policy)
+    policy = await to_thread.run_sync(LivePolicy, partial(read_policy, settings))
     images = await _images(settings) if backend is None else {}
     try:
         async with SqliteJournal(database_path(settings.home), settings.journal) as journal:

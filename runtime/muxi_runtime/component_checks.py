@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from muxi_runtime.gateway.policy_watch import PolicyWatch
 from muxi_runtime.gateway.reload import LiveCatalog
 from muxi_runtime.gateway.tools import ToolBook
 from muxi_runtime.gateway.upstream import Upstream
@@ -27,6 +28,7 @@ class ComponentChecks:
         tools: ToolBook,
         live: LiveCatalog,
         pool: Pool[Upstream],
+        policy: PolicyWatch,
         keys_required: bool,
     ) -> None:
         self._backend = backend
@@ -34,6 +36,7 @@ class ComponentChecks:
         self._tools = tools
         self._live = live
         self._pool = pool
+        self._policy = policy
         self._keys_required = keys_required
 
     async def all(self) -> list[Check]:
@@ -55,6 +58,7 @@ class ComponentChecks:
                 ", ".join(offered) + ("; not offered: " + "; ".join(failed) if failed else ""),
                 cure="See `muxi-runtime servers list`." if failed else "",
             ),
+            self._policy.check(),
             pool_check(self._pool.report()),
             *check_runtimes(self._live.now.servers, health.runtimes),
             *self._egress(health),

@@ -28,7 +28,7 @@ from muxi_sandbox.egress.settings import EgressSettings
 from muxi_sandbox.pool.settings import PoolSettings
 from muxi_sandbox.workspaces.settings import SnapshotSettings
 
-__all__ = ["FileSettings", "Settings", "default_home", "load_settings", "read_catalog"]
+__all__ = ["FileSettings", "Settings", "default_home", "load_settings", "read_catalog", "read_policy"]
 
 
 class FileSettings(BaseModel):
@@ -84,6 +84,18 @@ def load_settings(
 def read_catalog(settings: Settings) -> Catalog:
     """Every server: those that come with the runtime, those of muxi.yaml, those that were added. Blocks."""
     return load_catalog(settings.servers, None, settings.limits_classes, AddedServers(settings.home))
+
+
+def read_policy(settings: Settings) -> PolicySettings:
+    """The `policy` section as the configuration file has it now. Blocks.
+
+    Raises:
+        ConfigError: the file cannot be used.
+    """
+    source = settings.source or settings.home / "muxi.yaml"
+    if settings.source is None and not _is_there(source):
+        return settings.policy
+    return load_yaml_model(source, FileSettings, environ=os.environ).policy
 
 
 def default_home(environ: Mapping[str, str]) -> Path:

@@ -30,6 +30,7 @@ from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.listing import Listing
 from muxi_runtime.gateway.offers import OfferBook
 from muxi_runtime.gateway.owner import Owner
+from muxi_runtime.gateway.policy_watch import PolicyWatch
 from muxi_runtime.gateway.reload import LiveCatalog, Reloader
 from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.specs import SpecBook
@@ -40,7 +41,7 @@ from muxi_runtime.gateway.wishes import pool_wishes
 from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
 from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.journal.contract import Journal
-from muxi_runtime.policy.cedar import CedarPolicy
+from muxi_runtime.policy.live import LivePolicy
 from muxi_sandbox.contract import Backend, KeptSandbox, Sandbox
 from muxi_sandbox.errors import ImageMissingError
 from muxi_sandbox.pool.pool import Pool
@@ -87,7 +88,7 @@ class Parts:
     eras: Eras = field(default_factory=Eras)
 
     @asynccontextmanager
-    async def running(self, keys: KeyStore, store: PinStore, policy: CedarPolicy) -> AsyncIterator[Runtime]:
+    async def running(self, keys: KeyStore, store: PinStore, policy: LivePolicy) -> AsyncIterator[Runtime]:
         """The running system, for the block: tools listed, tasks kept from before restored, the pool filling."""
         gateway = self.settings.gateway
         specs = SpecBook(self.live.now.servers, self._image)
@@ -112,6 +113,9 @@ class Parts:
         ):
             tasks.restore(self.left)
             self.gate.principal_of = tasks.principal_of
+            self.gate.calls_of = tasks.calls_of
+            watch = PolicyWatch(policy, self.journal, self.settings.source or self.settings.home / "muxi.yaml")
+            await watch.tell_loaded()
             host = HostServer(tasks)
             door = Door(
                 tools=self.tools,
@@ -150,7 +154,7 @@ class Parts:
                 pins=pins,
                 refill=refill,
             )
-            async with self._serving(front, listing, tasks, specs, keys, pool, reloader) as runtime:
+            async with self._serving(front, listing, tasks, specs, keys, pool, reloader, watch) as runtime:
                 yield runtime
 
     @asynccontextmanager
@@ -163,6 +167,7 @@ class Parts:
         keys: KeyStore,
         pool: Pool[Upstream],
         reloader: Reloader,
+        watch: PolicyWatch,
     ) -> AsyncIterator[Runtime]:
         gateway = self.settings.gateway
         manager = build_session_manager(front, gateway)
@@ -178,6 +183,7 @@ class Parts:
             tools=self.tools,
             live=self.live,
             pool=pool,
+            policy=watch,
             keys_required=gateway.keys_required,
         )
         control = Control(
@@ -196,7 +202,7 @@ class Parts:
             answers=answers,
             manager=manager,
             keys=KeyBackend(keys, self.journal, required=gateway.keys_required),
-            control=[*control.routes(), *self._workspaces(tasks).routes()],
+            control=[*control.routes(), *watch.routes(), *self._workspaces(tasks).routes()],
             settings=gateway,
             on_session_end=session_ended,
             is_server=lambda name: name in self.tools.servers,
@@ -204,6 +210,7 @@ class Parts:
         runtime = Runtime(app, self.backend, self.journal, tasks, self.tools, keys, pool)
         async with manager.run(), anyio.create_task_group() as group:
             group.start_soon(listing.retry_failed)
+            group.start_soon(watch.run)
             group.start_soon(front.run)
             group.start_soon(answers.watch)
             yield runtime

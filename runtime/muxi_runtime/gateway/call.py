@@ -19,7 +19,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -67,6 +67,8 @@ class _Call:
     started: float
     fingerprint: str
     """What an approval is bound to: this pinned tool with these arguments."""
+    found: dict[str, object] = field(default_factory=dict)
+    """What came to be known on the way; every event from then on has it."""
 
     @property
     def task_id(self) -> str:
@@ -137,7 +139,8 @@ class Door:
         if call.task is None:
             raise UnknownToolError(f"Server {HOST!r} has no resources.")
         try:
-            async with self._tasks.use(call.task, call.tool.server) as upstream:
+            async with self._tasks.use(call.task, call.tool.server, call.id) as upstream:
+                call.found["sandbox"] = upstream.sandbox.id
                 end = await upstream.watch(call.tool.name, told, seconds=self._settings.call_seconds, caller=caller)
         except (SandboxError, MuxiError) as error:
             await self._tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
@@ -223,7 +226,8 @@ class Door:
     async def _perform(self, call: _Call) -> Mapping[str, Any]:
         if call.task is None:
             return await self._host.call(call.tool.name, call.request.arguments, call.caller.principal)
-        async with self._tasks.use(call.task, call.tool.server) as upstream:
+        async with self._tasks.use(call.task, call.tool.server, call.id) as upstream:
+            call.found["sandbox"] = upstream.sandbox.id
             try:
                 result = await self._ask_until_done(call, upstream)
                 if isinstance(call.tool, Subject):
@@ -274,7 +278,7 @@ class Door:
 
     async def _tell(self, call: _Call, kind: str, **data: object) -> None:
         elapsed = round(time.monotonic() - call.started, 4)
-        facts = {"server": call.tool.server, "tool": call.tool.name[:500], "seconds": elapsed, **data}
+        facts = {"server": call.tool.server, "tool": call.tool.name[:500], "seconds": elapsed, **call.found, **data}
         if isinstance(call.tool, Subject):
             facts["method"] = call.request.method
         await self._journal.append(

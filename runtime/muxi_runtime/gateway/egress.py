@@ -7,7 +7,7 @@ the journal. Whose task it is comes from the task registry, never from the sandb
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from muxi_runtime.identity.principal import Principal
@@ -22,8 +22,15 @@ logger = logging.getLogger(__name__)
 NO_TASK = "no-task"
 """Stands for a rule where nobody's task asks."""
 
+MOST_CALLS = 20
+"""Of those that may have made a connection, so many are named."""
+
 BROKEN = "gate-failed"
 """Stands for a rule where the decision itself failed."""
+
+
+def _no_calls(_task: str, _server: str) -> Sequence[str]:
+    return ()
 
 
 def _nobody(_task: str) -> Principal | None:
@@ -38,6 +45,8 @@ class EgressGate:
         self._policy = policy
         self._journal = journal
         self._built_in = built_in
+        self.calls_of: Callable[[str, str], Sequence[str]] = _no_calls
+        """By task and server: the ids of the calls that its sandbox works for now."""
         self.principal_of: Callable[[str], Principal | None] = _nobody
         """Whose a task is; `None` for one that is no open task."""
 
@@ -90,9 +99,13 @@ class EgressGate:
 
     async def _append(self, kind: str, peer: Peer, facts: Mapping[str, Any]) -> None:
         principal = self.principal_of(peer.task)
+        calls = self.calls_of(peer.task, peer.server)
+        call = calls[0] if len(calls) == 1 else None
         data = {"server": peer.server, "sandbox": peer.sandbox, **facts}
+        if len(calls) > 1:  # which of them it is for, nobody outside of the sandbox can tell
+            data["calls"] = list(calls[:MOST_CALLS])
         await self._journal.append(
-            Draft(kind, principal=str(principal) if principal else None, task=peer.task, data=data)
+            Draft(kind, principal=str(principal) if principal else None, task=peer.task, call=call, data=data)
         )
 
 

@@ -67,13 +67,19 @@ class Task:
     """By server: what the next caller has to know of the sandbox that it had before."""
     snapshot: str | None = None
 
+    running: dict[str, set[str]] = field(default_factory=dict)
+    """By server: the ids of the calls that its sandbox works for now."""
+
     @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """It does not idle out inside the block."""
+    def in_use(self, server: str = "", call: str = "") -> Iterator[None]:
+        """It does not idle out inside the block, in which a call may be at work in the sandbox of a server."""
         self.calls += 1
+        running = self.running.setdefault(server, set())
+        running.add(call)
         try:
             yield
         finally:
+            running.discard(call)
             self.calls -= 1
             self.used_at = time.monotonic()
 
@@ -205,6 +211,11 @@ class TaskRegistry:
         task = self._tasks.get(task_id) or self._ending.get(task_id)
         return task.principal if task else None
 
+    def calls_of(self, task_id: str, server: str) -> list[str]:
+        """The ids of the calls that the task's sandbox of that server works for now."""
+        task = self._tasks.get(task_id) or self._ending.get(task_id)
+        return sorted(filter(None, task.running.get(server, ()))) if task else []
+
     def named(self, task_id: str, principal: Principal) -> Task:
         """The principal's task of that id.
 
@@ -262,14 +273,16 @@ class TaskRegistry:
             )
 
     @asynccontextmanager
-    async def use(self, task: Task, server: str) -> AsyncIterator[Upstream]:
+    async def use(self, task: Task, server: str, call: str = "") -> AsyncIterator[Upstream]:
         """The task's session with a server, started if need be; the task does not idle out inside the block.
+
+        `call` is the id of the call that it is for, if it is for one.
 
         Raises:
             UnknownTaskError: the task ended.
             SandboxError | ServerError: it could not be started.
         """
-        with task.in_use():
+        with task.in_use(server, call):
             owner = await self._ready_owner(task, server)
             async with owner.use() as upstream:
                 yield upstream

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -96,6 +97,12 @@ class RuleSet:
     def reads(self) -> frozenset[str]:
         """The names of all arguments that any rule looks at."""
         return frozenset().union(*(rule.reads for rule in self.rules.values()))
+
+    @property
+    def digest(self) -> str:
+        """Tells these rules from others: SHA-256, in hex, of their ids and texts in order."""
+        texts = json.dumps([(rule.id, rule.text) for rule in self.rules.values()])
+        return hashlib.sha256(texts.encode()).hexdigest()
 
     def without(self, rule: str) -> RuleSet:
         """The same rules but one."""

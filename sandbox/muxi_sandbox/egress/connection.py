@@ -7,6 +7,7 @@ Whatever is refused is refused before anything is sent on, and told with the rul
 
 from __future__ import annotations
 
+import secrets
 import socket
 from dataclasses import dataclass, field
 from functools import partial
@@ -57,6 +58,8 @@ class Connection:
     dialler: Dialler
     tally: Tally
     meter: Meter
+    id: str = field(default_factory=lambda: f"n-{secrets.token_hex(6)}")
+    """By which what was decided of it and what became of it are told together."""
     _answered: bool = field(default=False, init=False)
     _opened_at: float = field(default=0.0, init=False)
 
@@ -211,7 +214,7 @@ class Connection:
 
     async def _tell(self, kind: str, destination: Destination, **facts: Any) -> None:  # noqa: ANN401  # JSON values
         where = {"host": destination.host[:300], "port": destination.port, "scheme": destination.scheme}
-        await self.gatekeeper.tell(self.peer, kind, {**where, **facts})
+        await self.gatekeeper.tell(self.peer, kind, {"connection": self.id, **where, **facts})
 
     async def _say(self, refusal: RefusedConnectionError) -> None:
         """Tell the client, in the way that it can still understand."""
