@@ -17,6 +17,7 @@ from muxi_runtime.cli.database import opened
 from muxi_runtime.cli.exit_codes import ExitCode
 from muxi_runtime.cli.output import Output, fields, json_option, mark
 from muxi_runtime.cli.times import BeforeNow
+from muxi_runtime.cli.trace import trace
 from muxi_runtime.journal.anchor import Anchor, AnchorFile, anchor_path
 from muxi_runtime.journal.chain import to_document
 from muxi_runtime.journal.contract import Event
@@ -33,7 +34,7 @@ __all__ = ["journal"]
 
 @click.group()
 def journal() -> None:
-    """Read, search and verify the journal."""
+    """Read, search, trace and verify the journal."""
 
 
 def _query_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -120,6 +121,9 @@ def verify(ctx: click.Context, expect: tuple[str, ...], out: Output, *, allow_re
     out.show(_document(report, ok=ok), fields([("chain", mark(ok)), *_shown(report)]))
     if not ok:
         ctx.exit(ExitCode.FAILED)
+
+
+journal.add_command(trace)
 
 
 def _print(out: Output, event: Event) -> None:

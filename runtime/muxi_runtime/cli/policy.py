@@ -15,6 +15,7 @@ from muxi_runtime.cli.context import Invocation
 from muxi_runtime.cli.exit_codes import ExitCode
 from muxi_runtime.cli.known_tools import known_definition
 from muxi_runtime.cli.output import Output, fields, json_option, mark, plain, table
+from muxi_runtime.cli.policy_history import reload, why
 from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.policy.cases import CaseResult, load_cases, run_cases
@@ -146,6 +147,10 @@ def test(ctx: click.Context, file: Path, out: Output) -> None:
     out.show(document, table(("", "case", "expected", "decided"), rows), counts)
     if failed:
         ctx.exit(ExitCode.FAILED)
+
+
+policy.add_command(why)
+policy.add_command(reload)
 
 
 def _place(text: str) -> tuple[str, int]:

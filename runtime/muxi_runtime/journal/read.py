@@ -30,7 +30,7 @@ class Query:
         principal: a user (by whichever key), or `user/key`.
         since: at this time or later; `until`: before it.
         text: occurs in the event's data, whatever the case of ASCII letters.
-        after: only events of a greater seq.
+        after: only events of a greater seq; `before`: of a smaller one.
     """
 
     kind: str | None = None
@@ -41,6 +41,7 @@ class Query:
     until: datetime | None = None
     text: str | None = None
     after: int = 0
+    before: int | None = None
 
 
 def search(engine: Engine, query: Query, *, limit: int | None = None) -> Iterator[Event]:
@@ -132,16 +133,15 @@ def _condition(query: Query) -> ColumnElement[bool]:
     if query.principal:
         by_key = table.principal.startswith(f"{query.principal}/", autoescape=True)
         parts.append(or_(table.principal == query.principal, by_key))
-    if query.task:
-        parts.append(table.task == query.task)
-    if query.call:
-        parts.append(table.call == query.call)
-    if query.since:
-        parts.append(table.at >= utc_text(query.since))
-    if query.until:
-        parts.append(table.at < utc_text(query.until))
     if query.text:
         # The data lies there as JSON: look for the text as JSON writes it.
         written = json.dumps(query.text, ensure_ascii=False)[1:-1]
         parts.append(table.data.icontains(written, autoescape=True))
-    return and_(*parts)
+    plain = (
+        query.before is not None and table.seq < query.before,
+        query.task and table.task == query.task,
+        query.call and table.call == query.call,
+        query.since and table.at >= utc_text(query.since),
+        query.until and table.at < utc_text(query.until),
+    )
+    return and_(*parts, *(part for part in plain if isinstance(part, ColumnElement)))
