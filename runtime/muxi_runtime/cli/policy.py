@@ -16,6 +16,7 @@ from muxi_runtime.cli.exit_codes import ExitCode
 from muxi_runtime.cli.known_tools import known_definition
 from muxi_runtime.cli.output import Output, fields, json_option, mark, plain, table
 from muxi_runtime.cli.policy_history import reload, why
+from muxi_runtime.cli.policy_learn import learn
 from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.policy.cases import CaseResult, load_cases, run_cases
@@ -150,6 +151,7 @@ def test(ctx: click.Context, file: Path, out: Output) -> None:
 
 
 policy.add_command(why)
+policy.add_command(learn)
 policy.add_command(reload)
 
 
