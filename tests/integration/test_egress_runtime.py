@@ -98,6 +98,28 @@ def test_a_named_host_is_reached_and_the_journal_says_by_whom_and_by_which_rule(
     assert decided(runtime, "egress.closed")[-1]["principal"] == "local"
 
 
+def test_a_call_s_connections_are_traced_to_it_from_any_of_its_events(
+    runtime: Running, hosts: tuple[Host, Host]
+) -> None:
+    fetch(runtime, *(f"http://{ADDRESS}:{one.port}/" for one in hosts))
+    refused = decided(runtime)[-1]
+    for wanted in (str(refused["seq"]), refused["call"], refused["data"]["connection"]):
+        found = runtime.json("journal", "trace", wanted)
+        assert found["title"] == f"call {refused['call']}"
+        kinds = [[event["kind"] for event in part["events"]] for part in found["parts"]]
+        assert kinds[:2] == [["sandbox.leased"], ["call.decided"]]  # the sandbox was there already
+        assert kinds[-1] == ["call.finished"]
+        assert ["egress.decided", "egress.closed"] in kinds
+        assert ["egress.decided"] in kinds
+    sandbox = found["parts"][-1]["events"][0]["data"]["sandbox"]
+    assert sandbox == refused["data"]["sandbox"]
+    shown = runtime.run("journal", "trace", refused["call"]).stdout
+    assert f"connection to {ADDRESS}:{hosts[0].port} ({ADDRESS}) allowed, by rule hosts-of-the-profile" in shown
+    assert f"connection to {ADDRESS}:{hosts[1].port} refused, by rule no-second: " in shown
+    why = runtime.json("policy", "why", refused["call"])["decisions"]
+    assert [one["rule"]["id"] for one in why if one["rule"]][-1] == "no-second"
+
+
 def test_a_rule_of_the_policy_takes_a_host_away(runtime: Running, hosts: tuple[Host, Host]) -> None:
     said = fetch(runtime, f"http://{ADDRESS}:{hosts[1].port}/")
     assert said.startswith("403")
