@@ -79,6 +79,22 @@ def test_a_change_of_a_file_is_seen_and_a_missing_one_is_no_error(rules: Path, t
     assert stamp([rules, tmp_path / "none"]) != before
 
 
+def test_a_file_that_is_written_while_it_is_read_is_not_taken(rules: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    policy = LivePolicy(lambda: PolicySettings(files=(rules,)))
+    rules.write_text(ALL + NONE)
+    read = Path.read_text
+
+    def written_meanwhile(path: Path, **options: str) -> str:
+        text = read(path, **options)
+        rules.write_text(ALL + NONE + NONE.replace("none", "more"))
+        return text
+
+    monkeypatch.setattr(Path, "read_text", written_meanwhile)
+    with pytest.raises(ConfigError, match="while it was read"):
+        policy.reload()
+    assert policy.decide(CALL).effect is Effect.ALLOW
+
+
 @pytest.fixture
 def home(tmp_path: Path, rules: Path) -> Path:
     home = tmp_path / "home"

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from muxi_runtime.errors import ConfigError
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.policy.contract import Decision, Request
 from muxi_runtime.policy.rules import RuleSet
@@ -58,7 +59,10 @@ class LivePolicy:
 
     def _load(self) -> CedarPolicy:
         settings = self._read()
+        before = stamp(settings.files)
         loaded = CedarPolicy.load(settings)
+        if stamp(settings.files) != before:  # half of a file can be right, and lack a forbid
+            raise ConfigError("A policy file was written while it was read.", remedy="Try again when it is whole.")
         self.files = settings.files
         return loaded
 
