@@ -1,6 +1,7 @@
 """`make conformance`: the official suite through a running gateway, for every pair of eras and both transports.
 
-Prints a table and what failed in it. Exits with 1 if anything failed that is not in `EXPECTED`, or passed that is.
+Then its client sets, see `client_sets`. Prints two tables and what failed in them. Exits with 1 if anything failed that
+is not expected, or passed that is said to be impossible.
 """
 
 from __future__ import annotations
@@ -20,7 +21,9 @@ import yaml
 from node_tools import NODE_MODULES, conformance
 from running import COMMAND, running_runtime
 
+from conformance_mcp.client_sets import client_table, run_client_sets
 from conformance_mcp.image import IMAGE, build_image
+from conformance_mcp.verdicts import exceptions, failure, is_warned
 
 REVISIONS = {"2025-11-25": "legacy", "2026-07-28": "modern"}
 REQUIREMENTS = NODE_MODULES / "@modelcontextprotocol" / "conformance" / "requirements"
@@ -77,8 +80,9 @@ def main() -> int:
                 for server in REVISIONS.values():
                     url = f"{runtime.url}/{transport}-{server}"
                     rows += [_run(transport, server, url, revision, Path(folder)) for revision in REVISIONS]
-    sys.stdout.write("\n".join(_table(rows)) + "\n")
-    return 0 if all(row.is_as_expected for row in rows) else 1
+        client_rows = run_client_sets(Path(folder))
+    sys.stdout.write("\n".join([*_table(rows), "", *client_table(client_rows)]) + "\n")
+    return 0 if all(row.is_as_expected for row in [*rows, *client_rows]) else 1
 
 
 def _servers(folder: Path, urls: dict[str, str]) -> dict[str, object]:
@@ -128,13 +132,8 @@ def _wait_for(port: int) -> None:
 def _run(transport: str, server: str, url: str, revision: str, folder: Path) -> Row:
     checks = conformance(url, revision, folder / f"{transport}-{server}-{revision}")
     wanted = yaml.safe_load((REQUIREMENTS / f"{revision}.yaml").read_text())["server"]
-    failed: dict[str, str] = {}
-    warned = [name for name in wanted if any(check["status"] == "WARNING" for check in checks.get(name, []))]
-    for scenario in wanted:
-        found = checks.get(scenario, [])
-        wrong = [check.get("errorMessage") or check["id"] for check in found if check["status"] == "FAILURE"]
-        if wrong or not any(check["status"] == "SUCCESS" for check in found):
-            failed[scenario] = "; ".join(wrong) or "it was not run"
+    failed = {scenario: why for scenario in wanted if (why := failure(checks.get(scenario, [])))}
+    warned = [scenario for scenario in wanted if is_warned(checks.get(scenario, []))]
     return Row(transport, REVISIONS[revision], server, revision, len(wanted), failed, warned)
 
 
@@ -145,13 +144,7 @@ def _table(rows: list[Row]) -> Iterator[str]:
         yield f"{row.transport:<12} {row.server:<8} {row.client:<8} {row.revision:<12} {passed}"
         if row.warned:
             yield f"    with warnings: {', '.join(row.warned)}"
-        for scenario in sorted(row.failed.keys() | row.expected.keys()):
-            if scenario not in row.failed:
-                yield f"    passed, but is said to be impossible: {scenario}"
-            elif scenario in row.expected:
-                yield f"    expected: {scenario}: {row.expected[scenario]}"
-            else:
-                yield f"    FAILED: {scenario}: {row.failed[scenario][:300]}"
+        yield from exceptions(row.failed, row.expected)
 
 
 if __name__ == "__main__":

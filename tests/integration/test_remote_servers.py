@@ -11,7 +11,8 @@ from fixture_servers import serve_app, serve_fixture
 from gateway_harness import DEMO, Gateway, open_gateway
 from mcp import MCPError
 from starlette.applications import Starlette
-from starlette.responses import RedirectResponse, Response
+from starlette.requests import Request
+from starlette.responses import JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from muxi_runtime.gateway import listing
@@ -142,3 +143,29 @@ async def test_an_answer_without_end_is_cut_off(tmp_path: Path):
         async with gateway.client() as client:
             with pytest.raises(MCPError):
                 await client.call_tool("far__x", {})
+
+
+async def test_a_modern_result_without_its_type_is_a_complete_one(tmp_path: Path):
+    async def terse(request: Request) -> Response:
+        asked = await request.json()
+        known = {"resultType": "complete", "ttlMs": 0, "cacheScope": "private"}
+        tool = {"name": "t", "inputSchema": {"type": "object"}, "annotations": {"readOnlyHint": True}}
+        results: dict[str, dict[str, object]] = {
+            "server/discover": {
+                **known,
+                "supportedVersions": ["2026-07-28"],
+                "capabilities": {"tools": {}},
+                "serverInfo": {"name": "terse", "version": "1"},
+            },
+            "tools/list": {**known, "tools": [tool]},
+            "tools/call": {"content": [{"type": "text", "text": "brief"}]},
+        }
+        return JSONResponse({"jsonrpc": "2.0", "id": asked["id"], "result": results[asked["method"]]})
+
+    app = Starlette(routes=[Route("/mcp", terse, methods=["POST"])])
+    async with (
+        serve_app(app) as url,
+        open_gateway(tmp_path / "home", manifests={"far": {"url": url}}) as gateway,
+        gateway.client() as client,
+    ):
+        assert (await client.call_tool("far__t", {})).content[0].text == "brief"

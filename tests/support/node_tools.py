@@ -46,3 +46,18 @@ def conformance(url: str, revision: str, out: Path) -> dict[str, list[dict[str, 
         assert scenario is not None, file
         checks[scenario.group(1)] = json.loads(file.read_text())
     return checks
+
+
+def client_conformance(command: str, revision: str, scenario: str, out: Path) -> tuple[list[dict[str, Any]], str]:
+    """The checks of one client scenario, and what was wrong with the command itself; empty if it ended well.
+
+    The suite starts a server, runs the command with its URL, and looks at what the server saw.
+    """
+    done = run_tool(
+        "conformance", "client", "--command", command, "--scenario", scenario, "--spec-version", revision,
+        "--timeout", 60_000, "-o", out,
+    )  # fmt: skip
+    files = list(out.glob(f"{scenario}-2[0-9][0-9][0-9]-*/checks.json"))  # the time follows, not another name's rest
+    checks = json.loads(files[0].read_text()) if files else []
+    ended = re.search(r"CLIENT (TIMED OUT|EXITED WITH ERROR)", done.stderr)
+    return checks, f"the client {ended.group(1).lower()}" if ended else ""

@@ -54,6 +54,14 @@ def test_a_schema_that_is_none_or_lies_elsewhere_hides_its_tool_alone(schema: di
     assert "'bad'" in book.servers["calc"].error
 
 
+@pytest.mark.parametrize("field", [{"type": "string", "x-mcp-header": "two words"}, {"x-mcp-header": "Region"}])
+def test_a_tool_that_wants_a_header_that_cannot_be_is_hidden_alone(field: dict[str, Any]):
+    book = ToolBook()
+    book.set_tools("calc", [ADD, {"name": "bad", "inputSchema": {"type": "object", "properties": {"a": field}}}])
+    assert list(book.servers["calc"].tools) == ["add"]
+    assert "'bad'" in book.servers["calc"].error
+
+
 def test_a_pattern_made_to_backtrack_for_ever_is_refused_or_matched_in_linear_time():
     schema = {"type": "object", "properties": {"s": {"type": "string", "pattern": "^(a+)+$"}}}
     tool = Tool.of("calc", {"name": "slow", "inputSchema": schema})

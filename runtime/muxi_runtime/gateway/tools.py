@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import jsonschema_rs
-from mcp.shared.inbound import X_MCP_HEADER_KEY
+from mcp.shared.inbound import X_MCP_HEADER_KEY, find_invalid_x_mcp_header
 
 from muxi_runtime.catalog.pins import pin_of
 from muxi_runtime.errors import InvalidArgumentsError, ToolBlockedError, UnknownToolError
@@ -47,7 +47,7 @@ class Tool:
         """Read a definition.
 
         Raises:
-            ValueError: no name, or an input schema that is none.
+            ValueError: no name, an input schema that is none, or arguments in headers that HTTP has no room for.
         """
         name = definition.get("name")
         if not isinstance(name, str) or not name:
@@ -62,6 +62,9 @@ class Tool:
         except (ValueError, jsonschema_rs.ReferencingError) as error:
             raise ValueError(f"tool {name!r} has an unusable input schema: {error}") from error
         mirrors = X_MCP_HEADER_KEY in json.dumps(definition.get("inputSchema"))
+        # Clients have to drop such a tool: proxies on the way go by headers, which must say what the body does.
+        if mirrors and (wrong := find_invalid_x_mcp_header(definition.get("inputSchema"))) is not None:
+            raise ValueError(f"tool {name!r} wants headers that cannot be: {wrong[:300]}")
         return cls(server, name, definition, pin_of(definition), mirrors, validator)
 
     @property

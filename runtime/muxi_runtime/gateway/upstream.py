@@ -169,6 +169,8 @@ class Upstream:
         try:
             async with self._turn_of(caller) as turn:
                 result = await requests.ask(method, params, seconds=seconds, caller=caller, turn=turn, told=told)
+            if self.is_modern:
+                result.setdefault("resultType", "complete")  # what the protocol has clients take it for
             validate_server_result(method, version, result)
         except TimeoutError as error:
             raise self._late(what, seconds) from error
