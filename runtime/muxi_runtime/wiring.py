@@ -22,6 +22,7 @@ from muxi_runtime.gateway.control import Control
 from muxi_runtime.gateway.egress import EgressGate
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.front import Front
+from muxi_runtime.gateway.handshake import open_session
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.http import build_app, build_session_manager
 from muxi_runtime.gateway.http_auth import KeyBackend
@@ -33,10 +34,11 @@ from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.gateway.policy_watch import PolicyWatch
 from muxi_runtime.gateway.reload import LiveCatalog, Reloader
 from muxi_runtime.gateway.remote import Remotes
+from muxi_runtime.gateway.roots import Roots
 from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
-from muxi_runtime.gateway.upstream import Upstream, open_session
+from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.gateway.wishes import pool_wishes
 from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
 from muxi_runtime.identity.keys import KeyStore
@@ -133,6 +135,7 @@ class Parts:
                 question_seconds=gateway.question_seconds,
                 mode=gateway.tools,
             )
+            Roots(tasks, self.journal, gateway.question_seconds).register(front.server)
             self.tools.set_tools(HOST, host.definitions)
             for name, problem in self.live.now.problems.items():
                 self.tools.set_error(name, str(problem))

@@ -10,7 +10,7 @@ from docker import APIClient
 from tests.benchmarks.timings import spec_of
 
 from muxi_runtime.gateway.eras import Eras
-from muxi_runtime.gateway.upstream import open_upstream
+from muxi_runtime.gateway.handshake import open_upstream
 from muxi_sandbox.contract import Backend
 
 __all__ = ["container_mib", "idle_sandbox_mib"]

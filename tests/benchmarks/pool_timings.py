@@ -18,7 +18,7 @@ from tests.benchmarks.http_calls import HttpCalls, http_calls
 from tests.benchmarks.timings import Measure, spec_of, timed
 
 from muxi_runtime.gateway.eras import Eras
-from muxi_runtime.gateway.upstream import open_session
+from muxi_runtime.gateway.handshake import open_session
 from muxi_sandbox.contract import Backend
 from muxi_sandbox.egress.contract import Destination, Peer, Verdict
 from muxi_sandbox.pool.pool import Pool, Wish

@@ -18,7 +18,7 @@ from tests.benchmarks.http_calls import http_calls
 from tests.support.running import Running
 
 from muxi_runtime.gateway.eras import Eras
-from muxi_runtime.gateway.upstream import open_upstream
+from muxi_runtime.gateway.handshake import open_upstream
 from muxi_sandbox.contract import Backend, Sandbox, Spec, WorkspaceAccess
 
 __all__ = [

@@ -6,6 +6,7 @@ import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import anyio
 import mcp_types as types
 from mcp import MCPError
 from mcp.server.lowlevel.server import NotificationOptions, Server
@@ -56,6 +57,8 @@ class Fixture:
     def __init__(self) -> None:
         self.levels: list[str] = []
         self.watched: set[str] = set()
+        self.roots: list[str] = []
+        self.asked_roots = anyio.Event()
         self._grown: list[str] = []
         self._bus = InMemorySubscriptionBus()
         self.server: Server[Any] = _Announcing(
@@ -75,6 +78,15 @@ class Fixture:
             on_subscriptions_listen=ListenHandler(self._bus),
         )
         self.server.middleware.append(RequestStateBoundary(RequestStateSecurity.ephemeral(), default_audience=NAME))
+
+        self.server.add_notification_handler(
+            "notifications/roots/list_changed", types.NotificationParams, self._roots_changed
+        )
+
+    async def _roots_changed(self, ctx: Any, _params: Any) -> None:
+        found = await ctx.session.send_request(types.ListRootsRequest(), types.ListRootsResult)
+        self.roots = [str(root.uri) for root in found.roots]
+        self.asked_roots.set()
 
     async def _list_tools(self, _ctx: Any, _params: Any) -> types.ListToolsResult:
         names = [*TOOLS, *TRIGGERS, *self._grown]

@@ -40,7 +40,8 @@ from muxi_runtime.gateway.json_limits import contains_deeper_than, printable
 from muxi_runtime.gateway.notes import LIMITS_META, with_note
 from muxi_runtime.gateway.settings import GatewaySettings
 from muxi_runtime.gateway.subjects import Subject, access_of, params_of, subject_of
-from muxi_runtime.gateway.tasks import Task, TaskRegistry
+from muxi_runtime.gateway.task import Task
+from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
 from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.journal.contract import Draft, Journal

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from starlette.responses import Response
 
     from muxi_runtime.gateway.specs import SpecBook
-    from muxi_runtime.gateway.tasks import Task, TaskRegistry
+    from muxi_runtime.gateway.task import Task
+    from muxi_runtime.gateway.tasks import TaskRegistry
     from muxi_runtime.gateway.tools import ToolBook
     from muxi_sandbox.contract import Check
     from muxi_sandbox.pool.shelf import ShelfReport

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from muxi_runtime.errors import UnknownToolError
-from muxi_runtime.gateway.tasks import Task, TaskRegistry
+from muxi_runtime.gateway.task import Task
+from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.identity.principal import Principal
 
 __all__ = ["HOST", "HostServer"]

@@ -13,8 +13,9 @@ import anyio.to_thread
 
 from muxi_runtime.errors import ForwardedError, MuxiError, ServerError
 from muxi_runtime.gateway.eras import Eras
+from muxi_runtime.gateway.handshake import open_upstream
 from muxi_runtime.gateway.offers import KINDS
-from muxi_runtime.gateway.upstream import Upstream, open_upstream
+from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 

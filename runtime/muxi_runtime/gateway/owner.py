@@ -98,6 +98,11 @@ class Owner:
             raise self.error or ServerError("The sandbox was closed before it was ready.")
         return self._upstream
 
+    @property
+    def is_up(self) -> bool:
+        """Whether it holds an upstream now."""
+        return self._upstream is not None and not self.over
+
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Upstream]:
         """The upstream for one call, awake for as long as the call runs.
@@ -221,6 +226,9 @@ class Owner:
             self._decided.set()
             await self._until_over(upstream)
         reason = str(upstream.failure) if upstream.failure else self._close_reason
+        if self.end_reason:
+            # What comes after it is watched again, but is not what was: whoever reads now gets that.
+            upstream.watches.tell_all()
         await self._tell("sandbox.ended", sandbox, reason=reason[:500], seconds=_since(started))
 
     async def _until_over(self, upstream: Upstream) -> None:

@@ -189,6 +189,14 @@ class Requests:
                 await waiting.turn.take()
         return [{"jsonrpc": "2.0", "id": question["id"], "result": found[key]} for key, question in asked.items()]
 
+    async def tell(self, method: str) -> None:
+        """Send a notification.
+
+        Raises:
+            SandboxError: the sandbox ended.
+        """
+        await self._send({"jsonrpc": "2.0", "method": method})
+
     async def _send(self, message: Message) -> None:
         if self._failure is not None:
             raise self._failure.with_traceback(None)

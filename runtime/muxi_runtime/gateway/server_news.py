@@ -64,7 +64,7 @@ class Watches:
     def add(self, uri: str, told: Callable[[], None]) -> Callable[[], None]:
         """Call `told` at each change, until what this returns is called."""
         self._told.setdefault(uri, []).append(told)
-        self._note()
+        self.stir()
 
         def end() -> None:
             listeners = self._told.get(uri, [])
@@ -72,7 +72,7 @@ class Watches:
                 listeners.remove(told)
             if not listeners:
                 self._told.pop(uri, None)
-            self._note()
+            self.stir()
 
         return end
 
@@ -81,7 +81,13 @@ class Watches:
         for told in list(self._told.get(uri, ())):
             told()
 
-    def _note(self) -> None:
+    def tell_all(self) -> None:
+        """Nothing is known of any of them any more."""
+        for uri in self.uris:
+            self.tell(uri)
+
+    def stir(self) -> None:
+        """Who listens looks again which are watched."""
         self.changed.set()
         self.changed = anyio.Event()
 

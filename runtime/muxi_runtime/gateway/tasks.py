@@ -1,6 +1,6 @@
 """Tasks: the units of isolation, and the sandboxes that live and die with them.
 
-Above: the door, which takes an upstream of a task for each call. Below: `upstream.open_upstream`. Each sandbox has one
+Above: the door, which takes an upstream of a task for each call. Below: `owner.Owner`. Each sandbox has one
 owner here, running in the registry's task group, which opens and closes it; callers only wait for it.
 """
 
@@ -9,8 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
-from dataclasses import dataclass, field
+from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -19,11 +18,12 @@ from muxi_runtime.errors import JournalError, RefusedError, ServerError, Unknown
 from muxi_runtime.gateway.kept import KeptTask, KeptTasks
 from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.owner import Owner
+from muxi_runtime.gateway.task import Task
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
     from types import TracebackType
 
     from muxi_runtime.gateway.caller import Origin
@@ -33,60 +33,12 @@ if TYPE_CHECKING:
     from muxi_runtime.journal.contract import Journal
     from muxi_sandbox.contract import Backend, KeptSandbox
 
-__all__ = ["Task", "TaskRegistry"]
+__all__ = ["TaskRegistry"]
 
 logger = logging.getLogger(__name__)
 
 SHUTDOWN_SECONDS = 60
 """How long all tasks together may take to end; what is left then is for the reaper."""
-
-
-@dataclass(eq=False)
-class Task:
-    """One task of one principal.
-
-    Attributes:
-        key: what selects it beside its id: a legacy session, or the client's name; `None` for one made by `task_new`.
-        calls: how many calls use it now; a task in use never idles out.
-        used_at: monotonic seconds of the last use.
-    """
-
-    id: str
-    principal: Principal
-    key: tuple[str, str] | None
-    client: str
-    created_at: float
-    used_at: float
-    calls: int = 0
-    owners: dict[str, Owner] = field(default_factory=dict)
-    ended: bool = False
-    kept: bool = False
-    survivors: dict[str, KeptSandbox] = field(default_factory=dict)
-    """By server: what an earlier runtime left of a kept task, and nobody has asked for yet."""
-    notes: dict[str, str] = field(default_factory=dict)
-    """By server: what the next caller has to know of the sandbox that it had before."""
-    snapshot: str | None = None
-
-    running: dict[str, set[str]] = field(default_factory=dict)
-    """By server: the ids of the calls that its sandbox works for now."""
-
-    @contextmanager
-    def in_use(self, server: str = "", call: str = "") -> Iterator[None]:
-        """It does not idle out inside the block, in which a call may be at work in the sandbox of a server."""
-        self.calls += 1
-        running = self.running.setdefault(server, set())
-        running.add(call)
-        try:
-            yield
-        finally:
-            running.discard(call)
-            self.calls -= 1
-            self.used_at = time.monotonic()
-
-    @property
-    def idle_seconds(self) -> float:
-        """How long nobody has used it; zero while a call runs."""
-        return 0.0 if self.calls else time.monotonic() - self.used_at
 
 
 class TaskRegistry:
@@ -239,9 +191,15 @@ class TaskRegistry:
         """
         if origin.task is not None:
             return self.named(origin.task, principal)
-        kind, value = ("session", origin.session) if origin.session else ("client", origin.client)
-        known = self._by_key.get((principal, kind, value))
-        return known or await self.new(principal, client=origin.client, key=(kind, value))
+        known = self.known(principal, origin)
+        return known or await self.new(principal, client=origin.client, key=_key(origin))
+
+    def known(self, principal: Principal, origin: Origin) -> Task | None:
+        """As `resolve`, of those that are open; `None` where there is none."""
+        if origin.task is not None:
+            task = self._tasks.get(origin.task)
+            return task if task is not None and task.principal == principal else None
+        return self._by_key.get((principal, *_key(origin)))
 
     async def new(self, principal: Principal, *, client: str = "", key: tuple[str, str] | None = None) -> Task:
         """Open a task.
@@ -285,6 +243,11 @@ class TaskRegistry:
         with task.in_use(server, call):
             owner = await self._ready_owner(task, server)
             async with owner.use() as upstream:
+                watches = task.watches.get(server)
+                if watches is None or not watches.uris:
+                    task.watches[server] = upstream.watches
+                elif watches is not upstream.watches:
+                    await upstream.watch_again(watches)
                 yield upstream
 
     async def _ready_owner(self, task: Task, server: str) -> Owner:
@@ -392,3 +355,7 @@ class TaskRegistry:
                 await owner.rest(idle_seconds)
             except JournalError:
                 logger.exception("a pause in task %s is not in the journal", task.id)
+
+
+def _key(origin: Origin) -> tuple[str, str]:
+    return ("session", origin.session) if origin.session else ("client", origin.client)

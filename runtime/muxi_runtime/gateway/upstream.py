@@ -1,17 +1,16 @@
 """The MCP session with the server inside a sandbox.
 
 Above: the pool, which opens one over each sandbox that it makes, ahead of its task or for it, and `owner`, which takes
-them from there. Below: `Sandbox`, and the SDK's client (the only place that uses it towards servers). The SDK's and the
-sandbox's errors become ours here.
+them from there; `handshake` opens them. Below: `Sandbox`, and the SDK's client. The SDK's and the sandbox's errors
+become ours here.
 """
 
 from __future__ import annotations
 
 import logging
-import secrets
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from contextlib import asynccontextmanager, suppress
 from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import mcp_types as types
@@ -21,22 +20,23 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict
 
 from muxi_runtime import __version__
-from muxi_runtime.errors import ForwardedError, ServerError, sole_error
+from muxi_runtime.errors import ForwardedError, ServerError
 from muxi_runtime.gateway.caller import ASKABLE
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.notes import with_limits
 from muxi_runtime.gateway.requests import Turn
 from muxi_runtime.gateway.sandbox_transport import SandboxTransport
-from muxi_runtime.gateway.server_news import Watches, listen_for_news
+from muxi_runtime.gateway.server_news import Watches
+from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine
+    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 
     from muxi_runtime.gateway.caller import Caller, Inputs
     from muxi_runtime.gateway.requests import Told
-    from muxi_sandbox.contract import Backend, Sandbox, Spec
+    from muxi_sandbox.contract import Sandbox
 
-__all__ = ["RawResult", "Upstream", "open_session", "open_upstream"]
+__all__ = ["RawResult", "Upstream"]
 
 logger = logging.getLogger(__name__)
 
@@ -51,12 +51,10 @@ LIST_REQUESTS: dict[str, type[Any]] = {
     "resources/list": types.ListResourcesRequest,
     "resources/templates/list": types.ListResourceTemplatesRequest,
 }
-CHANGES: dict[type[Any], str] = {
-    types.ToolListChangedNotification: "tools",
-    types.PromptListChangedNotification: "prompts",
-    types.ResourceListChangedNotification: "resources",
-}
 CLIENT_INFO = {"name": "muxi-runtime", "version": __version__}
+
+
+FindRoots: TypeAlias = "Callable[[], Awaitable[types.ListRootsResult | types.ErrorData]]"
 
 
 class RawResult(types.Result):
@@ -76,12 +74,14 @@ class Upstream:
         on_list_changed: called with `tools`, `prompts` or `resources` when the server says that this list is another
             one now; set by who uses the session.
         watches: who wants to know when a resource changes.
+        find_roots: asks whoever said last that its roots changed for them; `None` before anybody did.
     """
 
     def __init__(self, sandbox: Sandbox, transport: SandboxTransport, client: Client, eras: Eras) -> None:
         self.sandbox = sandbox
         self.on_list_changed: Callable[[str], Coroutine[Any, Any, None]] = _nobody_listens
         self.watches = Watches()
+        self.find_roots: FindRoots | None = None
         self._transport = transport
         self._client = client
         self._eras = eras
@@ -218,6 +218,32 @@ class Upstream:
                 await self.watches.wait_heard(uri)
         return end
 
+    async def watch_again(self, watches: Watches) -> None:
+        """Go on with what was watched in a session before this one.
+
+        Never raises: whoever watches a resource that cannot be watched any more is told that it changed, and finds
+        out by reading it.
+        """
+        before, self.watches = self.watches, watches
+        before.stir()
+        for uri in () if self.is_modern else watches.uris:
+            try:
+                await self._transport.requests.ask("resources/subscribe", {"uri": uri}, seconds=CHECK_SECONDS)
+            except (ForwardedError, ServerError, SandboxError, TimeoutError) as error:
+                logger.warning("%s does not watch %r any more: %s", self.name, uri[:200], error)
+                watches.tell(uri)
+
+    async def tell_roots_changed(self, find_roots: FindRoots) -> None:
+        """Tell a legacy server that its client's roots changed. It may then ask for them at any time.
+
+        Raises:
+            SandboxError: the sandbox ended.
+        """
+        if self.is_modern:
+            return  # has to ask in a call, where it is answered
+        self.find_roots = find_roots
+        await self._transport.requests.tell("notifications/roots/list_changed")
+
     def offers(self, kind: str) -> bool:
         """Whether the server says that it has `tools`, `prompts` or `resources` at all."""
         return getattr(self._client.server_capabilities, kind) is not None
@@ -265,79 +291,6 @@ class Upstream:
         )
 
 
-@asynccontextmanager
-async def open_upstream(
-    backend: Backend,
-    spec: Spec,
-    *,
-    eras: Eras,
-    handshake_seconds: float,
-) -> AsyncIterator[Upstream]:
-    """A sandbox made for this block, with its session. Enter and leave in one and the same task.
-
-    Raises:
-        SandboxError: no sandbox, or it ended before it answered.
-        ServerError: the program inside did not speak MCP in time.
-    """
-    async with (
-        backend.lease(spec) as lease,
-        open_session(lease.sandbox, eras=eras, handshake_seconds=handshake_seconds) as upstream,
-    ):
-        yield upstream
-
-
-@asynccontextmanager
-async def open_session(
-    sandbox: Sandbox, *, eras: Eras, handshake_seconds: float, adopted: bool = False
-) -> AsyncIterator[Upstream]:
-    """Shake hands with the server inside. Enter and leave in one and the same task.
-
-    `adopted`: another session was there before this one, whose answers may still come.
-
-    Raises:
-        SandboxError: the sandbox ended before it answered.
-        ServerError: the program inside did not speak MCP in time.
-    """
-    try:
-        async with AsyncExitStack() as stack:
-            transport = SandboxTransport(sandbox, mark=secrets.token_hex(4) if adopted else "")
-            news = await stack.enter_async_context(anyio.create_task_group())
-            stack.callback(news.cancel_scope.cancel)
-            upstream: Upstream
-
-            async def on_message(message: object) -> None:
-                kind = CHANGES.get(type(message))
-                if kind is not None:
-                    # Not awaited: the answer to a new list comes by way of whoever delivers this message.
-                    news.start_soon(upstream.on_list_changed, kind)
-                elif isinstance(message, types.ResourceUpdatedNotification):
-                    upstream.watches.tell(str(message.params.uri))
-
-            client = Client(
-                transport.connect(),
-                cache=None,
-                message_handler=on_message,
-                read_timeout_seconds=handshake_seconds,
-                client_info=types.Implementation.model_validate(CLIENT_INFO),
-                # For the legacy handshake, before any caller is known: what a call asks goes past these, to its caller.
-                elicitation_callback=_nobody_to_ask,
-                sampling_callback=_nobody_to_ask,
-                list_roots_callback=_nobody_to_ask,
-                **eras.options(sandbox.spec.server),
-            )
-            upstream = Upstream(sandbox, transport, client, eras)
-            await _shake_hands(stack, client, transport, sandbox, eras)
-            if upstream.is_modern:
-                listens = anyio.Event()
-                news.start_soon(listen_for_news, client, upstream, listens)
-                with anyio.move_on_after(LISTEN_SECONDS):
-                    await listens.wait()
-            yield upstream
-    except BaseExceptionGroup as group:
-        # Task groups, the SDK's too, wrap whatever passes through them.
-        raise sole_error(group) or group from group
-
-
 def _own(result: dict[str, Any]) -> dict[str, Any]:
     """Without what one hop says of itself."""
     if isinstance(meta := result.get("_meta"), dict):
@@ -351,43 +304,6 @@ async def _nobody_listens(_kind: str) -> None:
     """Before anybody uses the session, and where its list is asked for anyway."""
 
 
-async def _nobody_to_ask(context: object, params: object = None) -> types.ErrorData:
-    """A question outside of a call, or in one whose caller cannot answer it."""
-    del context, params
-    return types.ErrorData(
-        code=types.INVALID_REQUEST, message="No call is running whose client could answer this; ask during a call."
-    )
-
-
 def _brought(inputs: Inputs) -> dict[str, Any]:
     responses = {"inputResponses": dict(inputs.responses)} if inputs.responses else {}
     return responses | ({"requestState": inputs.state} if inputs.state is not None else {})
-
-
-async def _shake_hands(
-    stack: AsyncExitStack, client: Client, transport: SandboxTransport, sandbox: Sandbox, eras: Eras
-) -> None:
-    server = sandbox.spec.server
-    try:
-        await stack.enter_async_context(client)
-    except (MCPError, ValueError, BaseExceptionGroup) as error:
-        reason = _handshake_error(error)
-        if reason is None:
-            raise
-        eras.forget(server)
-        raise transport.failure or ServerError(
-            f"Server {server!r} started but did not complete the MCP handshake: {reason}",
-            remedy=f"Its standard error ends with: {sandbox.stderr_tail()[-500:] or '(nothing)'}",
-        ) from error
-    eras.remember(server, client.session.discover_result)
-
-
-def _handshake_error(error: BaseException) -> BaseException | None:
-    """What went wrong with the handshake: the SDK's task groups may wrap it. `None` where something else did, too."""
-    if not isinstance(error, BaseExceptionGroup):
-        return error
-    known, other = error.split((MCPError, ValueError))
-    first: BaseException | None = known
-    while isinstance(first, BaseExceptionGroup):
-        first = first.exceptions[0]
-    return first if other is None else None

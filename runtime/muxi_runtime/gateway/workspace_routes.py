@@ -39,7 +39,8 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
-    from muxi_runtime.gateway.tasks import Task, TaskRegistry
+    from muxi_runtime.gateway.task import Task
+    from muxi_runtime.gateway.tasks import TaskRegistry
     from muxi_runtime.journal.contract import Journal
     from muxi_sandbox.contract import Backend
     from muxi_sandbox.workspaces.snapshots import Snapshot, SnapshotStore

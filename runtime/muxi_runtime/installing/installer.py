@@ -23,9 +23,9 @@ from muxi_runtime.catalog.review import Finding, review
 from muxi_runtime.catalog.sources import Source, SourceKind
 from muxi_runtime.errors import ConfigError, ServerError
 from muxi_runtime.gateway.eras import Eras
+from muxi_runtime.gateway.handshake import open_session, open_upstream
 from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.specs import SpecBook
-from muxi_runtime.gateway.upstream import open_session, open_upstream
 from muxi_runtime.installing.local_folder import packed_source
 from muxi_runtime.installing.packages import SOURCE_FOLDER, Installed, install_npm, install_pypi
 from muxi_runtime.installing.settings import InstallSettings

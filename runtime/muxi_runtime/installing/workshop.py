@@ -17,7 +17,8 @@ import anyio
 from muxi_runtime.errors import ServerError
 from muxi_runtime.gateway.direct_calls import PlainCaller
 from muxi_runtime.gateway.eras import Eras
-from muxi_runtime.gateway.upstream import Upstream, open_upstream
+from muxi_runtime.gateway.handshake import open_upstream
+from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.identity.principal import Principal
 from muxi_runtime.installing.settings import InstallSettings
 from muxi_sandbox.contract import Backend, Spec, WorkspaceAccess

@@ -1,0 +1,67 @@
+"""One task, as the registry knows it. Above: `tasks`. Below: `owner`, one for each of its sandboxes."""
+
+from __future__ import annotations
+
+import time
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from muxi_runtime.gateway.owner import Owner
+    from muxi_runtime.gateway.server_news import Watches
+    from muxi_runtime.identity.principal import Principal
+    from muxi_sandbox.contract import KeptSandbox
+
+__all__ = ["Task"]
+
+
+@dataclass(eq=False)
+class Task:
+    """One task of one principal.
+
+    Attributes:
+        key: what selects it beside its id: a legacy session, or the client's name; `None` for one made by `task_new`.
+        calls: how many calls use it now; a task in use never idles out.
+        used_at: monotonic seconds of the last use.
+    """
+
+    id: str
+    principal: Principal
+    key: tuple[str, str] | None
+    client: str
+    created_at: float
+    used_at: float
+    calls: int = 0
+    owners: dict[str, Owner] = field(default_factory=dict)
+    ended: bool = False
+    kept: bool = False
+    survivors: dict[str, KeptSandbox] = field(default_factory=dict)
+    """By server: what an earlier runtime left of a kept task, and nobody has asked for yet."""
+    notes: dict[str, str] = field(default_factory=dict)
+    """By server: what the next caller has to know of the sandbox that it had before."""
+    snapshot: str | None = None
+    watches: dict[str, Watches] = field(default_factory=dict)
+    """By server: what is watched, from one sandbox to the next."""
+    running: dict[str, set[str]] = field(default_factory=dict)
+    """By server: the ids of the calls that its sandbox works for now."""
+
+    @contextmanager
+    def in_use(self, server: str = "", call: str = "") -> Iterator[None]:
+        """It does not idle out inside the block, in which a call may be at work in the sandbox of a server."""
+        self.calls += 1
+        running = self.running.setdefault(server, set())
+        running.add(call)
+        try:
+            yield
+        finally:
+            running.discard(call)
+            self.calls -= 1
+            self.used_at = time.monotonic()
+
+    @property
+    def idle_seconds(self) -> float:
+        """How long nobody has used it; zero while a call runs."""
+        return 0.0 if self.calls else time.monotonic() - self.used_at
