@@ -86,7 +86,7 @@ class Parts:
     snapshots: SnapshotStore
     left: Sequence[KeptTask]
     tools: ToolBook = field(init=False)
-    offers: OfferBook = field(default_factory=OfferBook)
+    offers: OfferBook = field(init=False)
     eras: Eras = field(default_factory=Eras)
 
     @asynccontextmanager
@@ -97,7 +97,7 @@ class Parts:
         pins = await to_thread.run_sync(
             partial(PinBook, store, is_trusted=self._needs_no_pins, was_added=specs.was_added, identity=specs.identity)
         )
-        self.tools = ToolBook(pins.judge)
+        self.tools, self.offers = ToolBook(pins.judge), OfferBook(pins.judge)
         warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
         adopted = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds, adopted=True)
         remotes = Remotes(self.tools.input_schema, warm)

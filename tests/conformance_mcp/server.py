@@ -60,6 +60,7 @@ class Fixture:
         self.roots: list[str] = []
         self.asked_roots = anyio.Event()
         self._grown: list[str] = []
+        self._said_of_prompts = ""
         self._bus = InMemorySubscriptionBus()
         self.server: Server[Any] = _Announcing(
             NAME,
@@ -114,6 +115,7 @@ class Fixture:
             await self._bus.publish(ToolsListChanged())
             await ctx.session.send_tool_list_changed()
         elif params.name == "test_trigger_prompt_change":
+            self._said_of_prompts = str((params.arguments or {}).get("text", ""))
             await self._bus.publish(PromptsListChanged())
             await ctx.session.send_prompt_list_changed()
         else:
@@ -159,7 +161,7 @@ class Fixture:
         prompts = [
             types.Prompt(
                 name=name,
-                description=f"Fixture {name}",
+                description=f"Fixture {name}{self._said_of_prompts}",
                 arguments=[types.PromptArgument(name=argument, required=True) for argument in arguments],
             )
             for name, arguments in PROMPTS.items()

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import anyio
 import pytest
+from fixture_servers import IMAGE, fixture_program
 from gateway_harness import Gateway, open_gateway
 from mcp import Client, MCPError
 from tests.support.running import COMMAND
+
+from muxi_runtime.journal.contract import Event
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("a-changed-tool-waits")]
 
@@ -73,6 +76,48 @@ async def test_no_way_in_reaches_a_blocked_tool(gateway: Gateway):
     async with gateway.client(url=f"{gateway.url}?tools=search") as client:
         with pytest.raises(MCPError, match="blocked"):
             await client.call_tool("tools_call", {"name": "demo__echo", "arguments": {"text": "x"}})
+
+
+@pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning")
+async def test_a_prompt_that_changes_is_neither_listed_nor_got_until_a_person_accepts_it(tmp_path: Path):
+    home = tmp_path / "home"
+    async with (
+        open_gateway(home, manifests={"fix": {"image": IMAGE}}, programs={IMAGE: fixture_program("modern")}) as gateway,
+        gateway.client() as client,
+    ):
+        before = {prompt.name for prompt in (await client.list_prompts()).prompts}
+        async with gateway.runtime.journal.listen() as events:
+            await client.call_tool("fix__test_trigger_prompt_change", {"text": POISON})
+            await until_blocked(events, before)
+        assert not (await client.list_prompts()).prompts
+        for mode, url, name in (
+            ("auto", gateway.url, "fix__test_simple_prompt"),
+            ("legacy", gateway.url, "fix__test_simple_prompt"),
+            ("auto", f"{gateway.url}/fix", "test_simple_prompt"),
+        ):
+            async with gateway.client(mode=mode, url=url) as other:
+                with pytest.raises(MCPError, match="has changed since it was accepted"):
+                    await other.get_prompt(name)
+        shown = await anyio.to_thread.run_sync(pins, home, "diff", "fix.test_simple_prompt")
+        (change,) = shown["changes"]  # type: ignore[misc]  # one
+        assert (change["kind"], change["change"]) == ("prompt", "changed")
+        assert any(POISON in line for line in change["diff"])
+        await anyio.to_thread.run_sync(pins, home, "accept", "fix.test_simple_prompt")
+        async with gateway.http() as http:
+            (await http.put("/control/servers")).raise_for_status()
+        assert [prompt.name for prompt in (await client.list_prompts()).prompts] == ["fix__test_simple_prompt"]
+        assert (await client.get_prompt("fix__test_simple_prompt")).messages
+
+
+async def until_blocked(events: AsyncIterator[Event], prompts: set[str]) -> None:
+    blocked: set[str] = set()
+    with anyio.fail_after(10):
+        async for event in events:
+            if event.kind == "tool.blocked":
+                assert event.data["kind"] == "prompt"
+                blocked.add(f"fix__{event.data['tool']}")
+            if blocked == prompts:
+                return
 
 
 async def test_a_tool_that_appears_or_is_renamed_waits_too(gateway: Gateway):

@@ -10,6 +10,7 @@ import pytest
 
 from muxi_runtime.catalog.pin_book import CHANGED, NEW, OTHER_SERVER, REJECTED, PinBook
 from muxi_runtime.catalog.pin_store import PinRecord, PinState, PinStore
+from muxi_runtime.catalog.pins import PinKind
 from muxi_runtime.errors import ToolBlockedError
 from muxi_runtime.gateway.tools import ToolBook
 from muxi_runtime.store.engine import open_store
@@ -126,7 +127,7 @@ def test_what_was_shown_is_what_is_accepted(world: World) -> None:
 
 
 def test_an_added_server_that_showed_no_tools_cannot_bring_them_in_later(world: World) -> None:
-    world.store.accept_all("added", [], world.image)
+    world.store.accept_all("added", {PinKind.TOOL: []}, world.image)
     world.book.load()
     assert world.book.judge("added", []) == {}
     assert world.book.judge("added", [READ]) == {"read": NEW}
@@ -137,6 +138,27 @@ def test_a_server_that_comes_with_the_runtime_needs_no_pins(world: World) -> Non
     world.book.judge("files", [READ])
     assert world.book.judge("files", [tool("read", title="Read")]) == {}
     assert world.store.all() == []
+
+
+def test_a_prompt_and_a_template_wait_as_a_tool_does_and_are_told_apart_by_their_kind(world: World) -> None:
+    prompt = {"name": "read", "description": "Reads."}
+    template = {"uriTemplate": "notes://{day}", "name": "read"}
+    world.book.judge(SERVER, [READ])
+    assert world.book.judge(SERVER, [prompt], PinKind.PROMPT) == {}
+    assert world.book.judge(SERVER, [template], PinKind.TEMPLATE) == {}
+    later = {**prompt, "arguments": [{"name": "secret", "required": True}]}
+    assert world.book.judge(SERVER, [later], PinKind.PROMPT) == {"read": CHANGED}
+    assert world.book.judge(SERVER, [{**template, "name": "note"}], PinKind.TEMPLATE) == {"notes://{day}": CHANGED}
+    assert world.book.judge(SERVER, [READ]) == {}
+    waiting = next(r for r in world.store.all(SERVER) if r.state is PinState.OFFERED and r.kind is PinKind.PROMPT)
+    assert world.store.accept(waiting)
+    world.book.load()
+    assert world.book.judge(SERVER, [later], PinKind.PROMPT) == {}
+    assert world.book.judge(SERVER, [READ]) == {}
+
+
+def test_an_added_servers_prompts_are_never_accepted_at_first_sight(world: World) -> None:
+    assert world.book.judge("added", [{"name": "ask"}], PinKind.PROMPT) == {"ask": NEW}
 
 
 def test_a_blocked_tool_is_neither_listed_nor_found_and_the_reason_is_told(world: World) -> None:

@@ -115,3 +115,22 @@ def test_a_damaged_installation_id_is_refused(tmp_path, text):
     (tmp_path / "installation").write_text(text, encoding="utf-8")
     with pytest.raises(SetupError, match="installation"):
         installation_id(tmp_path)
+
+
+@pytest.mark.usefixtures("engine")
+def test_pins_of_before_there_were_kinds_are_of_tools(tmp_path):
+    columns = (
+        "server VARCHAR(32), tool TEXT, state VARCHAR(8), pin VARCHAR(64), identity TEXT, definition TEXT, at TEXT"
+    )
+    with sqlite3.connect(database_path(tmp_path / "home")) as connection:
+        connection.execute("DROP TABLE pins")
+        connection.execute(f"CREATE TABLE pins ({columns}, PRIMARY KEY (server, tool, state))")
+        connection.execute("INSERT INTO pins VALUES ('notes', 'read', 'accepted', 'p', 'i', '{}', 't')")
+        connection.execute("UPDATE alembic_version SET version_num = '0003'")
+    connection.close()
+    again = open_store(tmp_path / "home")
+    with reading(again) as connection:
+        assert connection.exec_driver_sql("SELECT server, kind, tool, pin FROM pins").all() == [
+            ("notes", "tool", "read", "p")
+        ]
+    again.dispose()

@@ -1,8 +1,8 @@
-"""Decides which of a server's tools may be offered: those whose definition is the one that was accepted.
+"""Decides what of a server may be offered: tools, prompts and templates whose definition is the one that was accepted.
 
-Above: the gateway's tool book, which asks at each list. Below: `pin_store`. A server that comes with this runtime needs
-no pins. One that muxi.yaml names is accepted as it is first seen, since the operator put it there; one that was added
-has been accepted by whoever added it. From then on any change blocks the tool that changed, and that one alone.
+Above: the gateway's books of tools and of offers, which ask at each list. Below: `pin_store`. A server that comes with
+this runtime needs no pins. One that muxi.yaml names is accepted as it is first seen, since the operator put it there;
+one that was added has been accepted by whoever added it. From then on any change blocks what changed, and that alone.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from muxi_runtime.catalog.pin_store import PinRecord, PinState, PinStore
-from muxi_runtime.catalog.pins import pin_of
+from muxi_runtime.catalog.pins import PinKind, name_of, pin_of
 
 __all__ = ["CHANGED", "NEW", "OTHER_SERVER", "REJECTED", "PinBook"]
 
@@ -40,7 +40,7 @@ class PinBook:
         self._is_trusted = is_trusted
         self._was_added = was_added
         self._identity = identity
-        self._known: dict[str, dict[tuple[str, PinState], PinRecord]] = {}
+        self._known: dict[tuple[str, PinKind], dict[tuple[str, PinState], PinRecord]] = {}
         self.load()
 
     def load(self) -> bool:
@@ -48,29 +48,30 @@ class PinBook:
         before, self._known = self._known, {}
         for record in self._store.all():
             if record.state is not PinState.OFFERED:
-                self._known.setdefault(record.server, {})[record.tool, record.state] = record
+                self._known.setdefault((record.server, record.kind), {})[record.tool, record.state] = record
         return self._known != before
 
-    def judge(self, server: str, definitions: Sequence[Mapping[str, Any]]) -> dict[str, str]:
-        """Which of these tools may not be offered, by name, and why. What is refused waits for a person."""
+    def judge(
+        self, server: str, definitions: Sequence[Mapping[str, Any]], kind: PinKind = PinKind.TOOL
+    ) -> dict[str, str]:
+        """Which of these may not be offered, by name, and why. What is refused waits for a person."""
         if self._is_trusted(server):
             return {}
         identity = self._identity(server)
-        if server not in self._known and not self._was_added(server):
-            self._store.accept_all(server, definitions, identity)
+        if (server, kind) not in self._known and not self._was_added(server):
+            self._store.accept_all(server, {kind: definitions}, identity)
             self.load()
             return {}
         blocked = {}
         for definition in definitions:
-            reason = self._reason(server, definition, identity)
+            name = name_of(kind, definition)
+            reason = self._reason(self._known.get((server, kind), {}), name, pin_of(definition), identity)
             if reason:
-                blocked[str(definition["name"])] = reason
-                self._store.offer(server, definition, identity)
+                blocked[name] = reason
+                self._store.offer(server, kind, definition, identity)
         return blocked
 
-    def _reason(self, server: str, definition: Mapping[str, Any], identity: str) -> str:
-        name, pin = str(definition["name"]), pin_of(definition)
-        known = self._known.get(server, {})
+    def _reason(self, known: Mapping[tuple[str, PinState], PinRecord], name: str, pin: str, identity: str) -> str:
         accepted = known.get((name, PinState.ACCEPTED))
         if accepted is not None and (accepted.pin, accepted.identity) == (pin, identity):
             return ""

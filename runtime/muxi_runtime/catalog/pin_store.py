@@ -1,7 +1,7 @@
-"""The table of pins: which definitions of which tools a person has accepted, and which wait for one.
+"""The table of pins: which definitions a person has accepted, and which wait for one.
 
-Above: `pin_book`, which blocks what is not accepted, and the commands `pins` and `servers add`. Each tool has at most
-one row in each state. Calls block for a fraction of a millisecond.
+They are of tools, prompts and resource templates. Above: `pin_book`, which blocks what is not accepted, and the
+commands `pins` and `servers add`. Each has at most one row in each state. Calls block for a fraction of a millisecond.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Connection, Engine, delete, insert, select
 
-from muxi_runtime.catalog.pins import canonical_json, pin_of
+from muxi_runtime.catalog.pins import PinKind, canonical_json, name_of, pin_of
 from muxi_runtime.store.engine import reading, writing
 from muxi_runtime.store.schema import pins
 from muxi_runtime.store.times import utc_text
 
-__all__ = ["PinRecord", "PinState", "PinStore"]
+__all__ = ["Lists", "PinRecord", "PinState", "PinStore"]
+
+Lists: TypeAlias = Mapping[PinKind, Iterable[Mapping[str, Any]]]
+"""Definitions as a server listed them, by kind."""
 
 
 class PinState(StrEnum):
@@ -36,12 +39,14 @@ class PinRecord:
     """One row.
 
     Attributes:
+        tool: its name; of a prompt or a template, that one's: see `pins.name_of`.
         pin: a hash over the definition, see `pins.pin_of`.
         identity: of the server when it listed this: where it comes from and what exactly runs.
         at: when it came into this state, ISO 8601 in UTC.
     """
 
     server: str
+    kind: PinKind
     tool: str
     state: PinState
     pin: str
@@ -57,31 +62,33 @@ class PinStore:
         self._engine = engine
 
     def all(self, server: str | None = None) -> list[PinRecord]:
-        """Every row, or those of one server, by server and tool."""
-        query = select(pins).order_by(pins.c.server, pins.c.tool, pins.c.state)
+        """Every row, or those of one server: tools first, by name."""
+        query = select(pins).order_by(pins.c.server, pins.c.kind.desc(), pins.c.tool, pins.c.state)
         if server is not None:
             query = query.where(pins.c.server == server)
         with reading(self._engine) as connection:
             return [_record(dict(row)) for row in connection.execute(query).mappings()]
 
-    def accept_all(self, server: str, definitions: Iterable[Mapping[str, Any]], identity: str) -> None:
-        """These definitions, and no others, are what is known of the server from now on."""
+    def accept_all(self, server: str, lists: Lists, identity: str) -> None:
+        """Of these kinds these definitions, and no others, are what is known of the server from now on."""
         with writing(self._engine) as connection:
-            connection.execute(delete(pins).where(pins.c.server == server))
-            for definition in definitions:
-                _put(connection, server, PinState.ACCEPTED, definition, identity)
+            for kind, definitions in lists.items():
+                connection.execute(delete(pins).where((pins.c.server == server) & (pins.c.kind == kind)))
+                for definition in definitions:
+                    _put(connection, (server, kind), PinState.ACCEPTED, definition, identity)
 
-    def offer(self, server: str, definition: Mapping[str, Any], identity: str) -> bool:
+    def offer(self, server: str, kind: PinKind, definition: Mapping[str, Any], identity: str) -> bool:
         """A definition that is not the accepted one waits for a person; whether that is news.
 
         One that was rejected as it is stays so.
         """
-        name, pin = str(definition["name"]), pin_of(definition)
-        known = [row for row in self.all(server) if row.tool == name and row.state is not PinState.ACCEPTED]
+        name, pin = name_of(kind, definition), pin_of(definition)
+        rows = [row for row in self.all(server) if (row.kind, row.tool) == (kind, name)]
+        known = [row for row in rows if row.state is not PinState.ACCEPTED]
         if any((row.pin, row.identity) == (pin, identity) for row in known):
             return False
         with writing(self._engine) as connection:
-            _put(connection, server, PinState.OFFERED, definition, identity)
+            _put(connection, (server, kind), PinState.OFFERED, definition, identity)
         return True
 
     def accept(self, record: PinRecord) -> bool:
@@ -98,30 +105,36 @@ class PinStore:
             connection.execute(delete(pins).where(pins.c.server == server))
 
     def _settle(self, record: PinRecord, state: PinState) -> bool:
-        of_tool = (pins.c.server == record.server) & (pins.c.tool == record.tool)
-        same = of_tool & (pins.c.state == record.state) & (pins.c.pin == record.pin)
+        of_it = (pins.c.server == record.server) & (pins.c.kind == record.kind) & (pins.c.tool == record.tool)
+        same = of_it & (pins.c.state == record.state) & (pins.c.pin == record.pin)
         with writing(self._engine) as connection:
             if not connection.execute(delete(pins).where(same)).rowcount:
                 return False
-            _put(connection, record.server, state, record.definition, record.identity)
+            _put(connection, (record.server, record.kind), state, record.definition, record.identity)
         return True
 
 
-def _put(connection: Connection, server: str, state: PinState, definition: Mapping[str, Any], identity: str) -> None:
+def _put(
+    connection: Connection, of: tuple[str, PinKind], state: PinState, definition: Mapping[str, Any], identity: str
+) -> None:
+    server, kind = of
     row = {
         "server": server,
-        "tool": str(definition["name"]),
+        "kind": kind,
+        "tool": name_of(kind, definition),
         "state": state,
         "pin": pin_of(definition),
         "identity": identity,
         "definition": canonical_json(dict(definition)),
         "at": utc_text(datetime.now(UTC)),
     }
-    same = (pins.c.server == server) & (pins.c.tool == row["tool"]) & (pins.c.state == state)
+    of_it = (pins.c.server == server) & (pins.c.kind == kind) & (pins.c.tool == row["tool"])
+    same = of_it & (pins.c.state == state)
     connection.execute(delete(pins).where(same))
     connection.execute(insert(pins).values(row))
 
 
 def _record(row: Mapping[str, Any]) -> PinRecord:
-    fields = {**row, "state": PinState(row["state"]), "definition": json.loads(row["definition"])}
+    known = {"kind": PinKind(row["kind"]), "state": PinState(row["state"])}
+    fields = {**row, **known, "definition": json.loads(row["definition"])}
     return PinRecord(**fields)

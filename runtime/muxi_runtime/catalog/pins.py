@@ -1,15 +1,24 @@
-"""The pin of a tool: a hash over its whole definition, so that nothing about it changes unseen."""
+"""The pin of a tool, a prompt or a template: a hash over its definition, so that nothing about it changes unseen."""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from muxi_runtime.catalog.manifest import Manifest
 
-__all__ = ["canonical_json", "identity_of", "pin_of"]
+__all__ = ["PinKind", "canonical_json", "identity_of", "name_of", "pin_of"]
+
+
+class PinKind(StrEnum):
+    """What is pinned: all of a server that models read before anybody asked for it."""
+
+    TOOL = "tool"
+    PROMPT = "prompt"
+    TEMPLATE = "template"
 
 
 def canonical_json(value: object) -> str:
@@ -23,6 +32,11 @@ def canonical_json(value: object) -> str:
 def pin_of(definition: Mapping[str, Any]) -> str:
     """SHA-256, hexadecimal, over a definition as its server listed it: all fields, unknown ones too."""
     return hashlib.sha256(canonical_json(dict(definition)).encode("ascii")).hexdigest()
+
+
+def name_of(kind: PinKind, definition: Mapping[str, Any]) -> str:
+    """What it is known by: a template by its URIs, since its name need not be its own."""
+    return str(definition.get("uriTemplate" if kind is PinKind.TEMPLATE else "name", ""))
 
 
 def identity_of(manifest: Manifest, image: str) -> str:

@@ -13,7 +13,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["Finding", "review"]
+from muxi_runtime.catalog.pins import PinKind, name_of
+
+__all__ = ["Finding", "review", "review_texts"]
 
 LONGEST_DESCRIPTION = 4000
 SHOWN = 120
@@ -74,6 +76,16 @@ def review(definitions: Sequence[Mapping[str, Any]], others: Mapping[str, Sequen
             found += (Finding(_visible(tool), where, what, passage) for what, passage in _text(text))
             if where != "name":
                 found += _speaks_of_others(tool, where, text, others)
+    return found
+
+
+def review_texts(definitions: Sequence[Mapping[str, Any]], kind: PinKind) -> list[Finding]:
+    """Look at all that prompts or templates say; their names may be of any form."""
+    found: list[Finding] = []
+    for definition in definitions:
+        name = _visible(name_of(kind, definition))
+        for where, text in _texts(definition, ()):
+            found += (Finding(name, where, what, passage) for what, passage in _text(text))
     return found
 
 

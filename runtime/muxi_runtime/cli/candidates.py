@@ -10,6 +10,7 @@ import click
 from rich.console import RenderableType
 
 from muxi_runtime.catalog.manifest import Manifest
+from muxi_runtime.catalog.pins import PinKind, name_of
 from muxi_runtime.catalog.review import Finding
 from muxi_runtime.cli.output import fields, plain, table
 from muxi_runtime.errors import RefusedError
@@ -24,7 +25,7 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
     """For programs."""
     return {
         "manifest": candidate.manifest.model_dump(mode="json", exclude_defaults=True),
-        "tools": list(candidate.definitions),
+        **{f"{kind}s": list(definitions) for kind, definitions in candidate.lists.items()},
         "findings": [{"tool": f.tool, "where": f.where, "what": f.what, "text": f.text} for f in candidate.findings],
         "parts": list(candidate.parts),
     }
@@ -43,6 +44,10 @@ def shown_candidate(candidate: Candidate) -> list[RenderableType | str]:
     ]
     tools = [(str(d.get("name", "")), _hints(d), _first(d)) for d in candidate.definitions]
     parts: list[RenderableType | str] = [fields(what), "", table(("tool", "says that it", ""), tools)]
+    for kind in (PinKind.PROMPT, PinKind.TEMPLATE):
+        if candidate.lists[kind]:
+            rows = [(name_of(kind, d), _first(d)) for d in candidate.lists[kind]]
+            parts += ["", table((kind.value, ""), rows)]
     if candidate.findings:
         parts += ["", plain("This looks suspicious:", "bold red"), _findings(candidate.findings)]
     return parts

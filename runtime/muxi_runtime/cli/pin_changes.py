@@ -1,4 +1,4 @@
-"""What is different between a tool as it was accepted and as it is listed now, in words and lines."""
+"""What is different between what was accepted and what is listed now, in words and lines."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Any
 
 from rich.console import RenderableType
 
+from muxi_runtime.catalog.pins import PinKind, name_of
 from muxi_runtime.cli.output import plain
 
 __all__ = ["Change", "changes_between", "diff_lines", "shown_changes"]
@@ -20,8 +21,9 @@ STYLES = {"+": "green", "-": "red", "@": "cyan"}
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One tool that is not as it was; `was` or `now` is `None` for a tool that is new, or gone."""
+    """One tool, prompt or template that is not as it was; `was` or `now` is `None` for one that is new, or gone."""
 
+    of: PinKind
     tool: str
     was: Mapping[str, Any] | None
     now: Mapping[str, Any] | None
@@ -32,21 +34,23 @@ class Change:
         return NEW if self.was is None else GONE if self.now is None else CHANGED
 
 
-def changes_between(was: Mapping[str, Mapping[str, Any]], now: Sequence[Mapping[str, Any]]) -> list[Change]:
-    """By tool, in the order of what is there now, then what is gone."""
-    listed = {str(definition.get("name")): definition for definition in now}
-    changes = [Change(tool, was.get(tool), definition) for tool, definition in listed.items()]
-    changes += [Change(tool, definition, None) for tool, definition in was.items() if tool not in listed]
+def changes_between(
+    was: Mapping[tuple[PinKind, str], Mapping[str, Any]], now: Mapping[PinKind, Sequence[Mapping[str, Any]]]
+) -> list[Change]:
+    """In the order of what is there now, then what is gone."""
+    listed = {(kind, name_of(kind, definition)): definition for kind, found in now.items() for definition in found}
+    changes = [Change(*key, was.get(key), definition) for key, definition in listed.items()]
+    changes += [Change(*key, definition, None) for key, definition in was.items() if key not in listed]
     return [change for change in changes if change.was != change.now]
 
 
 def shown_changes(changes: Sequence[Change]) -> list[RenderableType | str]:
     """For people."""
     if not changes:
-        return ["No tool is different from what was accepted."]
+        return ["Nothing is different from what was accepted."]
     parts: list[RenderableType | str] = []
     for change in changes:
-        parts.append(plain(f"{change.tool}: {change.kind}", "bold"))
+        parts.append(plain(f"{change.of} {change.tool}: {change.kind}", "bold"))
         parts += [plain(f"  {line}", STYLES.get(line[:1], "")) for line in diff_lines(change)]
     return parts
 

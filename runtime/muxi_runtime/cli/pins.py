@@ -1,7 +1,8 @@
-"""`muxi-runtime pins`: which tools are accepted, which have changed since. Works on the database, as `keys` does."""
+"""`muxi-runtime pins`: what is accepted of servers, what has changed since. Works on the database, as `keys` does."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import click
@@ -24,11 +25,13 @@ __all__ = ["pins"]
 
 STYLES = {PinState.ACCEPTED: "green", PinState.OFFERED: "yellow", PinState.REJECTED: "red"}
 WAITS = "waits for you"
+WHICH = re.compile(r"(.*?)((?:\.|__)(.+))?", re.DOTALL)
+"""A server and the name of something in it: names, of templates above all, may hold any character."""
 
 
 @click.group()
 def pins() -> None:
-    """Show and accept the definitions of added servers' tools."""
+    """Show and accept the definitions of added servers' tools, prompts and resource templates."""
 
 
 @pins.command("list")
@@ -36,21 +39,27 @@ def pins() -> None:
 @json_option
 @click.pass_obj
 def list_pins(invocation: Invocation, server: str | None, out: Output) -> None:
-    """List the tools that are accepted, wait, or were rejected."""
+    """List what is accepted, waits, or was rejected: tools, prompts and resource templates."""
     records = _records(invocation.settings(), server)
     rows = [
-        (f"{r.server}.{r.tool}", plain(_state(r), STYLES[r.state]), r.pin[:12], r.at[:16].replace("T", " "))
+        (
+            f"{r.server}.{r.tool}",
+            r.kind.value,
+            plain(_state(r), STYLES[r.state]),
+            r.pin[:12],
+            r.at[:16].replace("T", " "),
+        )
         for r in records
     ]
-    out.show({"pins": [_document(r) for r in records]}, table(("tool", "state", "pin", "since (UTC)"), rows))
+    out.show({"pins": [_document(r) for r in records]}, table(("what", "kind", "state", "pin", "since (UTC)"), rows))
 
 
 @pins.command()
-@click.argument("which", required=False, metavar="[SERVER[.TOOL]]")
+@click.argument("which", required=False, metavar="[SERVER[.NAME]]")
 @json_option
 @click.pass_obj
 def diff(invocation: Invocation, which: str | None, out: Output) -> None:
-    """Show exactly what is different in the tools that wait."""
+    """Show exactly what is different in what waits."""
     settings = invocation.settings()
     changes = [(record, _change(settings, record)) for record in _waiting(settings, which)]
     document = [
@@ -58,14 +67,14 @@ def diff(invocation: Invocation, which: str | None, out: Output) -> None:
         for record, change in changes
     ]
     if not changes:
-        out.show({"changes": []}, "No tool waits.")
+        out.show({"changes": []}, "Nothing waits.")
         return
-    hint = "`muxi-runtime pins accept SERVER.TOOL` offers it as it is now; `pins reject` keeps it away."
+    hint = "`muxi-runtime pins accept SERVER.NAME` offers it as it is now; `pins reject` keeps it away."
     out.show({"changes": document}, *shown_changes([change for _, change in changes]), "", hint)
 
 
 @pins.command()
-@click.argument("which", metavar="SERVER[.TOOL]")
+@click.argument("which", metavar="SERVER[.NAME]")
 @key_option
 @json_option
 @click.pass_obj
@@ -75,7 +84,7 @@ def accept(invocation: Invocation, which: str, key: str | None, out: Output) -> 
 
 
 @pins.command()
-@click.argument("which", metavar="SERVER[.TOOL]")
+@click.argument("which", metavar="SERVER[.NAME]")
 @key_option
 @json_option
 @click.pass_obj
@@ -93,7 +102,7 @@ def _settle(settings: Settings, which: str, key: str | None, out: Output, *, acc
         settle = store.accept if accepted else store.reject
         done = [record for record in waiting if settle(record)]
     for record in done:
-        data = {"server": record.server, "tool": record.tool, "pin": record.pin}
+        data = {"server": record.server, "kind": record.kind.value, "tool": record.tool, "pin": record.pin}
         who = str(Principal())
         draft = Draft("pin.accepted", who, data=data) if accepted else Draft("pin.rejected", who, data=data)
         append_once(database_path(settings.home), settings.journal, draft)
@@ -108,17 +117,20 @@ def _records(settings: Settings, server: str | None) -> list[PinRecord]:
 
 
 def _waiting(settings: Settings, which: str | None, *, also_rejected: bool = False) -> Sequence[PinRecord]:
-    server, _, tool = (which or "").replace("__", ".", 1).partition(".")
+    match = WHICH.fullmatch(which or "")
+    server, name = (match[1], match[3]) if match else ("", None)
     states = {PinState.OFFERED, PinState.REJECTED} if also_rejected else {PinState.OFFERED}
     return [
-        record for record in _records(settings, server or None) if record.state in states and tool in ("", record.tool)
+        record
+        for record in _records(settings, server or None)
+        if record.state in states and name in (None, record.tool)
     ]
 
 
 def _change(settings: Settings, record: PinRecord) -> Change:
-    accepted = [r for r in _records(settings, record.server) if r.tool == record.tool]
+    accepted = [r for r in _records(settings, record.server) if (r.kind, r.tool) == (record.kind, record.tool)]
     was = next((r.definition for r in accepted if r.state is PinState.ACCEPTED), None)
-    return Change(record.tool, was, record.definition)
+    return Change(record.kind, record.tool, was, record.definition)
 
 
 def _state(record: PinRecord) -> str:
@@ -128,6 +140,7 @@ def _state(record: PinRecord) -> str:
 def _document(record: PinRecord) -> dict[str, object]:
     return {
         "server": record.server,
+        "kind": record.kind.value,
         "tool": record.tool,
         "state": record.state.value,
         "pin": record.pin,

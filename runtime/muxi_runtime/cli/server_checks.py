@@ -11,7 +11,7 @@ from muxi_runtime.catalog.added import AddedServers
 from muxi_runtime.catalog.catalog import load_manifest
 from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.pin_store import PinState, PinStore
-from muxi_runtime.catalog.pins import identity_of, pin_of
+from muxi_runtime.catalog.pins import PinKind, identity_of, name_of, pin_of
 from muxi_runtime.cli.database import opened
 from muxi_runtime.cli.output import Output, mark, table
 from muxi_runtime.cli.progress import StepDisplay
@@ -62,25 +62,26 @@ async def _checks(settings: Settings, name: str, report: Report) -> list[Check]:
     try:
         async with open_installer(settings, report) as installer:
             report("asking for its tools")
-            definitions = await installer.tools(manifest)
+            lists = await installer.lists(manifest)
     except (MuxiError, SandboxError) as error:
         return [*checks, Check("start", ok=False, detail=str(error))]
-    checks.append(Check("start", ok=True, detail=f"It starts and lists {len(definitions)} tools."))
-    return [*checks, _pins(settings, manifest, {str(d["name"]): pin_of(d) for d in definitions})]
+    checks.append(Check("start", ok=True, detail=f"It starts and lists {len(lists[PinKind.TOOL])} tools."))
+    listed = {(kind, name_of(kind, d)): pin_of(d) for kind, definitions in lists.items() for d in definitions}
+    return [*checks, _pins(settings, manifest, listed)]
 
 
-def _pins(settings: Settings, manifest: Manifest, listed: dict[str, str]) -> Check:
+def _pins(settings: Settings, manifest: Manifest, listed: dict[tuple[PinKind, str], str]) -> Check:
     with opened(settings) as engine:
         records = PinStore(engine).all(manifest.name)
     identity = identity_of(manifest, manifest.image)
     accepted = {
-        record.tool: record.pin
+        (record.kind, record.tool): record.pin
         for record in records
         if record.state is PinState.ACCEPTED and record.identity == identity
     }
-    other = sorted(tool for tool, pin in listed.items() if accepted.get(tool) != pin)
+    other = sorted(f"{key[0]} {key[1]}" for key, pin in listed.items() if accepted.get(key) != pin)
     if not other:
-        return Check("pins", ok=True, detail="Every tool is as it was accepted.")
+        return Check("pins", ok=True, detail="Everything is as it was accepted.")
     return Check(
         "pins",
         ok=False,

@@ -18,7 +18,7 @@ from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.catalog.catalog import RESERVED, load_manifest
 from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.pin_store import PinState, PinStore
-from muxi_runtime.catalog.pins import identity_of
+from muxi_runtime.catalog.pins import PinKind, identity_of
 from muxi_runtime.catalog.sources import parse_source
 from muxi_runtime.catalog.tool_cache import ToolCache
 from muxi_runtime.cli.candidates import ask, candidate_document, shown_candidate
@@ -74,7 +74,7 @@ def update(settings: Settings, name: str, version: str | None, *, yes: bool, key
     source = parse_source(now.install.source)
     wish = Wish(name, replace(source, version=version or ""), now.install, None, _kept_fields(now))
     candidate = _candidate(settings, wish, as_json=out.as_json)
-    changes = changes_between(_accepted(settings, name), candidate.definitions)
+    changes = changes_between(_accepted(settings, name), candidate.lists)
     if not out.as_json:
         out.show({}, *shown_candidate(candidate), "", *shown_changes(changes))
     if not ask(candidate, yes=yes and not changes, question=f"Replace {now.install.source} by this?"):
@@ -149,7 +149,7 @@ def _others(settings: Settings, name: str) -> dict[str, Sequence[str]]:
     known = ToolCache(settings.home / "cache" / "tools.json").names()
     with opened(settings) as engine:
         for record in PinStore(engine).all():
-            if record.tool not in known.setdefault(record.server, []):
+            if record.kind is PinKind.TOOL and record.tool not in known.setdefault(record.server, []):
                 known[record.server].append(record.tool)
     return {server: tools for server, tools in known.items() if server != name}
 
@@ -165,7 +165,7 @@ def _keep(settings: Settings, candidate: Candidate) -> None:
     identity = identity_of(manifest, manifest.image)
     # In this order: whoever is killed in between leaves a server whose tools are blocked, never one without pins.
     with opened(settings) as engine:
-        PinStore(engine).accept_all(manifest.name, candidate.definitions, identity)
+        PinStore(engine).accept_all(manifest.name, candidate.lists, identity)
     AddedServers(settings.home).put(manifest, candidate.parts)
 
 
@@ -188,10 +188,10 @@ def _added(settings: Settings, name: str) -> Manifest:
     return load_manifest(manifests[name], name)
 
 
-def _accepted(settings: Settings, name: str) -> dict[str, Mapping[str, Any]]:
+def _accepted(settings: Settings, name: str) -> dict[tuple[PinKind, str], Mapping[str, Any]]:
     with opened(settings) as engine:
         records = PinStore(engine).all(name)
-    return {record.tool: record.definition for record in records if record.state is PinState.ACCEPTED}
+    return {(record.kind, record.tool): record.definition for record in records if record.state is PinState.ACCEPTED}
 
 
 def _kept_fields(manifest: Manifest) -> dict[str, Any]:

@@ -15,7 +15,7 @@ import mcp_types as types
 from mcp import MCPError
 from mcp.server.subscriptions import ListenHandler
 
-from muxi_runtime.errors import ForwardedError, MuxiError
+from muxi_runtime.errors import ForwardedError, MuxiError, ToolBlockedError
 from muxi_runtime.gateway.caller import CallRequest
 from muxi_runtime.gateway.client_news import ListenerBus
 from muxi_runtime.gateway.host_server import HOST
@@ -211,10 +211,22 @@ class BesideTools:
         return self._offers.owner(uri)
 
     def _prompt(self, ctx: Context, name: str) -> tuple[str, str]:
+        """Its server, and its name there.
+
+        Raises:
+            MCPError: no server has prompts under that name.
+            ToolBlockedError: it is not as it was accepted.
+        """
         only = server_of(ctx.request)
         server, prompt = (only, name) if only is not None else split_name(name)
         if server not in self._offers.servers:
             raise MCPError(types.INVALID_PARAMS, f"There is no prompt {name[:300]!r}; prompts/list shows all.")
+        reason = self._offers.blocked(server, "prompts").get(prompt)
+        if reason is not None:
+            raise ToolBlockedError(
+                f"Prompt {prompt!r} of server {server!r} is blocked: {reason}.",
+                remedy=f"A person who runs this runtime can look with `muxi-runtime pins diff {server}.{prompt}`.",
+            )
         return server, prompt
 
 

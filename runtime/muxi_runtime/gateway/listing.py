@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import anyio
 import anyio.to_thread
 
+from muxi_runtime.catalog.pins import PinKind
 from muxi_runtime.errors import ForwardedError, MuxiError, ServerError
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.handshake import open_upstream
-from muxi_runtime.gateway.offers import KINDS
+from muxi_runtime.gateway.offers import KINDS, PINNED
 from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
@@ -107,7 +108,7 @@ class Listing:
                 await self._set_tools(upstream.name, await upstream.list_tools(seconds=self._seconds))
                 return
             for name in ("prompts",) if kind == "prompts" else ("resources", "templates"):
-                self._offers.put(upstream.name, name, await self._beside(upstream, name))
+                await self._set_offers(upstream.name, name, await self._beside(upstream, name))
         except (SandboxError, MuxiError) as error:
             logger.warning("the changed %s of %s could not be listed: %s", kind, upstream.name, error)
 
@@ -118,7 +119,7 @@ class Listing:
                 found = await self._known_or_asked(server)
                 await self._set_tools(server, found.pop("tools"))
                 for kind, definitions in found.items():
-                    self._offers.put(server, kind, definitions)
+                    await self._set_offers(server, kind, definitions)
             except (SandboxError, MuxiError) as error:
                 self._failed.add(server)
                 if self._tools.servers[server].error != str(error):
@@ -130,12 +131,22 @@ class Listing:
     async def _set_tools(self, server: str, definitions: Sequence[Mapping[str, Any]]) -> None:
         before = self._tools.servers[server].blocked if server in self._tools.servers else {}
         self._tools.set_tools(server, definitions)
-        for tool, reason in self._tools.servers[server].blocked.items():
-            if before.get(tool) != reason:
-                logger.warning("tool %s of server %s is blocked: %s", tool, server, reason)
-                await self._journal.append(
-                    Draft("tool.blocked", data={"server": server, "tool": tool, "reason": reason})
-                )
+        await self._tell_blocked(server, PinKind.TOOL, before, self._tools.servers[server].blocked)
+
+    async def _set_offers(self, server: str, kind: str, definitions: Sequence[Mapping[str, Any]]) -> None:
+        before = self._offers.blocked(server, kind)
+        self._offers.put(server, kind, definitions)
+        if kind in PINNED:
+            await self._tell_blocked(server, PINNED[kind], before, self._offers.blocked(server, kind))
+
+    async def _tell_blocked(
+        self, server: str, kind: PinKind, before: Mapping[str, str], now: Mapping[str, str]
+    ) -> None:
+        for name, reason in now.items():
+            if before.get(name) != reason:
+                logger.warning("%s %s of server %s is blocked: %s", kind, name, server, reason)
+                data = {"server": server, "kind": kind.value, "tool": name[:500], "reason": reason}
+                await self._journal.append(Draft("tool.blocked", data=data))
 
     async def _known_or_asked(self, server: str) -> Lists:
         key = self._specs.content_key(server)

@@ -1,5 +1,8 @@
 """The resources and prompts that servers offer beside their tools, as they listed them.
 
+A prompt or a template whose definition is not the one that was accepted is not offered. Resources are not pinned: their
+lists are made of a server's data, and change with it.
+
 Above: `beside_tools` lists from here and finds out whose a resource is. Below: nothing; `listing` fills it.
 """
 
@@ -10,7 +13,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-__all__ = ["KINDS", "OfferBook", "Offers", "matches"]
+from muxi_runtime.catalog.pins import PinKind, name_of
+
+__all__ = ["KINDS", "PINNED", "OfferBook", "Offers", "matches"]
 
 Definition = Mapping[str, Any]
 
@@ -21,24 +26,37 @@ KINDS: Mapping[str, tuple[str, str, str]] = {
 }
 """By kind: the method that lists it, the key of the list, and the capability of a server that has any."""
 
+PINNED: Mapping[str, PinKind] = {"prompts": PinKind.PROMPT, "templates": PinKind.TEMPLATE}
+"""What is judged."""
+
+Judge = Callable[[str, Sequence[Definition], PinKind], Mapping[str, str]]
+"""Takes a server and its definitions of a kind; which of them may not be offered, by name, and why."""
+
 MAX_TEMPLATE = 2000
 """Characters of a URI template that is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offers:
-    """What one server listed."""
+    """What one server listed and may offer."""
 
     prompts: Sequence[Definition] = ()
     resources: Sequence[Definition] = ()
     templates: Sequence[Definition] = ()
 
 
+def _all_are_welcome(_server: str, _definitions: Sequence[Definition], _kind: PinKind) -> Mapping[str, str]:
+    return {}
+
+
 class OfferBook:
     """All servers' offers. Changing them tells the listeners which list became another one."""
 
-    def __init__(self) -> None:
+    def __init__(self, judge: Judge = _all_are_welcome) -> None:
+        self._judge = judge
         self._servers: dict[str, Offers] = {}
+        self._listed: dict[tuple[str, str], Sequence[Definition]] = {}
+        self._blocked: dict[tuple[str, str], Mapping[str, str]] = {}
         self._listeners: list[Callable[[str], None]] = []
 
     def on_change(self, listener: Callable[[str], None]) -> None:
@@ -53,9 +71,26 @@ class OfferBook:
     def put(self, server: str, kind: str, definitions: Sequence[Definition]) -> None:
         """Offer these of a server, of one of `KINDS`, instead of what it had."""
         before = self._servers.get(server, Offers())
-        self._servers[server] = replace(before, **{kind: tuple(definitions)})
+        offered = definitions if kind not in PINNED else self._judged(server, kind, definitions)
+        self._servers[server] = replace(before, **{kind: tuple(offered)})
         for listener in self._listeners:
             listener("prompts" if kind == "prompts" else "resources")
+
+    def _judged(self, server: str, kind: str, definitions: Sequence[Definition]) -> list[Definition]:
+        pinned = PINNED[kind]
+        listed = [definition for definition in definitions if name_of(pinned, definition)]
+        blocked = self._judge(server, listed, pinned)
+        self._listed[server, kind], self._blocked[server, kind] = listed, blocked
+        return [definition for definition in listed if name_of(pinned, definition) not in blocked]
+
+    def judge_again(self) -> None:
+        """What may be offered was decided anew."""
+        for (server, kind), definitions in list(self._listed.items()):
+            self.put(server, kind, definitions)
+
+    def blocked(self, server: str, kind: str) -> Mapping[str, str]:
+        """What is not offered of a server, by name, and why."""
+        return self._blocked.get((server, kind), {})
 
     def expect(self, server: str) -> None:
         """It has its place from now on: the first owns what several list, and that is not whoever answers first."""
@@ -64,6 +99,9 @@ class OfferBook:
     def remove(self, server: str) -> None:
         """It is not there any more; no error if it was not."""
         gone = self._servers.pop(server, Offers())
+        for kind in PINNED:
+            self._listed.pop((server, kind), None)
+            self._blocked.pop((server, kind), None)
         for kind, there in (("prompts", gone.prompts), ("resources", gone.resources or gone.templates)):
             if there:
                 for listener in self._listeners:

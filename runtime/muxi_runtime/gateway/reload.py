@@ -84,6 +84,7 @@ class Reloader:
             await self.listing.fill([*added, *changed])
             if decided:  # else whoever may ask could have every definition read anew, as often as they like
                 self.tools.judge_again()
+                self.offers.judge_again()
         return {"added": added, "changed": changed, "removed": gone}
 
     def _drop(self, server: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -19,13 +20,16 @@ import anyio
 from anyio import to_thread
 
 from muxi_runtime.catalog.manifest import Install, Manifest
-from muxi_runtime.catalog.review import Finding, review
+from muxi_runtime.catalog.pins import PinKind
+from muxi_runtime.catalog.review import Finding, review, review_texts
 from muxi_runtime.catalog.sources import Source, SourceKind
-from muxi_runtime.errors import ConfigError, ServerError
+from muxi_runtime.errors import ConfigError, ForwardedError, ServerError
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.handshake import open_session, open_upstream
+from muxi_runtime.gateway.offers import KINDS, PINNED
 from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.specs import SpecBook
+from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.installing.local_folder import packed_source
 from muxi_runtime.installing.packages import SOURCE_FOLDER, Installed, install_npm, install_pypi
 from muxi_runtime.installing.settings import InstallSettings
@@ -78,15 +82,20 @@ class Candidate:
     """A server that could be added.
 
     Attributes:
-        definitions: of its tools, as it listed them.
+        lists: its tools, prompts and templates, as it listed them.
         findings: what looks suspicious; empty for a clean one.
         parts: what was installed: name, version, hash.
     """
 
     manifest: Manifest
-    definitions: Sequence[Mapping[str, Any]]
+    lists: Mapping[PinKind, Sequence[Mapping[str, Any]]]
     findings: Sequence[Finding]
     parts: Sequence[Mapping[str, str]]
+
+    @property
+    def definitions(self) -> Sequence[Mapping[str, Any]]:
+        """Of its tools."""
+        return self.lists[PinKind.TOOL]
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,8 +136,11 @@ class Installer:
         """
         manifest, parts = await self._manifest(wish, progress)
         progress("asking for its tools")
-        definitions = await self.tools(manifest)
-        return Candidate(manifest, definitions, review(definitions, others), parts)
+        lists = await self.lists(manifest)
+        findings = review(lists[PinKind.TOOL], others)
+        for kind in (PinKind.PROMPT, PinKind.TEMPLATE):
+            findings += review_texts(lists[kind], kind)
+        return Candidate(manifest, lists, findings, parts)
 
     async def _manifest(self, wish: Wish, progress: Progress) -> tuple[Manifest, Sequence[Mapping[str, str]]]:
         if wish.source.kind is SourceKind.URL:
@@ -195,7 +207,7 @@ class Installer:
         }
         return Registries(npm, pypi, hosts)
 
-    async def tools(self, manifest: Manifest) -> list[dict[str, Any]]:
+    async def lists(self, manifest: Manifest) -> dict[PinKind, list[dict[str, Any]]]:
         """What a server lists, asked in a sandbox with the profile that it would get, but for the network.
 
         Raises:
@@ -209,13 +221,25 @@ class Installer:
         if manifest.is_remote:
             session = partial(open_session, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS)
             async with Remotes(_no_schema, session).lease_session(spec) as leased:
-                return await leased.session.list_tools(seconds=HANDSHAKE_SECONDS)
+                return await _lists(leased.session)
         try:
             async with open_upstream(self._backend, spec, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS) as upstream:
-                return await upstream.list_tools(seconds=HANDSHAKE_SECONDS)
+                return await _lists(upstream)
         finally:
             with anyio.move_on_after(HANDSHAKE_SECONDS, shield=True):
                 await self._backend.end_task(task)
+
+
+async def _lists(upstream: Upstream) -> dict[PinKind, list[dict[str, Any]]]:
+    found = {PinKind.TOOL: await upstream.list_tools(seconds=HANDSHAKE_SECONDS)}
+    for name, kind in PINNED.items():
+        method, key, capability = KINDS[name]
+        found[kind] = []
+        if upstream.offers(capability):
+            # One that has a list but does not give it has none; what it gives later waits for a person.
+            with suppress(ForwardedError, ServerError):
+                found[kind] = await upstream.list_all(method, key, seconds=HANDSHAKE_SECONDS)
+    return found
 
 
 def _no_schema(_server: str, _tool: str) -> None:

@@ -76,6 +76,7 @@ pins = Table(
     "pins",
     metadata,
     Column("server", String(32), primary_key=True),
+    Column("kind", String(8), primary_key=True),
     Column("tool", Text, primary_key=True),
     Column("state", String(8), primary_key=True),
     Column("pin", String(64), nullable=False),
