@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any
 
 import anyio
@@ -11,8 +10,7 @@ import mcp_types as types
 from mcp import MCPError
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ToolsListChanged
-from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
+from stdio_program import run_program
 
 from muxi_sandbox.fake import FakeProcess
 
@@ -111,31 +109,12 @@ class DemoServer:
 
     async def run(self, process: FakeProcess) -> int:
         """The program: MCP over the process's standard streams, until it is killed or crashes."""
-        to_server, inbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        outbox, from_server = anyio.create_memory_object_stream[SessionMessage](0)
-        async with to_server, inbox, outbox, from_server, anyio.create_task_group() as group:
 
-            async def read() -> None:
-                while True:
-                    message = jsonrpc_message_adapter.validate_json(await process.receive(), by_name=False)
-                    await to_server.send(SessionMessage(message))
+        async def serve(inbox: Any, outbox: Any) -> None:
+            options = self.server.create_initialization_options(NotificationOptions(tools_changed=True))
+            await self.server.run(inbox, outbox, options)
 
-            async def write() -> None:
-                with suppress(anyio.ClosedResourceError):
-                    async for item in from_server:
-                        await process.send(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode())
-
-            async def serve() -> None:
-                options = self.server.create_initialization_options(NotificationOptions(tools_changed=True))
-                await self.server.run(inbox, outbox, options)
-
-            for part in (read, write, serve):
-                group.start_soon(part)
-            try:
-                await self.crashed.wait()
-            finally:
-                from_server.close()  # nobody reads any more: the SDK's last words must not wait for that
-            group.cancel_scope.cancel()
+        await run_program(process, serve, self.crashed)
         return 3
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
+from typing import Any
 
 import anyio
 import uvicorn
-from mcp.shared.message import SessionMessage
-from mcp_types import jsonrpc_message_adapter
 from starlette.types import ASGIApp, Receive, Scope, Send
+from stdio_program import run_program
 
 from conformance_mcp.eras import OneEra, held_to
 from conformance_mcp.server import Fixture
@@ -110,28 +110,12 @@ def fixture_program(era: str, fixtures: list[Fixture] | None = None) -> Callable
         fixture = Fixture()
         if fixtures is not None:
             fixtures.append(fixture)
-        to_server, inbox = anyio.create_memory_object_stream[SessionMessage | Exception](0)
-        outbox, from_server = anyio.create_memory_object_stream[SessionMessage](0)
-        async with to_server, inbox, outbox, from_server, anyio.create_task_group() as group:
 
-            async def read() -> None:
-                while True:
-                    message = jsonrpc_message_adapter.validate_json(await process.receive(), by_name=False)
-                    await to_server.send(SessionMessage(message))
+        async def serve(inbox: Any, outbox: Any) -> None:
+            async with held_to(era, inbox, outbox) as (incoming, outgoing):
+                await fixture.server.run(incoming, outgoing, fixture.server.create_initialization_options())
 
-            async def write() -> None:
-                with suppress(anyio.ClosedResourceError):
-                    async for item in from_server:
-                        await process.send(item.message.model_dump_json(by_alias=True, exclude_unset=True).encode())
-
-            group.start_soon(read)
-            group.start_soon(write)
-            try:
-                async with held_to(era, inbox, outbox) as (incoming, outgoing):
-                    server = fixture.server
-                    await server.run(incoming, outgoing, server.create_initialization_options())
-            finally:
-                from_server.close()
+        await run_program(process, serve)
         return 0
 
     return program

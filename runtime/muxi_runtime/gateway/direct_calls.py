@@ -14,22 +14,16 @@ from typing import TYPE_CHECKING, Any
 
 import mcp_types as types
 from mcp import MCPError
-from mcp.shared.inbound import (
-    ERROR_CODE_HTTP_STATUS,
-    InboundModernRoute,
-    classify_inbound_request,
-    find_duplicated_routing_header,
-)
-from mcp_types.methods import serialize_server_result, validate_client_request
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
+from mcp_types.methods import serialize_server_result
 from pydantic import ValidationError
-from pydantic_core import from_json
 from starlette.requests import Request
 
 from muxi_runtime.errors import ForwardedError
 from muxi_runtime.gateway.caller import ASKABLE, Inputs
 from muxi_runtime.gateway.front import Wish
 from muxi_runtime.gateway.http_auth import principal_of
+from muxi_runtime.gateway.plain_requests import Plain, may_be_plain, once_more, read_body, read_plain
 from muxi_runtime.gateway.wire_errors import SERVER_FAILED
 
 if TYPE_CHECKING:
@@ -43,15 +37,10 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.front import Front
     from muxi_runtime.identity.principal import Principal
 
-__all__ = ["NOT_PLAIN", "DirectCalls", "PlainCaller", "may_be_plain", "once_more", "read_body"]
+__all__ = ["DirectCalls", "PlainCaller"]
 
 METHOD = "tools/call"
-JSON, EVENTS = "application/json", "text/event-stream"
-NOT_PLAIN = frozenset({"progressToken", types.LOG_LEVEL_META_KEY, "traceparent", "tracestate", "baggage"})
-"""Keys of `_meta` that ask for more than a result."""
-ENVELOPE = frozenset({"jsonrpc", "id", "method", "params"})
 PARAMETERS = frozenset({"name", "arguments", "_meta"})
-MIRROR = "mcp-param-"
 
 
 class PlainCaller:
@@ -89,11 +78,10 @@ class PlainCaller:
 
 
 @dataclass(frozen=True, slots=True)
-class _Plain:
-    """A request that may go the short way."""
+class _Call:
+    """A request that may go the short way, and what it asks for."""
 
-    id: str | int
-    version: str
+    plain: Plain
     wish: Wish
 
 
@@ -121,88 +109,37 @@ class DirectCalls:
         async with self._answers.open(receive, send) as stream:
             stream.end_with(*await self._answer(call, request))
 
-    async def _answer(self, call: _Plain, request: Request) -> tuple[int, Message]:
+    async def _answer(self, call: _Call, request: Request) -> tuple[int, Message]:
         """The HTTP status, and the JSON-RPC answer."""
         try:
             result = await self._front.call(call.wish, request, PlainCaller(principal_of(request)))
             try:
-                result = serialize_server_result(METHOD, call.version, result)
+                result = serialize_server_result(METHOD, call.plain.version, result)
             except ValidationError:
                 raise MCPError(SERVER_FAILED, "The server's result is none of MCP.") from None
         except MCPError as error:
             told = error.error.model_dump(mode="json", by_alias=True, exclude_none=True)
             status = ERROR_CODE_HTTP_STATUS.get(error.error.code, 200)
-            return status, {"jsonrpc": "2.0", "id": call.id, "error": told}
+            return status, {"jsonrpc": "2.0", "id": call.plain.id, "error": told}
         meta = {types.SERVER_INFO_META_KEY: self._front.server.server_info_stamp, **(result.get("_meta") or {})}
-        return 200, {"jsonrpc": "2.0", "id": call.id, "result": {**result, "_meta": meta}}
+        return 200, {"jsonrpc": "2.0", "id": call.plain.id, "result": {**result, "_meta": meta}}
 
 
-def may_be_plain(request: Request, method: str) -> bool:
-    """By its headers alone: nothing of the body has been read."""
-    headers = request.headers
-    accepted = {part.strip() for part in headers.get("accept", "").split(",")}
-    return (
-        request.method == "POST"
-        and headers.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
-        and headers.get("mcp-method") == method
-        and headers.get("content-type") == JSON
-        and headers.get("content-length", "").isdecimal()  # such a body is bounded already
-        and "transfer-encoding" not in headers
-        and {JSON, EVENTS} <= accepted
-        and not any(name.startswith(MIRROR) for name in headers)
-        and not find_duplicated_routing_header(headers.items())
-    )
-
-
-async def read_body(receive: Receive) -> bytes | None:
-    """All of it; `None` if the client left."""
-    parts: list[bytes] = []
-    while True:
-        message = await receive()
-        if message["type"] != "http.request":
-            return None
-        parts.append(message.get("body", b""))
-        if not message.get("more_body", False):
-            return b"".join(parts)
-
-
-def once_more(body: bytes, receive: Receive) -> Receive:
-    """A `receive` that begins with the body that was read."""
-    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
-
-    async def again() -> Message:
-        return pending.pop() if pending else await receive()
-
-    return again
-
-
-def _read(body: bytes, headers: Headers) -> _Plain | None:
-    """The call, if it is a plain one. `None` says no more than that: the SDK says what is wrong, if anything is."""
-    try:
-        message = from_json(body, allow_inf_nan=False)
-        if not isinstance(message, dict) or not message.keys() <= ENVELOPE:
-            return None
-        number = types.JSONRPCRequest.model_validate(message).id
-        route = classify_inbound_request(message, headers=headers)
-        if not isinstance(route, InboundModernRoute) or not _asks_for_a_result_only(message["params"], route):
-            return None
-        validate_client_request(METHOD, route.protocol_version, message["params"])
-        client = _name_of(route.client_info)
-    except ValueError:  # pydantic's among them
+def _read(body: bytes, headers: Headers) -> _Call | None:
+    """The call, if it is a plain one."""
+    plain = read_plain(body, headers, METHOD, PARAMETERS)
+    if plain is None or not _cannot_be_asked(plain.client_capabilities):
         return None
-    params = message["params"]
-    wish = Wish(params["name"], params.get("arguments") or {}, params["_meta"], client)
-    return _Plain(number, route.protocol_version, wish)
+    try:
+        client = _name_of(plain.client_info)
+    except ValueError:  # pydantic's
+        return None
+    params = plain.params
+    return _Call(plain, Wish(params["name"], params.get("arguments") or {}, params["_meta"], client))
 
 
-def _asks_for_a_result_only(params: dict[str, Any], route: InboundModernRoute) -> bool:
-    able = route.client_capabilities
-    return (
-        params.keys() <= PARAMETERS
-        and not params["_meta"].keys() & NOT_PLAIN
-        and isinstance(able, dict)
-        and not able.keys() & set(ASKABLE.values())
-    )
+def _cannot_be_asked(able: object) -> bool:
+    return isinstance(able, dict) and not able.keys() & set(ASKABLE.values())
 
 
 def _name_of(client_info: object) -> str:

@@ -11,15 +11,12 @@ import json
 from typing import TYPE_CHECKING
 
 import mcp_types as types
-from mcp.shared.inbound import InboundModernRoute, classify_inbound_request
-from mcp_types.methods import serialize_server_result, validate_client_request
-from pydantic_core import from_json
+from mcp_types.methods import serialize_server_result
 from starlette.requests import Request
 
-from muxi_runtime.gateway.direct_calls import NOT_PLAIN, may_be_plain, once_more, read_body
+from muxi_runtime.gateway.plain_requests import may_be_plain, once_more, read_body, read_plain
 
 if TYPE_CHECKING:
-    from starlette.datastructures import Headers
     from starlette.types import ASGIApp, Receive, Scope, Send
 
     from muxi_runtime.gateway.front import Front
@@ -27,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["DirectLists"]
 
 METHOD = "tools/list"
-ENVELOPE = frozenset({"jsonrpc", "id", "method", "params"})
+PARAMETERS = frozenset({"_meta"})
 MOST_KEPT = 256
 """Lists of different paths, modes and versions; a client can name only servers that there are."""
 
@@ -50,12 +47,14 @@ class DirectLists:
         body = await read_body(receive)
         if body is None:
             return
-        asked = _read(body, request.headers)
+        asked = read_plain(body, request.headers, METHOD, PARAMETERS)
         if asked is None:
             await self._app(scope, once_more(body, receive), send)
             return
-        number, version = asked
-        text = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (json.dumps(number).encode(), self._list(request, version))
+        text = b'{"jsonrpc":"2.0","id":%b,"result":%b}' % (
+            json.dumps(asked.id).encode(),
+            self._list(request, asked.version),
+        )
         headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(text))]
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": text})
@@ -71,21 +70,3 @@ class DirectLists:
             if len(self._made) < MOST_KEPT:
                 self._made[key] = made
         return made
-
-
-def _read(body: bytes, headers: Headers) -> tuple[str | int, str] | None:
-    """The request's id and the protocol's version; `None` for what is not plain: the SDK says what is wrong with it."""
-    try:
-        message = from_json(body, allow_inf_nan=False)
-        if not isinstance(message, dict) or not message.keys() <= ENVELOPE:
-            return None
-        number = types.JSONRPCRequest.model_validate(message).id
-        route = classify_inbound_request(message, headers=headers)
-        if not isinstance(route, InboundModernRoute) or message["params"].keys() != {"_meta"}:
-            return None
-        if message["params"]["_meta"].keys() & NOT_PLAIN:
-            return None
-        validate_client_request(METHOD, route.protocol_version, message["params"])
-    except ValueError:  # pydantic's among them
-        return None
-    return number, route.protocol_version

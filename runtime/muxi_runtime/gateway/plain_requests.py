@@ -1,0 +1,105 @@
+"""Plain requests of the modern era: those that the SDK would take as they stand, and that need nothing of it.
+
+Above: `direct_calls` and `direct_lists`, which answer such requests themselves. What is not plain, malformed requests
+among them, goes on to the SDK as it came, which answers it or says what is wrong with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import mcp_types as types
+from mcp.shared.inbound import InboundModernRoute, classify_inbound_request, find_duplicated_routing_header
+from mcp_types.methods import validate_client_request
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from pydantic_core import from_json
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from starlette.datastructures import Headers
+    from starlette.requests import Request
+    from starlette.types import Message, Receive
+
+__all__ = ["Plain", "may_be_plain", "once_more", "read_body", "read_plain"]
+
+JSON, EVENTS = "application/json", "text/event-stream"
+NOT_PLAIN = frozenset({"progressToken", types.LOG_LEVEL_META_KEY, "traceparent", "tracestate", "baggage"})
+"""Keys of `_meta` that ask for more than a result."""
+ENVELOPE = frozenset({"jsonrpc", "id", "method", "params"})
+MIRROR = "mcp-param-"
+
+
+@dataclass(frozen=True, slots=True)
+class Plain:
+    """One of them.
+
+    Attributes:
+        params: valid for its method.
+        client_info: as the client says it, as is `client_capabilities`.
+    """
+
+    id: str | int
+    version: str
+    params: Mapping[str, Any]
+    client_info: object
+    client_capabilities: object
+
+
+def may_be_plain(request: Request, method: str) -> bool:
+    """By its headers alone: nothing of the body has been read."""
+    headers = request.headers
+    accepted = {part.strip() for part in headers.get("accept", "").split(",")}
+    return (
+        request.method == "POST"
+        and headers.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
+        and headers.get("mcp-method") == method
+        and headers.get("content-type") == JSON
+        and headers.get("content-length", "").isdecimal()  # such a body is bounded already
+        and "transfer-encoding" not in headers
+        and {JSON, EVENTS} <= accepted
+        and not any(name.startswith(MIRROR) for name in headers)
+        and not find_duplicated_routing_header(headers.items())
+    )
+
+
+async def read_body(receive: Receive) -> bytes | None:
+    """All of it; `None` if the client left."""
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        parts.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(parts)
+
+
+def once_more(body: bytes, receive: Receive) -> Receive:
+    """A `receive` that begins with the body that was read."""
+    pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def again() -> Message:
+        return pending.pop() if pending else await receive()
+
+    return again
+
+
+def read_plain(body: bytes, headers: Headers, method: str, parameters: frozenset[str]) -> Plain | None:
+    """The request, if it is a plain one with no other `parameters`. `None` says no more than that it is not."""
+    try:
+        message = from_json(body, allow_inf_nan=False)
+        if not isinstance(message, dict) or not message.keys() <= ENVELOPE:
+            return None
+        number = types.JSONRPCRequest.model_validate(message).id
+        route = classify_inbound_request(message, headers=headers)
+        if not isinstance(route, InboundModernRoute):
+            return None
+        params = message["params"]
+        if not params.keys() <= parameters or params["_meta"].keys() & NOT_PLAIN:
+            return None
+        validate_client_request(method, route.protocol_version, params)
+    except ValueError:  # pydantic's among them
+        return None
+    return Plain(number, route.protocol_version, params, route.client_info, route.client_capabilities)
