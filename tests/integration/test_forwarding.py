@@ -295,15 +295,20 @@ def answering(result: dict[str, Any]) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def legacy_behind(tmp_path: Path, **settings: Any) -> AsyncIterator[Gateway]:
+async def legacy_behind(tmp_path: Path, url: str = "", **settings: Any) -> AsyncIterator[Gateway]:
     programs = {IMAGE: fixture_program("legacy")}
-    manifests = {"fix": {"image": IMAGE}, "other": {"image": IMAGE}}
+    manifest = {"url": url} if url else {"image": IMAGE}
+    manifests = {"fix": manifest, "other": manifest}
     async with open_gateway(tmp_path / "home", manifests=manifests, programs=programs, **settings) as gateway:
         yield gateway
 
 
-async def test_a_held_call_goes_on_once_for_its_own_principal_at_its_own_path(tmp_path: Path):
-    async with legacy_behind(tmp_path) as gateway:
+@pytest.mark.parametrize("transport", ["sandbox", "http"])
+async def test_a_held_call_goes_on_once_for_its_own_principal_at_its_own_path(tmp_path: Path, transport: str):
+    async with (
+        serve_fixture("legacy") as served,
+        legacy_behind(tmp_path, served.url if transport == "http" else "") as gateway,
+    ):
         _, ada = gateway.runtime.keys.create("ada")
         _, eve = gateway.runtime.keys.create("eve")
         asked = (await post(gateway, key=ada))["result"]

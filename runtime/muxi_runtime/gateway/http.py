@@ -18,6 +18,7 @@ from muxi_runtime.gateway.direct_calls import DirectCalls
 from muxi_runtime.gateway.direct_lists import DirectLists
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
+from muxi_runtime.gateway.resumption import ResumableSessions
 from muxi_runtime.gateway.tool_search import MODES, PARAMETER
 
 if TYPE_CHECKING:
@@ -37,7 +38,7 @@ SUCCESS = range(200, 300)
 
 def build_session_manager(front: Front, settings: GatewaySettings) -> StreamableHTTPSessionManager:
     """The SDK's sessions of both eras; its `run()` must surround the serving."""
-    return StreamableHTTPSessionManager(
+    return ResumableSessions(
         app=front.server,
         max_request_body_size=settings.max_body_bytes,
         session_idle_timeout=settings.idle_task_seconds,

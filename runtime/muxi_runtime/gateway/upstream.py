@@ -174,7 +174,10 @@ class Upstream:
             validate_server_result(method, version, result)
         except TimeoutError as error:
             raise self._late(what, seconds) from error
-        except (ServerError, ValueError) as error:  # the latter pydantic's: a result that is none
+        except (ServerError, ValueError, ForwardedError) as error:  # ValueError is pydantic's: a result that is none
+            # A body that is no message is told by the SDK as a parse error; a server that says so of ours is as broken.
+            if isinstance(error, ForwardedError) and error.code != types.PARSE_ERROR:
+                raise
             raise ServerError(f"Server {self.name!r} answered the {what} with something that is no result.") from error
         if not is_input_required(result) or not self.is_modern:
             result.pop("resultType", None)  # the front says that in its own era's words
