@@ -21,8 +21,10 @@ from anyio import to_thread
 from docker import APIClient
 from rich.console import Console
 from tests.benchmarks.arithmetic import Figure, Ratio, figure, ratio
+from tests.benchmarks.beside_gateways import HEADINGS, Beside, measure_beside
 from tests.benchmarks.egress_timings import egress_measures
-from tests.benchmarks.gateway_timings import measure_gateway, write_manifests
+from tests.benchmarks.gateway_timings import measure_gateway
+from tests.benchmarks.growth_timings import TOOL, measure_growth, runtimes_of_each_size
 from tests.benchmarks.memory import SERVERS, container_mib, idle_sandbox_mib
 from tests.benchmarks.peer_timings import LLM_SANDBOX, peer_measures
 from tests.benchmarks.pool_timings import (
@@ -33,7 +35,7 @@ from tests.benchmarks.pool_timings import (
     first_call_measures,
     refill_samples,
 )
-from tests.benchmarks.report import show, write
+from tests.benchmarks.report import show, show_table, write, write_table
 from tests.benchmarks.timings import Measure, call_measures, engine_measures, lease_measures, stream_measures
 from tests.support.running import Running, running_runtime
 
@@ -190,14 +192,31 @@ def main() -> None:
         running = stack.enter_context(running_runtime(Path(folder) / "home", {"servers": hosts}))
         with console.status(f"measuring, {rounds} rounds"):
             figures, ratios = anyio.run(partial(measure, running, settings, rounds))
-    with tempfile.TemporaryDirectory(prefix="muxi-bench-") as folder:
-        servers = write_manifests(Path(folder) / "servers")
-        with running_runtime(Path(folder) / "home", {"servers": servers}) as running, console.status("the gateway"):
-            more, added = anyio.run(partial(measure_gateway, running, settings, rounds))
+    more, added, beside = measure_gateways(settings, rounds, console)
     figures, ratios = [*figures, *more], [*ratios, *added]
     show(figures, ratios, console)
     about = {"rounds": rounds, "processors": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()}
-    console.print(f"Written to {write(chosen.out, figures, ratios, about)}")
+    written = write(chosen.out, figures, ratios, about)
+    if beside is not None:
+        show_table(HEADINGS, beside.table, console)
+        console.print(*beside.missing, sep="\n")
+        write_table(chosen.out / "beside.md", HEADINGS, beside.table, beside.missing)
+    console.print(f"Written to {written}")
+
+
+def measure_gateways(
+    settings: EngineSettings, rounds: int, console: Console
+) -> tuple[list[Figure], list[Ratio], Beside | None]:
+    """What the gateway adds and how that grows; others beside it, unless there are few rounds."""
+    with tempfile.TemporaryDirectory(prefix="muxi-bench-") as folder, runtimes_of_each_size(Path(folder)) as sizes:
+        with console.status("the gateway"):
+            figures, ratios = anyio.run(partial(measure_gateway, sizes.many_servers, settings, rounds))
+            figures += anyio.run(partial(measure_growth, sizes, rounds))
+        if rounds <= QUICK_ROUNDS:
+            return figures, ratios, None
+        with console.status("other gateways beside it"):
+            beside = anyio.run(partial(measure_beside, sizes.one.url, TOOL, rounds // 3))
+    return [*figures, *beside.figures], [*ratios, *beside.ratios], beside
 
 
 if __name__ == "__main__":

@@ -23,49 +23,29 @@ from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.settings import EngineSettings
 
-__all__ = ["measure_gateway", "write_manifests"]
+__all__ = ["ECHO", "QUICK_SESSIONS", "SERVERS", "SESSIONS", "TOOLS", "measure_gateway", "write_manifests"]
 
 SERVERS, TOOLS = 100, 20
 SESSIONS, QUICK_SESSIONS = 1000, 100
 KIB = 1024
 SIZES = (1, 64, 1024)
 """KiB of a result."""
-ECHO = """
-import json, sys
-tools = [{"name": "echo%d" % n, "description": "Give back what it is given, number %d." % n,
-          "inputSchema": {"type": "object", "properties": {"size": {"type": "integer"}}},
-          "annotations": {"readOnlyHint": True}} for n in range(TOOLS)]
-for line in sys.stdin.buffer:
-    message = json.loads(line)
-    if "id" not in message:
-        continue
-    method, params = message["method"], message.get("params") or {}
-    if method == "initialize":
-        result = {"protocolVersion": params["protocolVersion"], "capabilities": {"tools": {}},
-                  "serverInfo": {"name": "echo", "version": "1"}}
-    elif method == "tools/list":
-        result = {"tools": tools}
-    elif method == "tools/call":
-        result = {"content": [{"type": "text", "text": "x" * params["arguments"].get("size", 1)}]}
-    else:
-        error = {"jsonrpc": "2.0", "id": message["id"], "error": {"code": -32601, "message": "no such method"}}
-        sys.stdout.buffer.write(json.dumps(error).encode() + b"\\n")
-        sys.stdout.buffer.flush()
-        continue
-    sys.stdout.buffer.write(json.dumps({"jsonrpc": "2.0", "id": message["id"], "result": result}).encode() + b"\\n")
-    sys.stdout.buffer.flush()
-""".replace("TOOLS", str(TOOLS))
-COMMAND = ("python3", "-I", "-S", "-c", ECHO)
+ECHO = Path(__file__).with_name("echo_server.py")
 
 
-def write_manifests(folder: Path) -> dict[str, dict[str, Any]]:
+def echo_command(tools: int) -> tuple[str, ...]:
+    """What starts the echo server in a sandbox, where its file is not."""
+    return ("python3", "-I", "-S", "-c", ECHO.read_text(), str(tools))
+
+
+def write_manifests(folder: Path, servers: int = SERVERS, tools: int = TOOLS) -> dict[str, dict[str, Any]]:
     """A manifest for each of the servers; the `servers:` section that names them."""
     folder.mkdir(parents=True, exist_ok=True)
     section = {}
-    for number in range(SERVERS):
+    for number in range(servers):
         name = f"echo{number}"
         path = folder / f"{name}.yaml"
-        path.write_text(json.dumps({"name": name, "image": "build:python", "command": COMMAND}))
+        path.write_text(json.dumps({"name": name, "image": "build:python", "command": echo_command(tools)}))
         section[name] = {"manifest": str(path)}
     return section
 
@@ -127,7 +107,7 @@ def _memory_mib(pid: int) -> float:
 @asynccontextmanager
 async def _direct(backend: Backend, image: str) -> AsyncIterator[Callable[[], Awaitable[None]]]:
     """A call of the same server over the streams of its sandbox, without a gateway."""
-    spec = Spec(task="bench-direct", server="echo", image=image, command=COMMAND)
+    spec = Spec(task="bench-direct", server="echo", image=image, command=echo_command(TOOLS))
     async with backend.lease(spec) as lease:
         params = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "b", "version": "1"}}
         await _ask(lease.sandbox, "initialize", params)

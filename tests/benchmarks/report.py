@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.benchmarks.arithmetic import Figure, Ratio, document
 
-__all__ = ["markdown", "show", "write"]
+__all__ = ["markdown", "show", "show_table", "write", "write_table"]
 
 
 def _number(value: float | None) -> str:
@@ -32,11 +32,16 @@ RATIOS = ("ratio within the run", "value", "goal")
 def show(figures: Sequence[Figure], ratios: Sequence[Ratio], console: Console) -> None:
     """Print both tables."""
     for headings, rows in ((FIGURES, _rows(figures)), (RATIOS, [(r.name, _number(r.value), r.goal) for r in ratios])):
-        table = Table(*headings, box=None, header_style="bold", pad_edge=False)
-        for row in rows:
-            table.add_row(*row)
-        console.print(table)
-        console.print()
+        show_table(headings, rows, console)
+
+
+def show_table(headings: Sequence[str], rows: Sequence[Sequence[str]], console: Console) -> None:
+    """Print one."""
+    table = Table(*headings, box=None, header_style="bold", pad_edge=False)
+    for row in rows:
+        table.add_row(*row)
+    console.print(table)
+    console.print()
 
 
 def markdown(figures: Sequence[Figure], ratios: Sequence[Ratio]) -> str:
@@ -48,6 +53,11 @@ def markdown(figures: Sequence[Figure], ratios: Sequence[Ratio]) -> str:
 def _markdown_table(headings: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     lines = [headings, ["---"] * len(headings), *rows]
     return [f"| {' | '.join(line)} |" for line in lines]
+
+
+def write_table(path: Path, headings: Sequence[str], rows: Sequence[Sequence[str]], notes: Sequence[str]) -> None:
+    """One table as Markdown, with the notes below it."""
+    path.write_text("\n".join([*_markdown_table(headings, rows), "", *notes, ""]))
 
 
 def write(folder: Path, figures: Sequence[Figure], ratios: Sequence[Ratio], about: Mapping[str, Any]) -> Path:

@@ -1,0 +1,154 @@
+"""The same echo server behind our gateway, behind others, and with nothing before it: in one run, in turns.
+
+Ours decides each call by policy, journals it durably, and has the server in a sandbox; the peers do none of that.
+"""
+
+from __future__ import annotations
+
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.benchmarks.arithmetic import Figure, Ratio, figure, ratio
+from tests.benchmarks.endpoints import Endpoint, open_asks, piped_asks
+from tests.benchmarks.gateway_timings import ECHO, TOOLS
+from tests.benchmarks.load import Ask, full_load, one_at_a_time, paced_load
+from tests.benchmarks.peers.gateways import PEERS, Peer, Program, started
+from tests.benchmarks.peers.places import PeerMissingError
+
+__all__ = ["HEADINGS", "Beside", "measure_beside"]
+
+CONNECTIONS = 16
+SINGLE_CALLS = 60
+SECONDS = 2.0
+"""Of load in one turn."""
+WARM_SECONDS = 0.5
+SERVER = (sys.executable, "-I", "-S", str(ECHO), str(TOOLS))
+CONSTANT_ANSWERS = Path(__file__).with_name("constant_answers.py")
+DIRECT, CONSTANT = "no gateway, stdio", "constant answer, HTTP"
+OURS, OURS_LEGACY = "muxi-runtime, 2026-07-28", "muxi-runtime, 2025-11-25"
+HEADINGS = (
+    "behind",
+    "p50 of one call, ms",
+    f"calls/s at {CONNECTIONS} connections",
+    "p99 there, ms",
+    "the load's own share of a core",
+)
+ERAS = {False: "2025-11-25", True: "2026-07-28"}
+
+
+@dataclass(slots=True)
+class _Subject:
+    """Who is asked, and what came of it so far: ms of calls, and each turn's calls per second."""
+
+    name: str
+    asks: Sequence[Ask]
+    is_peer: bool = False
+    single: list[float] = field(default_factory=list)
+    loaded: list[float] = field(default_factory=list)
+    rates: list[float] = field(default_factory=list)
+    shares: list[float] = field(default_factory=list)
+    """Of one core, what the load's own process took in each turn."""
+
+    async def turn(self) -> None:
+        """One round's."""
+        await full_load(self.asks, WARM_SECONDS)
+        self.single += (await one_at_a_time(self.asks[0], SINGLE_CALLS)).taken
+        started_at, busy = time.perf_counter(), time.process_time()
+        load = await full_load(self.asks, SECONDS)
+        self.shares.append((time.process_time() - busy) / (time.perf_counter() - started_at))
+        self.loaded += load.taken
+        self.rates.append(load.rate)
+
+    @property
+    def rate(self) -> float:
+        return statistics.median(self.rates)
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What came of it: figures and ratios, the same as a table for people, and why rows are missing."""
+
+    figures: list[Figure]
+    ratios: list[Ratio]
+    table: list[tuple[str, ...]]
+    missing: list[str]
+
+
+async def measure_beside(url: str, tool: str, rounds: int) -> Beside:
+    """All of them; `url` is of a runtime that has the echo server alone, `tool` its first tool there."""
+    async with AsyncExitStack() as stack:
+        subjects, missing = await _subjects(stack, url, tool)
+        for _ in range(rounds):
+            for subject in subjects:
+                await subject.turn()
+        ours = next(subject for subject in subjects if subject.name == OURS)
+        best = max((subject for subject in subjects if subject.is_peer), key=lambda s: s.rate, default=None)
+        paced: list[float] = []
+        for _ in range(rounds if best else 0):
+            await full_load(ours.asks, WARM_SECONDS)
+            paced += (await paced_load(ours.asks, best.rate if best else 1, SECONDS)).taken
+    return _summary(subjects, missing, ours, best, paced)
+
+
+async def _subjects(stack: AsyncExitStack, url: str, tool: str) -> tuple[list[_Subject], list[str]]:
+    async def add(name: str, endpoint: Endpoint, *, is_peer: bool = False) -> None:
+        subjects.append(_Subject(name, await stack.enter_async_context(open_asks(endpoint, CONNECTIONS)), is_peer))
+
+    subjects = [_Subject(DIRECT, await stack.enter_async_context(piped_asks(SERVER, CONNECTIONS)))]
+    constant = stack.enter_context(started(lambda port: Program([sys.executable, CONSTANT_ANSWERS, str(port)])))
+    await add(CONSTANT, Endpoint(f"{constant}/mcp", "echo0", modern=True))
+    await add(OURS, Endpoint(url, tool, modern=True))
+    await add(OURS_LEGACY, Endpoint(url, tool, modern=False))
+    missing: list[str] = []
+    for peer in PEERS:
+        try:
+            address = _start(stack, peer)
+            for modern in peer.modern:
+                endpoint = Endpoint(f"{address}/mcp", "echo0", modern)
+                await add(f"{peer.name} {peer.version}, {ERAS[modern]}", endpoint, is_peer=True)
+        except (PeerMissingError, OSError, RuntimeError) as error:
+            missing.append(f"{peer.name} {peer.version} was not measured: {error}.")
+    return subjects, missing
+
+
+def _start(stack: AsyncExitStack, peer: Peer) -> str:
+    """Install it if need be, and start it until the stack is left; its address."""
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muxi-bench-peer-")))
+    return stack.enter_context(started(lambda port: peer.program(SERVER, port, folder)))
+
+
+def _summary(
+    subjects: Sequence[_Subject], missing: list[str], ours: _Subject, best: _Subject | None, paced: Sequence[float]
+) -> Beside:
+    figures: list[Figure] = []
+    table = []
+    for subject in subjects:
+        single, loaded = figure(f"{subject.name}: one call", "ms", subject.single), _loaded(subject)
+        rate = figure(f"{subject.name}: {CONNECTIONS} connections", "calls/s", subject.rates)
+        figures += [single, loaded, rate]
+        share = statistics.median(subject.shares)
+        table.append(
+            (subject.name, f"{single.median:.2f}", f"{rate.median:.0f}", f"{_p99(loaded):.1f}", f"{share:.0%}")
+        )
+    if best is None:
+        return Beside(figures, [], table, missing)
+    at_rate = figure(f"{ours.name}: at the full rate of {best.name}", "ms", paced)
+    faster = ratio(f"calls/s at {CONNECTIONS} connections / {best.name}", ours.rates, best.rates, "at least 5")
+    slowest = _p99(at_rate) / _p99(_loaded(best))
+    told = f"99th percentile at the full rate of {best.name} / its own"
+    table.append((at_rate.name, "", f"{best.rate:.0f}", f"{_p99(at_rate):.1f}", ""))
+    return Beside([*figures, at_rate], [faster, Ratio(told, slowest, "at most 1")], table, missing)
+
+
+def _loaded(subject: _Subject) -> Figure:
+    return figure(f"{subject.name}: a call of {CONNECTIONS} at once", "ms", subject.loaded)
+
+
+def _p99(of: Figure) -> float:
+    return of.p99 or of.high
