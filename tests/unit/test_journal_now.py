@@ -9,6 +9,7 @@ import anyio
 import pytest
 from anyio import to_thread
 
+from muxi_runtime.errors import JournalError
 from muxi_runtime.journal.anchor import AnchorFile, anchor_path
 from muxi_runtime.journal.contract import Draft
 from muxi_runtime.journal.read import tail
@@ -120,3 +121,58 @@ async def test_what_was_written_at_once_is_there_and_sound(path: Path) -> None:
     report = verify(engine, AnchorFile(anchor_path(path)))
     engine.dispose()
     assert (report.events, report.ok) == (50, True)
+
+
+async def test_what_is_appended_at_the_same_time_is_one_commit(path: Path) -> None:
+    async with SqliteJournal(path) as journal:
+        before = commits(path)
+        async with anyio.create_task_group() as group:
+            for draft in drafts(20):
+                group.start_soon(journal.append, draft)
+        assert commits(path) - before < 3
+    engine = open_store(path.parent)
+    assert [event.seq for event in tail(engine, 50)] == list(range(1, 21))
+    engine.dispose()
+
+
+async def test_one_that_gives_up_leaves_the_others_theirs(path: Path) -> None:
+    scope = anyio.CancelScope()
+
+    async def give_up(journal: SqliteJournal) -> None:
+        with scope:
+            await journal.append(drafts(1)[0])
+
+    async def cancel() -> None:
+        scope.cancel()
+
+    async with SqliteJournal(path) as journal, anyio.create_task_group() as group:
+        group.start_soon(give_up, journal)
+        for draft in drafts(5):
+            group.start_soon(journal.append, draft)
+        group.start_soon(cancel)
+    engine = open_store(path.parent)
+    assert verify(engine, AnchorFile(anchor_path(path))).events == 6
+    engine.dispose()
+
+
+async def test_what_is_appended_after_the_end_is_refused_to_each(path: Path) -> None:
+    refused = []
+    async with SqliteJournal(path) as journal:
+        pass
+
+    async def append(draft: Draft) -> None:
+        with pytest.raises(JournalError):
+            await journal.append(draft)
+        refused.append(draft.call)
+
+    async with anyio.create_task_group() as group:
+        for draft in drafts(3):
+            group.start_soon(append, draft)
+    assert len(refused) == 3
+
+
+def commits(path: Path) -> int:
+    """Frames of the write-ahead log that end a commit: their second number is not 0 (SQLite file format, 4.1)."""
+    log = path.with_name(f"{path.name}-wal").read_bytes()
+    page = int.from_bytes(log[8:12], "big")
+    return sum(log[at + 4 : at + 8] != bytes(4) for at in range(32, len(log), 24 + page))

@@ -21,6 +21,7 @@ from types import TracebackType
 from typing import Self
 
 import anyio
+import anyio.lowlevel
 from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 
@@ -109,6 +110,8 @@ class SqliteJournal:
         self._with_thread = 0
         """What the writer thread was given and has not given back: while there is any, the writer is its own."""
         self._slow_until = 0.0
+        self._gathered: list[_Entry] = []
+        """What is written next on the event loop, in one commit."""
 
     async def __aenter__(self) -> Self:
         """Open it and start the writer.
@@ -137,8 +140,10 @@ class SqliteJournal:
         if self._tasks is None:
             raise _closed_error()
         prepared = prepare(draft, max_bytes=self._settings.event_bytes)
-        if not self._with_thread and time.monotonic() >= self._slow_until and (event := self._append_now(prepared)):
-            return event
+        if not self._with_thread and time.monotonic() >= self._slow_until:
+            event = await self._append_together(prepared)
+            if event is not None:
+                return event
         await self._room.acquire()
         entry = _Entry(prepared)
         try:
@@ -152,11 +157,42 @@ class SqliteJournal:
             raise _copy(entry.error or _closed_error()) from entry.error
         return entry.event
 
-    def _append_now(self, draft: Draft) -> Event | None:
+    async def _append_together(self, draft: Draft) -> Event | None:
+        """Write it at once, in one commit with what others append meanwhile; `None` if the thread has to."""
+        entry = _Entry(draft)
+        self._gathered.append(entry)
+        if len(self._gathered) > 1:
+            await entry.done.wait()
+        else:
+            # The first one lets all that is ready to run do so, once, and then writes for those that joined it.
+            try:
+                await anyio.lowlevel.cancel_shielded_checkpoint()
+            finally:
+                self._write_gathered()
+        if entry.error is not None:
+            raise _copy(entry.error) from entry.error
+        return entry.event
+
+    def _write_gathered(self) -> None:
+        group, self._gathered = self._gathered, []
+        try:
+            events = self._append_now([entry.draft for entry in group])
+            for entry, event in zip(group, events or (), strict=False):
+                entry.event = event
+        except JournalError as error:
+            for entry in group:
+                entry.error = error
+        finally:
+            for entry in group:
+                entry.done.set()
+
+    def _append_now(self, drafts: Sequence[Draft]) -> list[Event] | None:
         if self._queue.is_closed:
             raise _closed_error()
+        if self._with_thread:
+            return None
         started = time.monotonic()
-        events = self._writer.append_now([draft])
+        events = self._writer.append_now(drafts)
         if time.monotonic() - started > SLOW_SECONDS:
             self._slow_until = time.monotonic() + AFTER_SLOW_SECONDS
         if events is None:
@@ -165,7 +201,7 @@ class SqliteJournal:
         if self._writer.wants_tidying:
             self._with_thread += 1
             self._queue.tidy()
-        return events[0]
+        return events
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """As `Journal.listen`."""
