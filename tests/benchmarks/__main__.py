@@ -182,16 +182,12 @@ def main() -> None:
     """Run it, print the tables, write the files."""
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure sandboxes and calls.")
     options.add_argument("--quick", action="store_true", help="a few rounds: to see that it works, not to quote")
+    options.add_argument("--gateways", action="store_true", help="only calls, and other gateways beside this one")
     options.add_argument("--out", type=Path, default=Path("bench-results"))
     chosen = options.parse_args()
     rounds = QUICK_ROUNDS if chosen.quick else ROUNDS
     settings, console = EngineSettings(), Console()
-    with ExitStack() as stack:
-        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="muxi-bench-"))
-        hosts = {"files": {"network": {"allow": ["example.org"]}}}
-        running = stack.enter_context(running_runtime(Path(folder) / "home", {"servers": hosts}))
-        with console.status(f"measuring, {rounds} rounds"):
-            figures, ratios = anyio.run(partial(measure, running, settings, rounds))
+    figures, ratios = ([], []) if chosen.gateways else measure_sandboxes(settings, rounds, console)
     more, added, beside = measure_gateways(settings, rounds, console)
     figures, ratios = [*figures, *more], [*ratios, *added]
     show(figures, ratios, console)
@@ -199,9 +195,19 @@ def main() -> None:
     written = write(chosen.out, figures, ratios, about)
     if beside is not None:
         show_table(HEADINGS, beside.table, console)
-        console.print(*beside.missing, sep="\n")
+        console.print("\n".join(beside.missing))
         write_table(chosen.out / "beside.md", HEADINGS, beside.table, beside.missing)
     console.print(f"Written to {written}")
+
+
+def measure_sandboxes(settings: EngineSettings, rounds: int, console: Console) -> tuple[list[Figure], list[Ratio]]:
+    """What sandboxes and calls on them cost."""
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="muxi-bench-"))
+        hosts = {"files": {"network": {"allow": ["example.org"]}}}
+        running = stack.enter_context(running_runtime(Path(folder) / "home", {"servers": hosts}))
+        with console.status(f"measuring, {rounds} rounds"):
+            return anyio.run(partial(measure, running, settings, rounds))
 
 
 def measure_gateways(
