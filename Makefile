@@ -47,6 +47,7 @@ conformance: venv-dev ## Run the official MCP conformance suite through the gate
 lock: ## Resolve the dependencies anew (needs uv and npm)
 	scripts/lock.sh
 	cd tests/node && npm install --package-lock-only --silent
+	cd tests/benchmarks/peers/supergateway && npm install --package-lock-only --silent
 
 compose-up: venv ## Run the runtime in a container of its own, beside this machine's engine
 	@scripts/compose.sh up

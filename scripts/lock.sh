@@ -1,5 +1,5 @@
 #!/bin/sh
-# Resolve all dependencies anew and write the three lock files. Needs `uv` (pip install uv).
+# Resolve all dependencies anew and write the lock files. Needs `uv` (pip install uv).
 #
 # The locks are universal (every platform, Python 3.11 and later), carry the hashes that the public registry serves, and
 # name no registry, so that an installation with another index works.
@@ -16,7 +16,13 @@ compile pyproject.toml --group build --group dev --constraint requirements.lock 
 compile pyproject.toml --group build --group dev --group bench --constraint requirements-dev.lock \
     --output-file requirements-bench.lock
 
-if grep -nE '://|^ *(-f|--find-links|--index-url|--extra-index-url)| @ |file:|^/' requirements.lock requirements-dev.lock requirements-bench.lock; then
+# Gateways that `make bench` measures beside ours: each in a place of its own, so each with a lock of its own.
+peers=tests/benchmarks/peers
+echo 'mcp-proxy==0.13.0' | compile - --output-file "$peers/mcp-proxy.lock"
+echo 'fastmcp==4.1.*' | compile - --output-file "$peers/fastmcp.lock"
+
+if grep -nE '://|^ *(-f|--find-links|--index-url|--extra-index-url)| @ |file:|^/' requirements.lock requirements-dev.lock requirements-bench.lock \
+    "$peers"/*.lock; then
     echo "a lock names a host or a local path: see the lines above" >&2
     exit 1
 fi
