@@ -221,7 +221,7 @@ def measure_gateways(
         if rounds <= QUICK_ROUNDS:
             return figures, ratios, None
         with console.status("other gateways beside it"):
-            beside = anyio.run(partial(measure_beside, sizes.one.url, TOOL, rounds // 3))
+            beside = anyio.run(partial(measure_beside, sizes.one, TOOL, rounds // 3))
     return [*figures, *beside.figures], [*ratios, *beside.ratios], beside
 
 

@@ -5,6 +5,7 @@ Ours decides each call by policy, journals it durably, and has the server in a s
 
 from __future__ import annotations
 
+import os
 import statistics
 import sys
 import tempfile
@@ -20,6 +21,7 @@ from tests.benchmarks.gateway_timings import ECHO, TOOLS
 from tests.benchmarks.load import Ask, full_load, one_at_a_time, paced_load
 from tests.benchmarks.peers.gateways import PEERS, Peer, Program, started
 from tests.benchmarks.peers.places import PeerMissingError
+from tests.support.running import Running
 
 __all__ = ["HEADINGS", "Beside", "measure_beside"]
 
@@ -37,6 +39,7 @@ HEADINGS = (
     "p50 of one call, ms",
     f"calls/s at {CONNECTIONS} connections",
     "p99 there, ms",
+    "its processor time for a call there, ms",
     "the load's own share of a core",
 )
 ERAS = {False: "2025-11-25", True: "2026-07-28"}
@@ -48,20 +51,25 @@ class _Subject:
 
     name: str
     asks: Sequence[Ask]
+    pid: int = 0
+    """Of the gateway's process; 0 where there is none."""
     is_peer: bool = False
     single: list[float] = field(default_factory=list)
     loaded: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
     shares: list[float] = field(default_factory=list)
     """Of one core, what the load's own process took in each turn."""
+    busy: list[float] = field(default_factory=list)
+    """Processor time of the gateway's process for one call, in ms, in each turn."""
 
     async def turn(self) -> None:
         """One round's."""
         await full_load(self.asks, WARM_SECONDS)
         self.single += (await one_at_a_time(self.asks[0], SINGLE_CALLS)).taken
-        started_at, busy = time.perf_counter(), time.process_time()
+        started_at, own, theirs = time.perf_counter(), time.process_time(), _busy_ms(self.pid)
         load = await full_load(self.asks, SECONDS)
-        self.shares.append((time.process_time() - busy) / (time.perf_counter() - started_at))
+        self.shares.append((time.process_time() - own) / (time.perf_counter() - started_at))
+        self.busy.append((_busy_ms(self.pid) - theirs) / len(load.taken))
         self.loaded += load.taken
         self.rates.append(load.rate)
 
@@ -80,10 +88,10 @@ class Beside:
     missing: list[str]
 
 
-async def measure_beside(url: str, tool: str, rounds: int) -> Beside:
-    """All of them; `url` is of a runtime that has the echo server alone, `tool` its first tool there."""
+async def measure_beside(running: Running, tool: str, rounds: int) -> Beside:
+    """All of them; the runtime has the echo server alone, `tool` is its first tool there."""
     async with AsyncExitStack() as stack:
-        subjects, missing = await _subjects(stack, url, tool)
+        subjects, missing = await _subjects(stack, running, tool)
         for _ in range(rounds):
             for subject in subjects:
                 await subject.turn()
@@ -96,29 +104,30 @@ async def measure_beside(url: str, tool: str, rounds: int) -> Beside:
     return _summary(subjects, missing, ours, best, paced)
 
 
-async def _subjects(stack: AsyncExitStack, url: str, tool: str) -> tuple[list[_Subject], list[str]]:
-    async def add(name: str, endpoint: Endpoint, *, is_peer: bool = False) -> None:
-        subjects.append(_Subject(name, await stack.enter_async_context(open_asks(endpoint, CONNECTIONS)), is_peer))
+async def _subjects(stack: AsyncExitStack, running: Running, tool: str) -> tuple[list[_Subject], list[str]]:
+    async def add(name: str, endpoint: Endpoint, pid: int, *, is_peer: bool = False) -> None:
+        asks = await stack.enter_async_context(open_asks(endpoint, CONNECTIONS))
+        subjects.append(_Subject(name, asks, pid, is_peer))
 
     subjects = [_Subject(DIRECT, await stack.enter_async_context(piped_asks(SERVER, CONNECTIONS)))]
-    constant = stack.enter_context(started(lambda port: Program([sys.executable, CONSTANT_ANSWERS, str(port)])))
-    await add(CONSTANT, Endpoint(f"{constant}/mcp", "echo0", modern=True))
-    await add(OURS, Endpoint(url, tool, modern=True))
-    await add(OURS_LEGACY, Endpoint(url, tool, modern=False))
+    constant, pid = stack.enter_context(started(lambda port: Program([sys.executable, CONSTANT_ANSWERS, str(port)])))
+    await add(CONSTANT, Endpoint(f"{constant}/mcp", "echo0", modern=True), pid)
+    await add(OURS, Endpoint(running.url, tool, modern=True), running.pid)
+    await add(OURS_LEGACY, Endpoint(running.url, tool, modern=False), running.pid)
     missing: list[str] = []
     for peer in PEERS:
         try:
-            address = _start(stack, peer)
+            address, pid = _start(stack, peer)
             for modern in peer.modern:
                 endpoint = Endpoint(f"{address}/mcp", "echo0", modern)
-                await add(f"{peer.name} {peer.version}, {ERAS[modern]}", endpoint, is_peer=True)
+                await add(f"{peer.name} {peer.version}, {ERAS[modern]}", endpoint, pid, is_peer=True)
         except (PeerMissingError, OSError, RuntimeError) as error:
             missing.append(f"{peer.name} {peer.version} was not measured: {error}.")
     return subjects, missing
 
 
-def _start(stack: AsyncExitStack, peer: Peer) -> str:
-    """Install it if need be, and start it until the stack is left; its address."""
+def _start(stack: AsyncExitStack, peer: Peer) -> tuple[str, int]:
+    """Install it if need be, and start it until the stack is left; its address and its process's id."""
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="muxi-bench-peer-")))
     return stack.enter_context(started(lambda port: peer.program(SERVER, port, folder)))
 
@@ -133,8 +142,18 @@ def _summary(
         rate = figure(f"{subject.name}: {CONNECTIONS} connections", "calls/s", subject.rates)
         figures += [single, loaded, rate]
         share = statistics.median(subject.shares)
+        busy = statistics.median(subject.busy)
+        if subject.pid:
+            figures.append(figure(f"{subject.name}: processor time of a call", "ms", subject.busy))
         table.append(
-            (subject.name, f"{single.median:.2f}", f"{rate.median:.0f}", f"{_p99(loaded):.1f}", f"{share:.0%}")
+            (
+                subject.name,
+                f"{single.median:.2f}",
+                f"{rate.median:.0f}",
+                f"{_p99(loaded):.1f}",
+                f"{busy:.2f}" if subject.pid else "",
+                f"{share:.0%}",
+            )
         )
     if best is None:
         return Beside(figures, [], table, missing)
@@ -142,8 +161,16 @@ def _summary(
     faster = ratio(f"calls/s at {CONNECTIONS} connections / {best.name}", ours.rates, best.rates, "at least 5")
     slowest = _p99(at_rate) / _p99(_loaded(best))
     told = f"99th percentile at the full rate of {best.name} / its own"
-    table.append((at_rate.name, "", f"{best.rate:.0f}", f"{_p99(at_rate):.1f}", ""))
+    table.append((at_rate.name, "", f"{best.rate:.0f}", f"{_p99(at_rate):.1f}", "", ""))
     return Beside([*figures, at_rate], [faster, Ratio(told, slowest, "at most 1")], table, missing)
+
+
+def _busy_ms(pid: int) -> float:
+    """What a process has taken of processors so far (proc_pid_stat(5): utime and stime), in ms; 0 for none."""
+    if not pid:
+        return 0
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
 
 
 def _loaded(subject: _Subject) -> Figure:

@@ -78,8 +78,8 @@ PEERS = (
 
 
 @contextmanager
-def started(program: Callable[[int], Program]) -> Iterator[str]:
-    """The program on a free port for the block, with its children; its address, without a path.
+def started(program: Callable[[int], Program]) -> Iterator[tuple[str, int]]:
+    """The program on a free port for the block, with its children; its address, without a path, and its id.
 
     Raises:
         PeerMissingError: it does not start.
@@ -99,7 +99,7 @@ def started(program: Callable[[int], Program]) -> Iterator[str]:
         raise PeerMissingError(f"{wanted.command[0]} is not installed") from None
     try:
         _wait_until_it_listens(process, port)
-        yield f"http://127.0.0.1:{port}"
+        yield f"http://127.0.0.1:{port}", process.pid
     finally:
         _stop(process)
 
