@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
-from typing import Protocol
 
 from anyio import to_thread
 
@@ -23,10 +22,12 @@ from muxi_runtime.gateway.kept import KeptTasks
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.reload import LiveCatalog
 from muxi_runtime.identity.keys import KeyStore
+from muxi_runtime.installing.turn import adding
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.journal.sqlite import SqliteJournal
 from muxi_runtime.policy.live import LivePolicy
 from muxi_runtime.setup.proof import demand_proof, prove_all, runtimes_of, store_proofs
+from muxi_runtime.setup.reap import OpenBackend, reap_left, reap_left_by_installs
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
 from muxi_runtime.wiring import Parts, Runtime
@@ -39,10 +40,6 @@ from muxi_sandbox.workspaces.snapshots import SnapshotStore
 __all__ = ["Runtime", "open_runtime", "serve"]
 
 logger = logging.getLogger(__name__)
-
-
-class OpenBackend(Backend, AbstractAsyncContextManager["Backend"], Protocol):
-    """A backend that is entered before it is used, as all are."""
 
 
 async def serve(settings: Settings, *, ready: Callable[[str], None] = lambda _url: None) -> None:
@@ -82,8 +79,10 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
                 left = await to_thread.run_sync(kept.all)
                 for task in left:
                     entered.spare(task.id, task.sandboxes)
-                await _reap(entered, journal)
+                await reap_left(entered, journal)
                 if backend is None:
+                    installs = DockerBackend(settings.engine, adding(installation))
+                    await reap_left_by_installs(settings.home, installs, journal)
                     await _prove(entered, settings, live.now, images, journal)
                 parts = Parts(settings, live, entered, journal, images, installation, gate, kept, snapshots, left)
                 async with parts.running(KeyStore(store), PinStore(store), policy) as runtime:
@@ -95,14 +94,6 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
 async def _images(settings: Settings) -> Mapping[str, str | None]:
     async with ImageStore(settings.engine) as images:
         return {name: await images.find(name) for name in images.names}
-
-
-async def _reap(backend: Backend, journal: Journal) -> None:
-    """What a crash left behind goes before anything new comes."""
-    count = await backend.reap()
-    if count:
-        logger.warning("removed %d sandboxes and workspaces that an earlier runtime left behind", count)
-        await journal.append(Draft("sandbox.reaped", data={"count": count}))
 
 
 async def _prove(

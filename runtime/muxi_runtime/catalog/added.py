@@ -8,9 +8,7 @@ servers/NAME.disabled        whoever has this file is not offered, built-in serv
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -49,27 +47,23 @@ class AddedServers:
         return parts if isinstance(parts, list) else []
 
     def put(self, manifest: Manifest, parts: Sequence[Mapping[str, str]]) -> Path:
-        """Write a server's folder, whole or not at all; its manifest.
+        """Write a server's folder; its manifest.
+
+        Each file is replaced whole, the manifest last: whoever is killed in between leaves the server as it was.
 
         Raises:
             SetupError: it cannot be written.
         """
         fields = manifest.model_dump(mode="json", exclude_defaults=True)
+        text = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
+        folder = self.folder / manifest.name
         try:
-            self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as temporary:
-                fresh = Path(temporary) / "server"
-                fresh.mkdir(mode=0o700)
-                text = yaml.safe_dump(fields, sort_keys=False, allow_unicode=True)
-                (fresh / MANIFEST).write_text(HEADER + text, "utf-8")
-                (fresh / PARTS).write_text(json.dumps(list(parts), indent=1) + "\n", "utf-8")
-                target = self.folder / manifest.name
-                if target.exists():
-                    os.replace(target, Path(temporary) / "old")  # noqa: PTH105  # whole or not at all
-                os.replace(fresh, target)  # noqa: PTH105  # as above
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _replace(folder / PARTS, json.dumps(list(parts), indent=1) + "\n")
+            _replace(folder / MANIFEST, HEADER + text)
         except OSError as error:
-            raise SetupError(f"{self.folder} cannot be written to: {error}.", step="servers") from error
-        return self.folder / manifest.name / MANIFEST
+            raise SetupError(f"{folder} cannot be written to: {error}.", step="servers") from error
+        return folder / MANIFEST
 
     def remove(self, name: str) -> bool:
         """Remove a server's folder; whether there was one.
@@ -95,3 +89,9 @@ class AddedServers:
     def enable(self, name: str) -> None:
         """Switch it on again; no error if it is on."""
         (self.folder / f"{name}{DISABLED}").unlink(missing_ok=True)
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.new")
+    fresh.write_text(text, "utf-8")
+    fresh.replace(path)

@@ -1,12 +1,11 @@
 """Opens what installing a server needs: the engine, the images, a way out to the registries, the journal.
 
 All of it belongs to the command, not to the runtime: containers carry a label of their own, and what a command that was
-killed left behind is removed by the next one.
+killed left behind is removed by the next one, or by the next `up`.
 """
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
@@ -18,12 +17,14 @@ from anyio import to_thread
 from muxi_runtime.catalog.catalog import granted
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.config import Settings
-from muxi_runtime.errors import RefusedError, ServerError, sole_error
+from muxi_runtime.errors import ServerError, sole_error
 from muxi_runtime.installing.gate import InstallGate
 from muxi_runtime.installing.installer import Installer
+from muxi_runtime.installing.turn import adding, taken_turn
 from muxi_runtime.installing.workshop import Progress
 from muxi_runtime.journal.sqlite import SqliteJournal
 from muxi_runtime.setup.proof import PROBE_IMAGE, demand_proof, prove_all, store_proofs
+from muxi_runtime.setup.reap import reap_left
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
 from muxi_sandbox.docker.backend import DockerBackend
@@ -78,16 +79,17 @@ async def open_installer(settings: Settings, progress: Progress) -> AsyncIterato
     installation = await to_thread.run_sync(installation_id, settings.home)
     (await to_thread.run_sync(open_store, settings.home)).dispose()
     egress = settings.egress.model_copy(update={"connections": CONNECTIONS, "connections_per_second": PER_SECOND})
-    with _alone(settings.home), _one_error():
+    with _one_error():
         async with (
+            taken_turn(settings.home) as scratch,
             SqliteJournal(database_path(settings.home), settings.journal) as journal,
             ImageStore(settings.engine) as images,
         ):
             await images.ensure(FORWARDER, progress)
             probe = {PROBE_IMAGE: await images.ensure(PROBE_IMAGE, progress)}
             way_out = EgressProxy(egress, InstallGate(journal))
-            async with DockerBackend(settings.engine, f"{installation}-add", egress=way_out) as backend:
-                await backend.reap()
+            async with DockerBackend(settings.engine, adding(installation), egress=way_out) as backend:
+                await reap_left(backend, journal)
                 progress("proving that sandboxes hold")
                 proofs = await prove_all(backend, probe, [None])
                 where = await to_thread.run_sync(store_proofs, settings.home, proofs)
@@ -97,6 +99,7 @@ async def open_installer(settings: Settings, progress: Progress) -> AsyncIterato
                     backend,
                     DockerShelf(images),
                     settings.install,
+                    scratch=scratch,
                     certificates=transport.certificates,
                     grant=partial(granted, settings=ServerSettings(), classes=settings.limits_classes),
                 )
@@ -109,17 +112,3 @@ def _one_error() -> Iterator[None]:
         yield
     except BaseExceptionGroup as group:
         raise sole_error(group) or group from group
-
-
-@contextmanager
-def _alone(home: Path) -> Iterator[None]:
-    folder = home / "servers"
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    with (folder / ".lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise RefusedError(
-                "Another command is installing a server now.", remedy="Wait for it to end, then try again."
-            ) from None
-        yield

@@ -116,10 +116,15 @@ class Installer:
         shelf: ImageShelf,
         settings: InstallSettings,
         *,
+        scratch: Path,
         certificates: bytes,
         grant: Callable[[Manifest], Manifest],
     ) -> None:
-        """`certificates`: in PEM form, what registries are checked against. `grant`: see `catalog.granted`."""
+        """`scratch`: a folder for what is on its way into an image; whoever gave it empties it.
+
+        `certificates`: in PEM form, what registries are checked against. `grant`: see `catalog.granted`.
+        """
+        self._scratch = scratch
         self._grant = grant
         self._backend = backend
         self._shelf = shelf
@@ -156,7 +161,7 @@ class Installer:
         tools = await self._shelf.ensure(INSTALLER, progress)
         registries = await self._registries(tools)
         kind = await to_thread.run_sync(_kind_of, wish.source)
-        with tempfile.TemporaryDirectory(prefix="muxi-tree-") as folder:
+        with tempfile.TemporaryDirectory(prefix="tree-", dir=self._scratch) as folder:
             tree = Path(folder) / "tree.tar"
             async with open_workshop(
                 self._backend,
