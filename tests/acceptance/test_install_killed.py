@@ -17,7 +17,7 @@ from docker.errors import APIError
 from tests.support.registries import registry_hosts
 from tests.support.running import COMMAND, Running
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = [pytest.mark.promise("nothing-left-over"), pytest.mark.timeout(300)]
 
 PATIENCE_SECONDS = 120
 # The install script waits for a file, so that the test decides when the install goes on.
@@ -137,7 +137,7 @@ class Adding:
 
     def _waits(self, container: str) -> bool:
         try:
-            processes = self.engine.top(container)["Processes"]
+            processes = self.engine.top(container)["Processes"] or ()
         except APIError:  # it is not running yet, or not any more
             return False
         return any("/workspace/go" in " ".join(process) and "preinstall" not in process for process in processes)

@@ -75,6 +75,7 @@ class Install(BaseModel):
     debian: tuple[str, ...] = Field((), description="Debian packages that its image has besides")
     node: str = Field("", description="major version of Node.js; empty: the image's own")
     python: str = Field("", description="version of Python; empty: the image's own")
+    program: str = Field("", description="which of the package's programs; empty: the only one, or its namesake")
 
 
 class Manifest(BaseModel):

@@ -7,13 +7,13 @@ commands `pins` and `servers add`. Each has at most one row in each state. Calls
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, Engine, delete, insert, select
+from sqlalchemy import ColumnElement, Connection, Engine, delete, insert, select
 
 from muxi_runtime.catalog.pins import PinKind, canonical_json, name_of, pin_of
 from muxi_runtime.store.engine import reading, writing
@@ -77,6 +77,24 @@ class PinStore:
                 for definition in definitions:
                     _put(connection, (server, kind), PinState.ACCEPTED, definition, identity)
 
+    def carry_over(self, server: str, lists: Lists, identity: str) -> list[PinRecord]:
+        """The server is another one from now on: what is defined as it was accepted stays so, all else waits.
+
+        What is gone is forgotten. What waits.
+        """
+        rows = self.all(server)
+        accepted = {(row.kind, row.tool): row.pin for row in rows if row.state is PinState.ACCEPTED}
+        listed = {(kind, name_of(kind, found)): found for kind, many in lists.items() for found in many}
+        with writing(self._engine) as connection:
+            for row in rows:
+                if row.state is PinState.OFFERED or (row.kind, row.tool) not in listed:
+                    connection.execute(delete(pins).where(_is(row)))
+            for key, definition in listed.items():
+                is_same = accepted.get(key) == pin_of(definition)
+                state = PinState.ACCEPTED if is_same else PinState.OFFERED
+                _put(connection, (server, key[0]), state, definition, identity)
+        return [row for row in self.all(server) if row.state is PinState.OFFERED]
+
     def offer(self, server: str, kind: PinKind, definition: Mapping[str, Any], identity: str) -> bool:
         """A definition that is not the accepted one waits for a person; whether that is news.
 
@@ -105,10 +123,8 @@ class PinStore:
             connection.execute(delete(pins).where(pins.c.server == server))
 
     def _settle(self, record: PinRecord, state: PinState) -> bool:
-        of_it = (pins.c.server == record.server) & (pins.c.kind == record.kind) & (pins.c.tool == record.tool)
-        same = of_it & (pins.c.state == record.state) & (pins.c.pin == record.pin)
         with writing(self._engine) as connection:
-            if not connection.execute(delete(pins).where(same)).rowcount:
+            if not connection.execute(delete(pins).where(_is(record))).rowcount:
                 return False
             _put(connection, (record.server, record.kind), state, record.definition, record.identity)
         return True
@@ -132,6 +148,12 @@ def _put(
     same = of_it & (pins.c.state == state)
     connection.execute(delete(pins).where(same))
     connection.execute(insert(pins).values(row))
+
+
+def _is(record: PinRecord) -> ColumnElement[bool]:
+    """Exactly this row."""
+    of_it = (pins.c.server == record.server) & (pins.c.kind == record.kind) & (pins.c.tool == record.tool)
+    return of_it & (pins.c.state == record.state) & (pins.c.pin == record.pin)
 
 
 def _record(row: Mapping[str, Any]) -> PinRecord:

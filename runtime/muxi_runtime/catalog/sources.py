@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 
 from muxi_runtime.errors import ConfigError
 
-__all__ = ["Source", "SourceKind", "parse_source"]
+__all__ = ["Source", "SourceKind", "at_version", "parse_source"]
 
 _NPM = re.compile(r"((?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*)(?:@([A-Za-z0-9][A-Za-z0-9.+_-]*))?")
 """Name as npm's own rules have it for new packages; version or dist-tag, no range: what is installed is one thing."""
@@ -96,6 +96,19 @@ def parse_source(text: str) -> Source:
     if match is None:
         return _refuse(text)
     return Source(SourceKind(kind), match[1], match[2] or "")
+
+
+def at_version(source: Source, version: str) -> Source:
+    """The same source with another version; the newest for an empty one.
+
+    Raises:
+        ConfigError: it has no versions, or that is none.
+    """
+    if not version:
+        return source.at("")
+    if source.kind in {SourceKind.PATH, SourceKind.URL}:
+        raise ConfigError(f"{source} has no versions.", remedy="Leave --version out.")
+    return parse_source(str(source.at(version)))
 
 
 def _url(text: str) -> Source:

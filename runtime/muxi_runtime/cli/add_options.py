@@ -63,9 +63,10 @@ def wish_of(source: str, options: Mapping[str, Any]) -> Wish:
         debian=options["debian"],
         node=options["node"] or "",
         python=options["python"] or "",
+        program=options["program"] or "",
     )
     fields = _fields(options, document.fields if document else {})
-    return Wish(name, parsed, install, options["program"], fields)
+    return Wish(name, parsed, install, fields)
 
 
 def _fields(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

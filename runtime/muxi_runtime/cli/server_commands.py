@@ -19,7 +19,7 @@ from muxi_runtime.catalog.catalog import RESERVED, load_manifest
 from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.pin_store import PinState, PinStore
 from muxi_runtime.catalog.pins import PinKind, identity_of
-from muxi_runtime.catalog.sources import parse_source
+from muxi_runtime.catalog.sources import at_version, parse_source
 from muxi_runtime.catalog.tool_cache import ToolCache
 from muxi_runtime.cli.candidates import ask, candidate_document, shown_candidate
 from muxi_runtime.cli.database import opened
@@ -38,6 +38,8 @@ from muxi_runtime.setup.step import Report, Step, run_steps
 from muxi_runtime.store.engine import database_path
 
 __all__ = ["add", "remove", "switch", "tell_runtime", "update"]
+
+WAITING = " What is different will wait for `pins accept`."
 
 
 def add(settings: Settings, wish: Wish, *, yes: bool, key: str | None, out: Output) -> None:
@@ -62,28 +64,36 @@ def add(settings: Settings, wish: Wish, *, yes: bool, key: str | None, out: Outp
 
 
 def update(settings: Settings, name: str, version: str | None, *, yes: bool, key: str | None, out: Output) -> None:
-    """Install anew, show what is different, ask, replace. The profile stays as it is.
+    """Install anew, show what is different, ask, replace. The profile stays as it is; changed tools wait.
 
     Raises:
         UnknownToolError: no such server was added.
-        ServerError | RefusedError: as `add`.
+        ConfigError: it has no such version.
+        ServerError | RefusedError: as `add`. The server is then as it was.
     """
     now = _added(settings, name)
     if now.install is None:
         raise ConfigError(f"{name} was not installed from a source.", remedy="Change its manifest by hand.")
-    source = parse_source(now.install.source)
-    wish = Wish(name, replace(source, version=version or ""), now.install, None, _kept_fields(now))
+    wish = Wish(name, at_version(parse_source(now.install.source), version or ""), now.install, _kept_fields(now))
     candidate = _candidate(settings, wish, as_json=out.as_json)
     changes = changes_between(_accepted(settings, name), candidate.lists)
+    differs = [{"kind": c.of.value, "tool": c.tool, "change": c.kind} for c in changes]
+    document = {**candidate_document(candidate), "changes": differs}
+    if candidate.manifest == now:
+        waiting = [change.tool for change in changes if change.now is not None]
+        said = f"{name} is up to date: {now.install.source}.{_hint(name, waiting)}"
+        out.show({"updated": False, "waiting": waiting, **document}, said)
+        return
     if not out.as_json:
         out.show({}, *shown_candidate(candidate), "", *shown_changes(changes))
-    if not ask(candidate, yes=yes and not changes, question=f"Replace {now.install.source} by this?"):
-        out.show({"updated": False, **candidate_document(candidate)}, "Nothing was changed.")
+    question = f"Replace {now.install.source} by this?{WAITING if changes else ''}"
+    if not ask(candidate, yes=yes, question=question):
+        out.show({"updated": False, **document}, "Nothing was changed.")
         return
-    _keep(settings, candidate)
+    waiting = _replace(settings, candidate)
     _journal(settings, Draft("server.updated", data=_facts(candidate)))
     said = tell_runtime(settings, key)
-    out.show({"updated": True, **candidate_document(candidate)}, f"Updated {name}. {said}")
+    out.show({"updated": True, "waiting": waiting, **document}, f"Updated {name}. {said}{_hint(name, waiting)}")
 
 
 def remove(settings: Settings, name: str, *, key: str | None, out: Output) -> None:
@@ -169,6 +179,22 @@ def _keep(settings: Settings, candidate: Candidate) -> None:
     AddedServers(settings.home).put(manifest, candidate.parts)
 
 
+def _hint(name: str, waiting: Sequence[str]) -> str:
+    if not waiting:
+        return ""
+    return f"\nWhat waits for you: {', '.join(waiting)}. `muxi-runtime pins diff {name}` shows what is different."
+
+
+def _replace(settings: Settings, candidate: Candidate) -> list[str]:
+    """The names of what waits."""
+    manifest = candidate.manifest
+    AddedServers(settings.home).put(manifest, candidate.parts)
+    # In this order: whoever is killed in between leaves the new server with all of its tools blocked.
+    with opened(settings) as engine:
+        waiting = PinStore(engine).carry_over(manifest.name, candidate.lists, identity_of(manifest, manifest.image))
+    return [record.tool for record in waiting]
+
+
 def _facts(candidate: Candidate) -> dict[str, Any]:
     manifest = candidate.manifest
     return {
@@ -197,7 +223,11 @@ def _accepted(settings: Settings, name: str) -> dict[tuple[PinKind, str], Mappin
 def _kept_fields(manifest: Manifest) -> dict[str, Any]:
     """What the operator may have changed in it."""
     fields = manifest.model_dump(mode="json", exclude_defaults=True)
-    return {name: fields[name] for name in ("arguments", "environment", "profile", "pause", "warm") if name in fields}
+    return {
+        name: fields[name]
+        for name in ("arguments", "environment", "profile", "init", "pause", "warm")
+        if name in fields
+    }
 
 
 def _journal(settings: Settings, draft: Draft) -> None:

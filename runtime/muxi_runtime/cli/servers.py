@@ -89,14 +89,17 @@ def add_server(
 @servers.command("update")
 @click.argument("name")
 @click.option("--version", help="Absent: the newest.")
-@click.option("--yes", is_flag=True, help="Do not ask, unless a tool is different or something looks suspicious.")
+@click.option("--yes", is_flag=True, help="Do not ask; takes only what does not look suspicious.")
 @key_option
 @json_option
 @click.pass_obj
 def update_server(
     invocation: Invocation, name: str, *, version: str | None, yes: bool, key: str | None, out: Output
 ) -> None:
-    """Install an added server anew, show what is different, and ask. Its profile stays as it is."""
+    """Install an added server anew, show what is different, and ask.
+
+    Its profile stays as it is. Tools that are different are not offered until `pins accept` takes them.
+    """
     from muxi_runtime.cli import server_commands  # noqa: PLC0415 - as above
 
     server_commands.update(invocation.settings(), name, version, yes=yes, key=key, out=out)

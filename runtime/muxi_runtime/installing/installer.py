@@ -44,6 +44,8 @@ npm config get registry
 python3 -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url); print(PyPI.file_storage_domain)'
 """
 """What the tools themselves have for a default."""
+SAME_TIMES = "find tree -exec touch -hd @315532800 {} +"
+"""What is installed twice is the same twice, and so is its image. No zip archive knows a time before 1980."""
 INSTALLER = "installer"
 BASES = {SourceKind.NPM: "node", SourceKind.PYPI: "base"}
 
@@ -72,7 +74,6 @@ class Wish:
     name: str
     source: Source
     install: Install
-    program: str | None = None
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the manifest that the person set: arguments, environment, profile, title, description, command."""
 
@@ -176,6 +177,7 @@ class Installer:
                 progress(f"installing {wish.source}")
                 installed = await self._install(workshop, kind, wish, registries)
                 progress("taking out what was installed")
+                await workshop.run(SAME_TIMES, quietly=True)
                 with await to_thread.run_sync(tree.open, "wb") as into:
                     await workshop.take("tree", into)
             base = await self._shelf.ensure(BASES[kind], progress)
@@ -191,8 +193,8 @@ class Installer:
 
     async def _install(self, workshop: Workshop, kind: SourceKind, wish: Wish, registries: Registries) -> Installed:
         if kind is SourceKind.NPM:
-            return await install_npm(workshop, wish.source, wish.install, registries.npm, wish.program)
-        return await install_pypi(workshop, wish.source, wish.install, registries.pypi, wish.program)
+            return await install_npm(workshop, wish.source, wish.install, registries.npm)
+        return await install_pypi(workshop, wish.source, wish.install, registries.pypi)
 
     async def _registries(self, image: str) -> Registries:
         """As configured; what is not, as the tools themselves have it."""

@@ -29,6 +29,9 @@ PYTHON = "3.13"
 _NODE = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,4}){0,2}")
 _CONSTRAINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[A-Za-z0-9,._-]+\])?(?:[<>=!~]=?=?[A-Za-z0-9.*+!_-]+,?)+")
 
+_COMPILE = f"PYTHONHASHSEED=0 python3 -m compileall -qq --invalidation-mode unchecked-hash -d {ROOT}/site site || true"
+"""pip's own way writes a folder of its own and the time into each file: no two installs would be the same. Some
+packages hold files that no Python can read."""
 _NPM_FACTS = """
 const fs = require('fs')
 const name = process.argv[1]
@@ -74,10 +77,8 @@ class Installed:
     parts: Sequence[Mapping[str, str]]
 
 
-async def install_npm(
-    workshop: Workshop, source: Source, wish: Install, registry: str, program: str | None
-) -> Installed:
-    """Install a package for Node.js. `program`: which of its programs, where it has several.
+async def install_npm(workshop: Workshop, source: Source, wish: Install, registry: str) -> Installed:
+    """Install a package for Node.js.
 
     Raises:
         ConfigError: the wish cannot be granted.
@@ -100,12 +101,12 @@ async def install_npm(
     facts = await workshop.ask(f"cd tree && node -e {shlex.quote(_NPM_FACTS)} {shlex.quote(name)}")
     node = f"{ROOT}/node_modules/node/bin/node" if wish.node else "node"
     programs = facts["programs"] if isinstance(facts["programs"], dict) else {name.split("/")[-1]: facts["programs"]}
-    script = _pick(programs, program, name)
+    script = _pick(programs, wish.program, name)
     command = (node, f"{ROOT}/node_modules/{name}/{_inside(script)}")
     return _installed(source, facts, command, {})
 
 
-async def install_pypi(workshop: Workshop, source: Source, wish: Install, index: str, program: str | None) -> Installed:
+async def install_pypi(workshop: Workshop, source: Source, wish: Install, index: str) -> Installed:
     """Install a package for Python; as `install_npm`.
 
     Raises:
@@ -124,13 +125,15 @@ async def install_pypi(workshop: Workshop, source: Source, wish: Install, index:
     await workshop.run(
         f"""set -eu; export PIP_CERT="$SSL_CERT_FILE" PIP_NO_INPUT=1 PIP_DISABLE_PIP_VERSION_CHECK=1
         mkdir -p tree; cd tree; printf '%s\\n' {shlex.quote(lines)} >../constraints.txt
-        python3 -m pip install --progress-bar off --target site --cache-dir ../cache --report ../report.json \
-            --index-url {shlex.quote(index)} --constraint ../constraints.txt {shlex.quote(wanted)}"""
+        python3 -m pip install --progress-bar off --no-compile --target site --cache-dir ../cache \
+            --report ../report.json --index-url {shlex.quote(index)} \
+            --constraint ../constraints.txt {shlex.quote(wanted)}
+        {_COMPILE}"""
     )
     name = "" if source.kind is SourceKind.PATH else source.name
     facts = await workshop.ask(f"cd tree && python3 -I -c {shlex.quote(_PYPI_FACTS)} {shlex.quote(name)}")
-    _pick(facts["programs"], program, facts["name"])
-    chosen = program or _only(facts["programs"], facts["name"])
+    _pick(facts["programs"], wish.program, facts["name"])
+    chosen = wish.program or _only(facts["programs"], facts["name"])
     command = ("python3", f"{ROOT}/site/bin/{_inside(chosen)}")
     return _installed(source, facts, command, {"PYTHONPATH": f"{ROOT}/site"})
 
@@ -160,7 +163,7 @@ async def _npm_name(workshop: Workshop) -> str:
     return name
 
 
-def _pick(programs: Mapping[str, Any], program: str | None, package: str) -> str:
+def _pick(programs: Mapping[str, Any], program: str, package: str) -> str:
     """What a program's name stands for: a path, or an entry point."""
     chosen = programs.get(program or _only(programs, package))
     if not isinstance(chosen, str):
