@@ -108,7 +108,7 @@ class Parts:
                 backend=self.backend,
                 journal=self.journal,
                 settings=gateway,
-                own=partial(self._owner, specs, listing, pool, remotes, adopted),
+                own=partial(self._owner, specs, listing, pool, adopted),
                 kept=self.kept,
                 kept_files=KeptFiles(self.backend, self.snapshots),
             ) as tasks,
@@ -246,20 +246,20 @@ class Parts:
         specs: SpecBook,
         listing: Listing,
         pool: Pool[Upstream],
-        remotes: Remotes,
         adopted: Callable[[Sandbox], AbstractAsyncContextManager[Upstream]],
         task: str,
         server: str,
         survivor: KeptSandbox | None,
     ) -> Owner:
         manifest = specs.manifests.get(server)
-        fresh = remotes.lease_session if specs.is_remote(server) else pool.lease
+        fresh = listing.lease_remote if specs.is_remote(server) else pool.lease
         return Owner(
             lease=(lambda _: take_over(self.backend, survivor, adopted)) if survivor else fresh,
             journal=self.journal,
             spec=survivor.spec if survivor else specs.spec(task, server),
             may_pause=manifest is not None and manifest.pause and not manifest.is_remote,
             on_list_changed=listing.changed,
+            before_use=listing.look_again if specs.is_remote(server) else None,
         )
 
     def _image(self, name: str) -> str:

@@ -74,7 +74,7 @@ class Install(BaseModel):
     constraints: tuple[str, ...] = Field((), description="of Python packages that it needs, as `mcp<2`")
     debian: tuple[str, ...] = Field((), description="Debian packages that its image has besides")
     node: str = Field("", description="major version of Node.js; empty: the image's own")
-    python: str = Field("", description="version of Python; empty: the image's own")
+    python: str = Field("", description="version of Python, as 3.11; empty: the image's own")
     program: str = Field("", description="which of the package's programs; empty: the only one, or its namesake")
 
 

@@ -7,7 +7,7 @@ commands `pins` and `servers add`. Each has at most one row in each state. Calls
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum

@@ -29,7 +29,7 @@ _OPTIONS = (
     click.option("--constraint", "constraints", multiple=True, help="For Python packages, as mcp<2; again too."),
     click.option("--debian", multiple=True, metavar="PACKAGE", help="A Debian package for its image; again too."),
     click.option("--node", help="Version of Node.js, as 22; absent: the image's own."),
-    click.option("--python", help="Version of Python; absent: the image's own."),
+    click.option("--python", help="Version of Python, as 3.11; absent: the image's own."),
 )
 
 

@@ -28,6 +28,7 @@ def candidate_document(candidate: Candidate) -> dict[str, Any]:
         **{f"{kind}s": list(definitions) for kind, definitions in candidate.lists.items()},
         "findings": [{"tool": f.tool, "where": f.where, "what": f.what, "text": f.text} for f in candidate.findings],
         "parts": list(candidate.parts),
+        "notes": list(candidate.notes),
     }
 
 
@@ -48,6 +49,8 @@ def shown_candidate(candidate: Candidate) -> list[RenderableType | str]:
         if candidate.lists[kind]:
             rows = [(name_of(kind, d), _first(d)) for d in candidate.lists[kind]]
             parts += ["", table((kind.value, ""), rows)]
+    if candidate.notes:
+        parts += ["", *candidate.notes]
     if candidate.findings:
         parts += ["", plain("This looks suspicious:", "bold red"), _findings(candidate.findings)]
     return parts

@@ -16,10 +16,11 @@ from anyio import to_thread
 
 from muxi_runtime.catalog.catalog import granted
 from muxi_runtime.catalog.settings import ServerSettings
+from muxi_runtime.catalog.sources import Source
 from muxi_runtime.config import Settings
 from muxi_runtime.errors import ServerError, sole_error
 from muxi_runtime.installing.gate import InstallGate
-from muxi_runtime.installing.installer import Installer
+from muxi_runtime.installing.installer import Fetched, Installer
 from muxi_runtime.installing.turn import adding, taken_turn
 from muxi_runtime.installing.workshop import Progress
 from muxi_runtime.journal.sqlite import SqliteJournal
@@ -30,12 +31,15 @@ from muxi_runtime.store.installation import installation_id
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.images.added import AddedImage, build_added
+from muxi_sandbox.docker.images.foreign import fetch_image
 from muxi_sandbox.docker.images.transport import host_transport
 from muxi_sandbox.egress.proxy import EgressProxy
+from muxi_sandbox.errors import ImageBuildError
 
 __all__ = ["open_installer"]
 
 FORWARDER = "forwarder"
+COVERED = {"/tmp", "/workspace"}  # noqa: S108  # nosec B108  # paths in the sandbox, where something of ours is anyway
 CONNECTIONS, PER_SECOND = 256, 1000
 """A package installer opens a connection for each of hundreds of files at once."""
 
@@ -54,17 +58,22 @@ class DockerShelf:
         """See `ImageShelf.add`."""
         return await build_added(self.images, AddedImage(name, base, tree, packages), progress)
 
-    async def fetch(self, reference: str, progress: Progress) -> str:
+    async def fetch(self, source: Source, progress: Progress) -> Fetched:
         """See `ImageShelf.fetch`."""
-        found = await self.images.image_id(reference)
-        if found is None and await self.images.pull(reference, progress):
-            found = await self.images.image_id(reference)
-        if found is None:
+        try:
+            found = await fetch_image(self.images, source.name, source.version, progress)
+        except ImageBuildError as error:
             raise ServerError(
-                f"The engine does not have the image {reference}, and it cannot be pulled.",
-                remedy="Load it with `docker load`, or check the name and the registry.",
+                str(error), remedy="Check the name and the registry, or load the image with `docker load`."
+            ) from error
+        if extra := [path for path in found.volumes if path not in COVERED]:
+            raise ServerError(
+                f"The image {source.name} declares volumes ({', '.join(extra)}): places on this machine's disk without"
+                " a limit, which no sandbox gets.",
+                remedy="Use an image without VOLUME, or add the package that it holds: npm:NAME or pypi:NAME.",
             )
-        return found
+        note = f"The engine's own copy of the image is used: {found.why_local}." if found.why_local else ""
+        return Fetched(found.image, found.digest, found.entrypoint, found.command, note)
 
 
 @asynccontextmanager

@@ -229,6 +229,7 @@ class Door:
             return await self._host.call(call.tool.name, call.request.arguments, call.caller.principal)
         async with self._tasks.use(call.task, call.tool.server, call.id) as upstream:
             call.found["sandbox"] = upstream.sandbox.id
+            self._require_same(call)
             try:
                 result = await self._ask_until_done(call, upstream)
                 if isinstance(call.tool, Subject):
@@ -238,6 +239,18 @@ class Door:
                 if reason := self._tasks.close_reason(call.task, call.tool.server):
                     raise ServerError(f"The call was cut off: {reason}.") from error
                 raise
+
+    def _require_same(self, call: _Call) -> None:
+        """A new session may have shown another tool under the name that was decided on.
+
+        Raises:
+            RefusedError: it did.
+        """
+        if isinstance(call.tool, Tool) and self._tools.find(call.tool.server, call.tool.name).pin != call.tool.pin:
+            raise RefusedError(
+                f"{call.tool.full_name} changed while the call was on its way. It was not made.",
+                remedy="List the tools again, then call it as it is now.",
+            )
 
     async def _ask_until_done(self, call: _Call, upstream: Upstream) -> Mapping[str, Any]:
         """The result, after as many rounds as a modern server needs for its questions."""

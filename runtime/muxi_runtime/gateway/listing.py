@@ -6,6 +6,7 @@ Lists are remembered by content (manifest and image), so that a second start ask
 from __future__ import annotations
 
 import logging
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 import anyio
@@ -21,7 +22,7 @@ from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncIterator, Mapping, Sequence
     from typing import Any
 
     from muxi_runtime.gateway.offers import OfferBook
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.tools import ToolBook
     from muxi_runtime.journal.contract import Journal
     from muxi_sandbox.contract import Backend, Spec
+    from muxi_sandbox.pool.pool import Leased
 
 __all__ = ["ListCache", "Listing"]
 
@@ -111,6 +113,32 @@ class Listing:
                 await self._set_offers(upstream.name, name, await self._beside(upstream, name))
         except (SandboxError, MuxiError) as error:
             logger.warning("the changed %s of %s could not be listed: %s", kind, upstream.name, error)
+
+    @asynccontextmanager
+    async def lease_remote(self, spec: Spec) -> AsyncIterator[Leased[Upstream]]:
+        """A session with a server elsewhere. It may be another one by now, so it is asked for its lists first.
+
+        Raises:
+            SandboxError | ServerError: it is out of reach, or does not say which tools it has.
+        """
+        async with self._remotes.lease_session(spec) as leased:
+            found = await self._lists(leased.session)
+            if spec.server in self._specs.manifests:
+                await self._set_tools(spec.server, found.pop("tools"))
+                for kind, definitions in found.items():
+                    await self._set_offers(spec.server, kind, definitions)
+            yield leased
+
+    async def look_again(self, upstream: Upstream) -> None:
+        """Before a call to a server elsewhere: one of the modern era may be exchanged without a session's end.
+
+        Where it would tell of that, it is not asked.
+
+        Raises:
+            SandboxError | ServerError: as above.
+        """
+        if upstream.is_modern and upstream.watches.is_deaf and upstream.name in self._specs.manifests:
+            await self._set_tools(upstream.name, await upstream.list_tools(seconds=self._seconds))
 
     async def _list(self, server: str, limit: anyio.CapacityLimiter) -> None:
         async with limit:

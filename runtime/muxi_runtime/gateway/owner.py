@@ -53,6 +53,7 @@ class Owner:
         spec: Spec | SandboxError | MuxiError,
         may_pause: bool,
         on_list_changed: Callable[[Upstream, str], Awaitable[None]],
+        before_use: Callable[[Upstream], Awaitable[None]] | None = None,
     ) -> None:
         """`lease` gives the sandbox: from the pool, or one that an earlier runtime left.
 
@@ -66,6 +67,7 @@ class Owner:
         self._journal = journal
         self._spec = spec
         self._on_list_changed = on_list_changed
+        self._before_use = before_use
         self._upstream: Upstream | None = None
         self._decided = anyio.Event()
         self._closing = anyio.Event()
@@ -114,6 +116,8 @@ class Owner:
         try:
             upstream = await self.upstream()
             await self._wake(upstream)
+            if self._before_use is not None:
+                await self._before_use(upstream)
             yield upstream
         finally:
             self._calls -= 1

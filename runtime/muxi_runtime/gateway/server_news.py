@@ -33,9 +33,14 @@ KINDS: dict[type[ServerEvent], str] = {
 
 
 class Watches:
-    """Who wants to know when a resource changes, by URI."""
+    """Who wants to know when a resource changes, by URI.
+
+    Attributes:
+        is_deaf: whether a change of the tools would not be heard now.
+    """
 
     def __init__(self) -> None:
+        self.is_deaf = True
         self._told: dict[str, list[Callable[[], None]]] = {}
         self._heard: frozenset[str] = frozenset()
         self._hearing = anyio.Event()
@@ -128,12 +133,16 @@ async def _listen_once(client: Client, upstream: Upstream, listens: anyio.Event)
     ):
         listens.set()
         watches.hear(uris)
+        watches.is_deaf = not tools
         group.start_soon(_stop_at, changed, group.cancel_scope)
-        async for event in events:
-            if isinstance(event, ResourceUpdated):
-                watches.tell(event.uri)
-            else:
-                await upstream.on_list_changed(KINDS[type(event)])
+        try:
+            async for event in events:
+                if isinstance(event, ResourceUpdated):
+                    watches.tell(event.uri)
+                else:
+                    await upstream.on_list_changed(KINDS[type(event)])
+        finally:
+            watches.is_deaf = True
         group.cancel_scope.cancel()
     return changed.is_set()
 

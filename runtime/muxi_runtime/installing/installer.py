@@ -31,19 +31,20 @@ from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.installing.local_folder import packed_source
-from muxi_runtime.installing.packages import SOURCE_FOLDER, Installed, install_npm, install_pypi
+from muxi_runtime.installing.packages import SOURCE_FOLDER, Installed, images_of, install_npm, install_pypi
 from muxi_runtime.installing.settings import InstallSettings
 from muxi_runtime.installing.workshop import Progress, Workshop, open_workshop
 from muxi_sandbox.contract import Backend
 
-__all__ = ["Candidate", "ImageShelf", "Installer", "Registries", "Wish"]
+__all__ = ["Candidate", "Fetched", "ImageShelf", "Installer", "Registry", "Wish"]
 
 HANDSHAKE_SECONDS = 60
-ASK_REGISTRIES = """
-npm config get registry
-python3 -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url); print(PyPI.file_storage_domain)'
-"""
-"""What the tools themselves have for a default."""
+ASK_REGISTRY = {
+    SourceKind.NPM: "npm config get registry",
+    SourceKind.PYPI: "python3 -c 'from pip._internal.models.index import PyPI as own;"
+    " print(own.simple_url); print(own.file_storage_domain)'",
+}
+"""What the tools themselves have for a default: its URL, then hosts that it sends them to."""
 SAME_TIMES = "find tree -exec touch -hd @315532800 {} +"
 """What is installed twice is the same twice, and so is its image. No zip archive knows a time before 1980."""
 INSTALLER = "installer"
@@ -59,12 +60,34 @@ class ImageShelf(Protocol):
     async def add(self, name: str, base: str, tree: Path, packages: tuple[str, ...], progress: Progress) -> str:
         """An image of the base with a tree in it; its id, `sha256:...`."""
 
-    async def fetch(self, reference: str, progress: Progress) -> str:
-        """The id of an image of others', which the engine has or pulls.
+    async def fetch(self, source: Source, progress: Progress) -> Fetched:
+        """An image of others: from its registry, else the engine's own copy.
 
         Raises:
-            ServerError: it is not to be had.
+            ServerError: it is not to be had, or wants what no sandbox gets.
         """
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """An image of others.
+
+    Attributes:
+        image: its id, `sha256:...`.
+        digest: what its registry calls it; empty where it came from none.
+        entrypoint: what it starts, `command` being arguments for that; or `command` alone.
+        note: what a person should know about where it came from.
+    """
+
+    image: str
+    digest: str
+    entrypoint: tuple[str, ...]
+    command: tuple[str, ...]
+    note: str = ""
+
+    def started_with(self, arguments: Sequence[str]) -> tuple[str, ...]:
+        """The program before the `arguments`, which stand in for the image's own where it has a program besides."""
+        return self.entrypoint if self.entrypoint and arguments else (*self.entrypoint, *self.command)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,12 +109,14 @@ class Candidate:
         lists: its tools, prompts and templates, as it listed them.
         findings: what looks suspicious; empty for a clean one.
         parts: what was installed: name, version, hash.
+        notes: what a person should know besides.
     """
 
     manifest: Manifest
     lists: Mapping[PinKind, Sequence[Mapping[str, Any]]]
     findings: Sequence[Finding]
     parts: Sequence[Mapping[str, str]]
+    notes: Sequence[str] = ()
 
     @property
     def definitions(self) -> Sequence[Mapping[str, Any]]:
@@ -100,12 +125,20 @@ class Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class Registries:
-    """Where packages come from: URLs, and the hosts that the workshop may reach for each kind."""
+class _Made:
+    """A candidate that was not asked for its tools yet."""
 
-    npm: str
-    pypi: str
-    hosts: Mapping[SourceKind, tuple[str, ...]]
+    manifest: Manifest
+    parts: Sequence[Mapping[str, str]] = ()
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """Where packages of one kind come from, and the hosts that the workshop may reach for them."""
+
+    url: str
+    hosts: tuple[str, ...]
 
 
 class Installer:
@@ -140,47 +173,50 @@ class Installer:
             ServerError: the package does not exist, does not build, or is no MCP server.
             SandboxError: no sandbox, or no image, is to be had.
         """
-        manifest, parts = await self._manifest(wish, progress)
+        made = await self._make(wish, progress)
         progress("asking for its tools")
-        lists = await self.lists(manifest)
+        lists = await self.lists(made.manifest)
         findings = review(lists[PinKind.TOOL], others)
         for kind in (PinKind.PROMPT, PinKind.TEMPLATE):
             findings += review_texts(lists[kind], kind)
-        return Candidate(manifest, lists, findings, parts)
+        return Candidate(made.manifest, lists, findings, made.parts, made.notes)
 
-    async def _manifest(self, wish: Wish, progress: Progress) -> tuple[Manifest, Sequence[Mapping[str, str]]]:
+    async def _make(self, wish: Wish, progress: Progress) -> _Made:
         if wish.source.kind is SourceKind.URL:
-            return _manifest(wish, wish.source, {"url": wish.source.name}), ()
+            return _Made(_manifest(wish, wish.source, {"url": wish.source.name}))
         if wish.source.kind is SourceKind.OCI:
             progress("looking for the image")
-            reference = str(wish.source).removeprefix("oci:")
-            image = await self._shelf.fetch(reference, progress)
-            return _manifest(wish, wish.source, {"image": image}), ()
+            found = await self._shelf.fetch(wish.source, progress)
+            command = found.started_with(wish.manifest.get("arguments", ()))
+            exact = wish.source.at(found.digest or wish.source.version)
+            fields = {"image": found.image, "command": command}
+            return _Made(_manifest(wish, exact, fields), notes=(found.note,) if found.note else ())
         return await self._packaged(wish, progress)
 
-    async def _packaged(self, wish: Wish, progress: Progress) -> tuple[Manifest, Sequence[Mapping[str, str]]]:
-        tools = await self._shelf.ensure(INSTALLER, progress)
-        registries = await self._registries(tools)
+    async def _packaged(self, wish: Wish, progress: Progress) -> _Made:
         kind = await to_thread.run_sync(_kind_of, wish.source)
+        suite = images_of(kind, wish.install)
+        tools = await self._shelf.ensure(f"{INSTALLER}{suite}", progress)
+        registry = await self._registry(tools, kind)
         with tempfile.TemporaryDirectory(prefix="tree-", dir=self._scratch) as folder:
             tree = Path(folder) / "tree.tar"
             async with open_workshop(
                 self._backend,
                 tools,
                 self._settings,
-                hosts=registries.hosts[kind],
+                hosts=registry.hosts,
                 certificates=self._certificates,
                 progress=progress,
             ) as workshop:
                 if wish.source.kind is SourceKind.PATH:
                     await _bring(workshop, Path(wish.source.name))
                 progress(f"installing {wish.source}")
-                installed = await self._install(workshop, kind, wish, registries)
+                installed = await self._install(workshop, kind, wish, registry.url)
                 progress("taking out what was installed")
                 await workshop.run(SAME_TIMES, quietly=True)
                 with await to_thread.run_sync(tree.open, "wb") as into:
                     await workshop.take("tree", into)
-            base = await self._shelf.ensure(BASES[kind], progress)
+            base = await self._shelf.ensure(f"{BASES[kind]}{suite}", progress)
             image = await self._shelf.add(wish.name, base, tree, wish.install.debian, progress)
         fields = {
             "image": image,
@@ -189,30 +225,23 @@ class Installer:
             "title": installed.title,
             "description": installed.description,
         }
-        return _manifest(wish, installed.source, fields), installed.parts
+        return _Made(_manifest(wish, installed.source, fields), installed.parts)
 
-    async def _install(self, workshop: Workshop, kind: SourceKind, wish: Wish, registries: Registries) -> Installed:
+    async def _install(self, workshop: Workshop, kind: SourceKind, wish: Wish, registry: str) -> Installed:
         if kind is SourceKind.NPM:
-            return await install_npm(workshop, wish.source, wish.install, registries.npm)
-        return await install_pypi(workshop, wish.source, wish.install, registries.pypi)
+            return await install_npm(workshop, wish.source, wish.install, registry)
+        return await install_pypi(workshop, wish.source, wish.install, registry)
 
-    async def _registries(self, image: str) -> Registries:
-        """As configured; what is not, as the tools themselves have it."""
-        npm, pypi, extra = self._settings.npm_registry, self._settings.pypi_index, self._settings.hosts
-        files: tuple[str, ...] = ()
-        if npm is None or pypi is None:
+    async def _registry(self, image: str, kind: SourceKind) -> Registry:
+        """As configured; else as the tool itself has it."""
+        is_npm = kind is SourceKind.NPM
+        url, files = self._settings.npm_registry if is_npm else self._settings.pypi_index, list[str]()
+        if url is None:
             async with open_workshop(
                 self._backend, image, self._settings, hosts=(), certificates=b"", progress=lambda _: None
             ) as workshop:
-                own_npm, own_pypi, own_files = (await workshop.run(ASK_REGISTRIES, quietly=True)).split()
-            npm = npm or own_npm
-            files = () if pypi else (own_files,)
-            pypi = pypi or own_pypi
-        hosts = {
-            SourceKind.NPM: (_host(npm), *extra),
-            SourceKind.PYPI: (_host(pypi), *files, *extra),
-        }
-        return Registries(npm, pypi, hosts)
+                url, *files = (await workshop.run(ASK_REGISTRY[kind], quietly=True)).split()
+        return Registry(url, (_host(url), *files, *self._settings.hosts))
 
     async def lists(self, manifest: Manifest) -> dict[PinKind, list[dict[str, Any]]]:
         """What a server lists, asked in a sandbox with the profile that it would get, but for the network.

@@ -18,14 +18,14 @@ from muxi_runtime.catalog.sources import Source, SourceKind
 from muxi_runtime.errors import ConfigError, ServerError
 from muxi_runtime.installing.workshop import Workshop
 
-__all__ = ["ROOT", "SOURCE_FOLDER", "Installed", "install_npm", "install_pypi"]
+__all__ = ["ROOT", "SOURCE_FOLDER", "Installed", "images_of", "install_npm", "install_pypi"]
 
 ROOT = "/opt/server"
 """Where the tree is in the server's image."""
 SOURCE_FOLDER = "source"
 """Where a local folder is put in the workshop."""
-PYTHON = "3.13"
-"""Of the base image."""
+PYTHONS = {"3.11": "-bookworm", "3.13": "", "3.14": "-forky"}
+"""Versions of Python, and what the names of the images end in that have them: each is that of a Debian suite."""
 _NODE = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,4}){0,2}")
 _CONSTRAINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*(?:\[[A-Za-z0-9,._-]+\])?(?:[<>=!~]=?=?[A-Za-z0-9.*+!_-]+,?)+")
 
@@ -77,6 +77,21 @@ class Installed:
     parts: Sequence[Mapping[str, str]]
 
 
+def images_of(kind: SourceKind, wish: Install) -> str:
+    """What the names of the images end in that a package of this kind is installed in, and runs in.
+
+    Raises:
+        ConfigError: there is no such version of Python, or what is wished for is for packages of the other kind.
+    """
+    if kind is SourceKind.NPM and (wish.constraints or wish.python):
+        raise ConfigError("constraints and python are for Python packages.", remedy="Leave them out.")
+    if kind is SourceKind.PYPI and wish.node:
+        raise ConfigError("node is for packages of npm.", remedy="Leave it out.")
+    if wish.python and wish.python not in PYTHONS:
+        raise ConfigError(f"python: there is no {wish.python!r}.", remedy=f"There are: {', '.join(PYTHONS)}.")
+    return PYTHONS.get(wish.python, "")
+
+
 async def install_npm(workshop: Workshop, source: Source, wish: Install, registry: str) -> Installed:
     """Install a package for Node.js.
 
@@ -86,8 +101,6 @@ async def install_npm(workshop: Workshop, source: Source, wish: Install, registr
     """
     if wish.node and not _NODE.fullmatch(wish.node):
         raise ConfigError(f"node: {wish.node!r} is no version.", remedy="Use one like 22 or 22.11.")
-    if wish.constraints or wish.python:
-        raise ConfigError("constraints and python are for Python packages.", remedy="Leave them out.")
     wanted = [str(source).removeprefix("npm:")]
     if source.kind is SourceKind.PATH:
         wanted = ["../" + await _npm_pack(workshop, registry)]
@@ -113,10 +126,6 @@ async def install_pypi(workshop: Workshop, source: Source, wish: Install, index:
         ConfigError: the wish cannot be granted.
         ServerError: it does not exist, does not build, or has no program.
     """
-    if wish.node:
-        raise ConfigError("node is for packages of npm.", remedy="Leave it out.")
-    if wish.python and wish.python != PYTHON:
-        raise ConfigError(f"python: {wish.python!r} is not to be had; the image has {PYTHON}.", remedy="Leave it out.")
     for constraint in wish.constraints:
         if not _CONSTRAINT.fullmatch(constraint):
             raise ConfigError(f"constraints: {constraint!r} is none.", remedy="Write it like mcp<2.")

@@ -74,7 +74,7 @@ async def build_added(store: ImageStore, wanted: AddedImage, progress: Progress)
         return found
     files = {"Dockerfile": BuildFile(_dockerfile(wanted).encode())}
     if wanted.packages:
-        files |= await store.apt_install()
+        files |= await store.apt_install(wanted.base)
     progress(f"building {tag}")
     with tempfile.TemporaryFile(prefix="muxi-context-") as context:
         await to_thread.run_sync(_write_context, context, files, wanted.tree)

@@ -80,11 +80,11 @@ class EngineImages:
         # The engine reports a failure in the body of an answer that has status 200.
         _follow((json.loads(record) for record in str(output).splitlines()), lambda _: None)
 
-    def id_of(self, reference: str) -> str | None:
-        """The id, `sha256:...`, of what the engine has under a reference; `None` for nothing."""
+    def record_of(self, reference: str) -> dict[str, Any] | None:
+        """The engine's record of what it has under a reference; `None` for nothing."""
         with self._translated(f"look for {reference}"):
             try:
-                return str(self._client.inspect_image(reference)["Id"])  # type: ignore[no-untyped-call]
+                return dict(self._client.inspect_image(reference))  # type: ignore[no-untyped-call]
             except errors.ImageNotFound:
                 return None
 

@@ -31,8 +31,6 @@ __all__ = ["Image", "ImageStore"]
 
 REPOSITORY = "muxi-runtime"
 LABEL = "muxi.image"
-ADDED_SUITE = "trixie"
-"""Of our own base image: where the extra packages of added servers come from."""
 T = TypeVar("T")
 
 
@@ -135,17 +133,30 @@ class ImageStore:
 
     async def image_id(self, reference: str) -> str | None:
         """The id, `sha256:...`, of what the engine has under a reference; `None` for nothing."""
-        return await to_thread.run_sync(self._engine.id_of, reference)
+        record = await self.image_record(reference)
+        return None if record is None else str(record["Id"])
+
+    async def image_record(self, reference: str) -> Mapping[str, Any] | None:
+        """The engine's whole record of an image; `None` for nothing."""
+        return await to_thread.run_sync(self._engine.record_of, reference)
 
     async def pull(self, reference: str, progress: Progress) -> bool:
         """Get an image of others from its registry; whether that worked."""
         return await self._in_thread(lambda line: self._engine.pull(reference, line), progress)
 
-    async def apt_install(self) -> Mapping[str, BuildFile]:
-        """What a build needs beside its Dockerfile to install Debian packages: path in the context to file."""
+    async def apt_install(self, base: str) -> Mapping[str, BuildFile]:
+        """What a build on `base` needs beside its Dockerfile to install Debian packages: path in the context to file.
+
+        Args:
+            base: the reference of an image of ours.
+
+        Raises:
+            ImageBuildError: it is none.
+        """
+        suite = self._suite(self._recipe(base.rpartition("/")[2].partition(":")[0]))
 
         def files() -> dict[str, BuildFile]:
-            there = {name: BuildFile(content) for name, content in host_transport().files(ADDED_SUITE).items()}
+            there = {name: BuildFile(content) for name, content in host_transport().files(suite).items()}
             return {**there, "apt-install": shared_file(self._folder or _images_folder(), "apt-install")}
 
         return {f".build/{name}": file for name, file in (await to_thread.run_sync(files)).items()}
