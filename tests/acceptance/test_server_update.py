@@ -110,7 +110,7 @@ async def test_what_is_up_to_date_is_said_and_left(running: Running, greeter: Pa
     document = running.json("servers", "update", "greeter", "--yes")
     assert document["updated"] is False
     assert document["changes"] == []
-    assert "greeter is up to date" in running.run("servers", "update", "greeter").stdout
+    assert "greeter is up to date" in running.run("servers", "update", "greeter", "--yes").stdout
 
 
 async def test_a_person_is_shown_what_is_different_and_may_refuse(running: Running, greeter: Path):

@@ -15,7 +15,7 @@ from pathlib import Path
 import yaml
 
 from muxi_runtime.catalog.manifest import Manifest
-from muxi_runtime.errors import SetupError
+from muxi_runtime.errors import SetupError, UnknownToolError
 
 __all__ = ["AddedServers"]
 
@@ -33,6 +33,21 @@ class AddedServers:
         """The manifests, by server name."""
         found = {path.parent.name: path for path in self.folder.glob(f"*/{MANIFEST}")}
         return dict(sorted(found.items()))
+
+    def manifest(self, name: str) -> Path:
+        """The manifest of one.
+
+        Raises:
+            UnknownToolError: none of that name was added.
+        """
+        manifests = self.manifests()
+        if name not in manifests:
+            known = ", ".join(manifests) or "none"
+            raise UnknownToolError(
+                f"No server {name!r} was added with a command.",
+                remedy=f"Those that were: {known}. `muxi-runtime servers list` shows the others, too.",
+            )
+        return manifests[name]
 
     def disabled(self) -> frozenset[str]:
         """Names that a command switched off."""

@@ -130,7 +130,23 @@ def _url(text: str) -> Source:
 
 
 def _refuse(text: str) -> Source:
-    raise ConfigError(f"{text!r} is no source of a server.", remedy=_FORMS)
+    raise ConfigError(f"{text!r} is no source of a server.", remedy=f"{_guess(text)}{_FORMS}")
+
+
+def _guess(text: str) -> str:
+    """What was probably meant, as a sentence; empty if there is no telling."""
+    kind, colon, rest = text.partition(":")
+    if text.startswith((".", "/", "~")):
+        meant = f"path:{text}"
+    elif not colon and _NPM.fullmatch(text):
+        meant = f"npm:{text} or pypi:{text.replace('@', '==')}"
+    elif kind == SourceKind.PYPI and "@" in rest:
+        meant = text.replace("@", "==")
+    elif kind == SourceKind.NPM and "==" in rest:
+        meant = text.replace("==", "@")
+    else:
+        return ""
+    return f"Did you mean {meant}? "
 
 
 _PATTERNS = {"npm": _NPM, "pypi": _PYPI, "oci": _OCI}

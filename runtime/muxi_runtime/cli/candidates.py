@@ -16,7 +16,7 @@ from muxi_runtime.cli.output import fields, plain, table
 from muxi_runtime.errors import RefusedError
 from muxi_runtime.installing.installer import Candidate
 
-__all__ = ["ask", "candidate_document", "profile_lines", "shown_candidate"]
+__all__ = ["ask", "candidate_document", "profile_lines", "require_somebody", "shown_candidate"]
 
 LONGEST = 90
 
@@ -68,11 +68,23 @@ def profile_lines(manifest: Manifest) -> list[tuple[str, object]]:
     ]
 
 
+def require_somebody(*, yes: bool, as_json: bool) -> None:
+    """Refuse before anything is installed where nobody could be asked in the end.
+
+    Raises:
+        RefusedError: there is no terminal, or programs read what is printed.
+    """
+    if not yes and (as_json or not sys.stdin.isatty()):
+        raise RefusedError(
+            "Nothing was done: nobody is there to be asked.", remedy="Run it in a terminal, or add --yes."
+        )
+
+
 def ask(candidate: Candidate, *, yes: bool, question: str) -> bool:
     """Whether it may be added.
 
     Raises:
-        RefusedError: `--yes` for one that is not clean, or nobody is there to ask.
+        RefusedError: `--yes` for one that is not clean.
     """
     if yes and candidate.findings:
         first = candidate.findings[0]
@@ -83,8 +95,6 @@ def ask(candidate: Candidate, *, yes: bool, question: str) -> bool:
         )
     if yes:
         return True
-    if not sys.stdin.isatty():
-        raise RefusedError("Not done: nobody is there to be asked.", remedy="Run it in a terminal, or give --yes.")
     return click.confirm(question, default=False)
 
 

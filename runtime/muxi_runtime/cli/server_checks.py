@@ -17,10 +17,10 @@ from muxi_runtime.cli.output import Output, mark, table
 from muxi_runtime.cli.progress import StepDisplay
 from muxi_runtime.cli.workbench import open_installer
 from muxi_runtime.config import Settings
-from muxi_runtime.errors import MuxiError, UnknownToolError
+from muxi_runtime.errors import MuxiError
 from muxi_runtime.setup.step import Report, Step, run_steps
 from muxi_sandbox.contract import Check
-from muxi_sandbox.errors import SandboxError
+from muxi_sandbox.errors import ImageMissingError, SandboxError
 
 __all__ = ["check"]
 
@@ -31,10 +31,7 @@ def check(settings: Settings, name: str, out: Output) -> bool:
     Raises:
         UnknownToolError: no such server was added.
     """
-    manifests = AddedServers(settings.home).manifests()
-    if name not in manifests:
-        known = ", ".join(manifests) or "none"
-        raise UnknownToolError(f"No server {name!r} was added.", remedy=f"Those that were: {known}.")
+    AddedServers(settings.home).manifest(name)
     checks: list[Check] = []
 
     async def look(report: Report) -> str:
@@ -63,9 +60,15 @@ async def _checks(settings: Settings, name: str, report: Report) -> list[Check]:
         async with open_installer(settings, report) as installer:
             report("asking for its tools")
             lists = await installer.lists(manifest)
+    except ImageMissingError:
+        cure = f"`muxi-runtime servers update {name}` makes it anew."
+        return [*checks, Check("image", ok=False, detail="The engine does not have its image any more.", cure=cure)]
     except (MuxiError, SandboxError) as error:
         return [*checks, Check("start", ok=False, detail=str(error))]
-    checks.append(Check("start", ok=True, detail=f"It starts and lists {len(lists[PinKind.TOOL])} tools."))
+    verb = "It answers" if manifest.is_remote else "It starts"
+    count = len(lists[PinKind.TOOL])
+    tools = "1 tool" if count == 1 else f"{count} tools"
+    checks.append(Check("start", ok=True, detail=f"{verb} and lists {tools}."))
     listed = {(kind, name_of(kind, d)): pin_of(d) for kind, definitions in lists.items() for d in definitions}
     return [*checks, _pins(settings, manifest, listed)]
 

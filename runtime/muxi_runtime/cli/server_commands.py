@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -21,7 +22,7 @@ from muxi_runtime.catalog.pin_store import PinState, PinStore
 from muxi_runtime.catalog.pins import PinKind, identity_of
 from muxi_runtime.catalog.sources import at_version, parse_source
 from muxi_runtime.catalog.tool_cache import ToolCache
-from muxi_runtime.cli.candidates import ask, candidate_document, shown_candidate
+from muxi_runtime.cli.candidates import ask, candidate_document, require_somebody, shown_candidate
 from muxi_runtime.cli.database import opened
 from muxi_runtime.cli.output import Output
 from muxi_runtime.cli.pin_changes import changes_between, shown_changes
@@ -51,12 +52,14 @@ def add(settings: Settings, wish: Wish, *, yes: bool, key: str | None, out: Outp
         RefusedError: it is not clean and `--yes` was given, or nobody is there to ask.
     """
     _check_name(settings, wish.name)
-    candidate = _candidate(settings, wish, as_json=out.as_json)
+    require_somebody(yes=yes, as_json=out.as_json)
+    candidate = _with_namesakes(settings, _candidate(settings, wish, as_json=out.as_json))
     if not out.as_json:
         out.show({}, *shown_candidate(candidate))
     if not ask(candidate, yes=yes, question=f"Add the server {wish.name}?"):
         out.show({"added": False, **candidate_document(candidate)}, "Not added.")
         return
+    _check_name(settings, wish.name)  # somebody else may have been faster
     _keep(settings, candidate)
     _journal(settings, Draft("server.added", data=_facts(candidate)))
     said = tell_runtime(settings, key)
@@ -75,6 +78,7 @@ def update(settings: Settings, name: str, version: str | None, *, yes: bool, key
     if now.install is None:
         raise ConfigError(f"{name} was not installed from a source.", remedy="Change its manifest by hand.")
     wish = Wish(name, at_version(parse_source(now.install.source), version or ""), now.install, _kept_fields(now))
+    require_somebody(yes=yes, as_json=out.as_json)
     candidate = _candidate(settings, wish, as_json=out.as_json)
     changes = changes_between(_accepted(settings, name), candidate.lists)
     differs = [{"kind": c.of.value, "tool": c.tool, "change": c.kind} for c in changes]
@@ -165,9 +169,31 @@ def _others(settings: Settings, name: str) -> dict[str, Sequence[str]]:
 
 
 def _check_name(settings: Settings, name: str) -> None:
-    taken = {*RESERVED, *built_in_manifests(), *AddedServers(settings.home).manifests(), *settings.servers}
-    if name in taken:
+    if name in AddedServers(settings.home).manifests():
+        raise ConfigError(
+            f"A server {name!r} was added already.",
+            remedy=f"`muxi-runtime servers update {name}` takes its newest version. Or give this one another --name.",
+        )
+    if name in {*RESERVED, *built_in_manifests(), *settings.servers}:
         raise ConfigError(f"There is a server {name!r} already.", remedy="Give this one another --name.")
+
+
+def _with_namesakes(settings: Settings, candidate: Candidate) -> Candidate:
+    """Say which servers come from the same source, whatever their version."""
+    added = AddedServers(settings.home).manifests()
+    found = [name for name in added if name != candidate.manifest.name and _is_from(added[name], candidate.manifest)]
+    note = f"The same source was added already, as {', '.join(found)}."
+    return replace(candidate, notes=[*candidate.notes, note]) if found else candidate
+
+
+def _is_from(path: Path, manifest: Manifest) -> bool:
+    try:
+        other = load_manifest(path, path.parent.name)
+    except ConfigError:
+        return False
+    if other.install is None or manifest.install is None:
+        return False
+    return parse_source(other.install.source).at("") == parse_source(manifest.install.source).at("")
 
 
 def _keep(settings: Settings, candidate: Candidate) -> None:
@@ -207,11 +233,7 @@ def _facts(candidate: Candidate) -> dict[str, Any]:
 
 
 def _added(settings: Settings, name: str) -> Manifest:
-    manifests = AddedServers(settings.home).manifests()
-    if name not in manifests:
-        known = ", ".join(manifests) or "none"
-        raise UnknownToolError(f"No server {name!r} was added.", remedy=f"Those that were: {known}.")
-    return load_manifest(manifests[name], name)
+    return load_manifest(AddedServers(settings.home).manifest(name), name)
 
 
 def _accepted(settings: Settings, name: str) -> dict[tuple[PinKind, str], Mapping[str, Any]]:

@@ -14,7 +14,8 @@ import anyio
 import mcp_types as types
 from mcp import Client, MCPError
 
-from muxi_runtime.errors import ServerError, sole_error
+from muxi_runtime.errors import sole_error
+from muxi_runtime.gateway.handshake_errors import handshake_failure
 from muxi_runtime.gateway.sandbox_transport import SandboxTransport
 from muxi_runtime.gateway.server_news import listen_for_news
 from muxi_runtime.gateway.upstream import CLIENT_INFO, LISTEN_SECONDS, Upstream
@@ -129,10 +130,7 @@ async def _shake_hands(
         if reason is None:
             raise
         eras.forget(server)
-        raise transport.failure or ServerError(
-            f"Server {server!r} started but did not complete the MCP handshake: {reason}",
-            remedy=f"Its standard error ends with: {sandbox.stderr_tail()[-500:] or '(nothing)'}",
-        ) from error
+        raise transport.failure or handshake_failure(sandbox, reason) from error
     eras.remember(server, client.session.discover_result)
 
 
