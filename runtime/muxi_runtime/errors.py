@@ -9,6 +9,7 @@
     │   ├── ToolBlockedError   its definition is not the one that a person accepted
     │   ├── UnknownTaskError
     │   ├── InvalidArgumentsError
+    │   ├── ForbiddenError     the caller's role or scopes do not allow it
     │   └── DeniedError    policy said no, or nobody answered its question
     ├── ServerError        the server behind a tool failed (not the tool): silent, broke the protocol
     ├── ForwardedError     the server behind a tool answered with a protocol error of its own
@@ -79,6 +80,18 @@ class UnknownTaskError(RefusedError):
 
 class InvalidArgumentsError(RefusedError):
     """The arguments do not fit the tool's input schema or the gateway's limits."""
+
+
+class ForbiddenError(RefusedError):
+    """The caller's role, or the scopes of the key or token, do not allow it.
+
+    Attributes:
+        scope: the scope that is missing; empty where the role is what does not allow it.
+    """
+
+    def __init__(self, message: str, *, remedy: str = "", scope: str = "") -> None:
+        super().__init__(message, remedy=remedy)
+        self.scope = scope
 
 
 class DeniedError(RefusedError):

@@ -47,7 +47,7 @@ async def test_a_wrong_key_is_refused_also_where_none_is_needed(gateway: Gateway
 async def test_a_revoked_key_opens_nothing_from_the_next_request_on(guarded: Gateway):
     record, token = guarded.runtime.keys.create("ada")
     async with guarded.http(token) as http:
-        assert (await http.get("/control/whoami")).json() == {"user": "ada", "key": record.id}
+        assert (await http.get("/control/whoami")).json()["key"] == record.id
         guarded.runtime.keys.revoke(record.id)
         assert (await http.get("/control/whoami")).status_code == 401
 

@@ -62,7 +62,7 @@ def test_the_newest_revision_is_the_one_that_the_program_asks_for():
 @pytest.mark.usefixtures("engine")
 def test_opening_twice_keeps_what_is_there(tmp_path):
     with sqlite3.connect(database_path(tmp_path / "home")) as connection:
-        connection.execute("INSERT INTO users VALUES ('ada', '2026-01-01T00:00:00.000000Z')")
+        connection.execute("INSERT INTO users (name, created_at) VALUES ('ada', '2026-01-01T00:00:00.000000Z')")
     connection.close()
     again = open_store(tmp_path / "home")
     with reading(again) as connection:

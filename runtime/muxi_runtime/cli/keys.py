@@ -33,15 +33,23 @@ def keys() -> None:
 @click.option("--user", default=LOCAL_USER, show_default=True, help="Whom the key stands for; made where new.")
 @click.option("--name", default="", help="What the key is for, in your words.")
 @click.option("--expires", type=AfterNow(), help="When it stops working: a span like 30d, or a date.")
+@click.option(
+    "--scope",
+    "scopes",
+    multiple=True,
+    help="Use: read, call, call:SERVER, call:SERVER.TOOL or admin. Without: all that the role allows.",
+)
 @json_option
 @click.pass_obj
-def create(invocation: Invocation, user: str, name: str, expires: datetime | None, out: Output) -> None:
+def create(
+    invocation: Invocation, user: str, name: str, expires: datetime | None, scopes: tuple[str, ...], out: Output
+) -> None:
     """Make a key and print it: this once, since only a hash of it is kept."""
     settings = invocation.settings()
     with opened(settings) as engine:
         store = KeyStore(engine)
         try:
-            record, token = store.create(user, name=name, expires_at=expires)
+            record, token = store.create(user, name=name, expires_at=expires, scopes=scopes or None)
         except ValueError as error:
             raise click.UsageError(str(error)) from error
         try:
@@ -62,12 +70,13 @@ def list_keys(invocation: Invocation, out: Output) -> None:
     """List all keys, revoked and expired ones too."""
     with opened(invocation.settings()) as engine:
         found = KeyStore(engine).list()
-    columns = ("id", "user", "name", "state", "created", "expires", "last used")
+    columns = ("id", "user", "name", "scopes", "state", "created", "expires", "last used")
     rows = [
         (
             record.id,
             record.user,
             record.name,
+            _scopes(record),
             plain(record.state(), STYLES[record.state()]),
             _minute(record.created_at),
             _minute(record.expires_at),
@@ -100,6 +109,7 @@ def _id_of(text: str) -> str:
 def _journal(settings: Settings, kind: str, record: KeyRecord) -> None:
     expires = record.expires_at.isoformat() if record.expires_at else None
     data = {"key": record.id, "user": record.user, "name": record.name, "expires_at": expires}
+    data["scopes"] = _scopes(record)
     append_once(database_path(settings.home), settings.journal, Draft(kind, principal=str(Principal()), data=data))
 
 
@@ -114,6 +124,7 @@ def _document(record: KeyRecord) -> dict[str, Any]:
         "id": record.id,
         "user": record.user,
         "name": record.name,
+        "scopes": None if record.scopes is None else sorted(record.scopes),
         "state": record.state(),
         **{name: moment.isoformat() if moment else None for name, moment in times.items()},
     }
@@ -124,8 +135,13 @@ def _shown(record: KeyRecord) -> list[tuple[str, object]]:
         ("id", record.id),
         ("user", record.user),
         ("name", record.name or None),
+        ("scopes", _scopes(record)),
         ("expires", _minute(record.expires_at) if record.expires_at else "never"),
     ]
+
+
+def _scopes(record: KeyRecord) -> str:
+    return "all" if record.scopes is None else " ".join(sorted(record.scopes)) or "none"
 
 
 def _minute(moment: datetime | None) -> str | None:

@@ -19,6 +19,7 @@ from muxi_runtime.cli.policy_history import reload, why
 from muxi_runtime.cli.policy_learn import learn
 from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
+from muxi_runtime.identity.roles import Role
 from muxi_runtime.policy.cases import CaseResult, load_cases, run_cases
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.policy.check import check as check_files
@@ -77,6 +78,8 @@ def check(ctx: click.Context, files: tuple[Path, ...], out: Output) -> None:
 @click.option("--json-arg", "values", multiple=True, metavar="NAME=JSON", help="An argument that is not text.")
 @click.option("--user", default=LOCAL_USER, show_default=True, help="Who calls.")
 @click.option("--key", help="The public id of the API key used.")
+@click.option("--role", type=click.Choice(list(Role)), default=Role.USER, show_default=True, help="The user's role.")
+@click.option("--group", "groups", multiple=True, help="A group that the user is in.")
 @click.option("--label", "labels", multiple=True, help="What the task has seen: private, untrusted.")
 @click.option(
     "--hint", "hints", multiple=True, metavar="HINT=BOOL", help="What the tool says of itself: readOnlyHint=true."
@@ -93,6 +96,8 @@ def explain(  # noqa: PLR0913 - one parameter an option
     values: tuple[str, ...],
     user: str,
     key: str | None,
+    role: Role,
+    groups: tuple[str, ...],
     labels: tuple[str, ...],
     hints: tuple[str, ...],
     built_in: bool | None,
@@ -104,7 +109,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     taken from the runtime's last look at it, and from --hint.
     """
     settings = invocation.settings()
-    principal = Principal(user=user, key=key)
+    principal = Principal(user, key, role, frozenset(groups))
     own = _built_in_servers(settings)
     unknown = []
     request: Request

@@ -16,11 +16,12 @@ def tasks() -> None:
 
 
 @tasks.command("list")
+@click.option("--all", "everybodys", is_flag=True, help="Everybody's; an owner, operator or auditor may.")
 @json_option
 @with_runtime
-def list_tasks(runtime: RuntimeClient, out: Output) -> None:
+def list_tasks(runtime: RuntimeClient, *, everybodys: bool, out: Output) -> None:
     """List your tasks, with the sandboxes that they hold."""
-    found = runtime.get("tasks")
+    found = runtime.get("all-tasks" if everybodys else "tasks")
     rows = [
         (
             task["task"],
@@ -38,11 +39,12 @@ def list_tasks(runtime: RuntimeClient, out: Output) -> None:
 
 @tasks.command("end")
 @click.argument("task")
+@click.option("--any", "anybodys", is_flag=True, help="Also where it is somebody else's; an owner or operator may.")
 @json_option
 @with_runtime
-def end_task(runtime: RuntimeClient, task: str, out: Output) -> None:
+def end_task(runtime: RuntimeClient, task: str, *, anybodys: bool, out: Output) -> None:
     """End one task: its sandboxes and its workspace are removed."""
-    ended = runtime.delete("tasks", task)
+    ended = runtime.delete("all-tasks" if anybodys else "tasks", task)
     out.show(ended, f"Ended {task}.")
 
 

@@ -1,6 +1,6 @@
 """The one door: every call, of a tool or of what is beside tools, goes through `Door.call`. Read it top to bottom.
 
-    who?    the front has told the principal already
+    who?    the front has told the principal already; its role and scopes let it call
     what?   the tool, as its server listed it
     valid?  the arguments against its input schema, within limits
     may?    policy: allow, ask a person, or deny
@@ -44,6 +44,8 @@ from muxi_runtime.gateway.task import Task
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
 from muxi_runtime.gateway.upstream import Upstream
+from muxi_runtime.identity.access import demand, demand_call
+from muxi_runtime.identity.roles import Action
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.policy.contract import Access, Decision, Effect, Policy, ToolCall
 from muxi_sandbox.errors import SandboxError
@@ -153,6 +155,7 @@ class Door:
         """What, valid, where: everything that can refuse a call before policy is asked."""
         call_id = f"c-{secrets.token_hex(8)}"
         try:
+            demand_call(caller.principal, request.server, request.tool if request.method == "tools/call" else None)
             tool = self._what(request)
             if contains_deeper_than(request.arguments, self._settings.max_json_depth):
                 limit = self._settings.max_json_depth
@@ -212,6 +215,7 @@ class Door:
     async def _ask(self, call: _Call, decision: Decision) -> None:
         shown = printable(json.dumps(dict(call.request.arguments), ensure_ascii=False), 1000)
         text = f"Allow {call.tool.full_name} with {shown}? Rule {decision.rule}: {decision.reason}"
+        demand(call.caller.principal, Action.APPROVE)
         answer = await call.caller.ask(Question(text, call.fingerprint))
         if answer is None:
             raise DeniedError(

@@ -63,6 +63,8 @@ class Control:
             Route("/control/whoami", self._whoami),
             Route("/control/tasks", self._list_tasks),
             Route("/control/tasks/{task}", self._end_task, methods=["DELETE"]),
+            Route("/control/all-tasks", self._list_all_tasks),
+            Route("/control/all-tasks/{task}", self._end_any_task, methods=["DELETE"]),
             Route("/control/tasks/{task}/keep", self._keep_task, methods=["PUT"]),
             Route("/control/tasks/{task}/keep", self._release_task, methods=["DELETE"]),
             Route("/control/servers", self._list_servers),
@@ -93,7 +95,15 @@ class Control:
 
     async def _whoami(self, request: Request) -> Response:
         principal = principal_of(request)
-        return JSONResponse({"user": principal.user, "key": principal.key})
+        return JSONResponse(
+            {
+                "user": principal.user,
+                "key": principal.key,
+                "role": principal.role,
+                "groups": sorted(principal.groups),
+                "scopes": None if principal.scopes is None else sorted(principal.scopes),
+            }
+        )
 
     async def _list_tasks(self, request: Request) -> Response:
         return JSONResponse({"tasks": [_task(task) for task in self._tasks.of(principal_of(request))]})
@@ -104,6 +114,18 @@ class Control:
         except UnknownTaskError as error:
             return JSONResponse({"error": "unknown_task", "error_description": str(error)}, 404)
         await self._tasks.end(task, "asked for by its owner")
+        return JSONResponse({"task": task.id, "ended": True})
+
+    async def _list_all_tasks(self, _request: Request) -> Response:
+        return JSONResponse({"tasks": [_task(task) for task in self._tasks.all()]})
+
+    async def _end_any_task(self, request: Request) -> Response:
+        wanted = request.path_params["task"]
+        task = next((task for task in self._tasks.all() if task.id == wanted), None)
+        if task is None:
+            text = f"There is no task {wanted[:80]!r}; it may have ended."
+            return JSONResponse({"error": "unknown_task", "error_description": text}, 404)
+        await self._tasks.end(task, f"asked for by {principal_of(request)}")
         return JSONResponse({"task": task.id, "ended": True})
 
     async def _keep_task(self, request: Request) -> Response:
@@ -125,7 +147,7 @@ class Control:
         return JSONResponse(_task(task))
 
     async def _reload(self, _request: Request) -> Response:
-        """Harmless for whoever asks: it only brings about what is on disk."""
+        """It only brings about what is on disk."""
         try:
             return JSONResponse(await self._reload_servers())
         except MuxiError as error:

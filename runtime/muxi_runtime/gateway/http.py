@@ -19,7 +19,9 @@ from muxi_runtime.gateway.direct_lists import DirectLists
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
 from muxi_runtime.gateway.resumption import ResumableSessions
+from muxi_runtime.gateway.route_access import Guard, guarded
 from muxi_runtime.gateway.tool_search import MODES, PARAMETER
+from muxi_runtime.identity.roles import Action
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -56,13 +58,14 @@ def build_app(
     on_session_end: Callable[[str], Awaitable[None]],
     is_server: Callable[[str], bool],
 ) -> ASGIApp:
-    """The application. Checks run outermost first: Host and Origin, then the key, then the route."""
+    """The application. Checks run outermost first: Host and Origin, the key, then what the route needs."""
     sessions = SessionEnds(StreamableHTTPASGIApp(manager), on_session_end)
     mcp = KnownModeOnly(DirectLists(DirectCalls(sessions, front, answers), front))
+    callers = {"*": Action.CALL}
     routes = [
-        Route("/mcp", mcp),
-        Route("/mcp/{server}", KnownServerOnly(mcp, is_server)),
-        *control,
+        Route("/mcp", Guard(mcp, keys.journal, keys.challenge, callers)),
+        Route("/mcp/{server}", Guard(KnownServerOnly(mcp, is_server), keys.journal, keys.challenge, callers)),
+        *guarded(control, keys.journal, keys.challenge),
     ]
     return Starlette(
         routes=routes,

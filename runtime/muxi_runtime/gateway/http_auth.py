@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 import anyio.to_thread
@@ -11,7 +12,7 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Aut
 from starlette.responses import JSONResponse
 
 from muxi_runtime.identity.keys import KeyRefusedError
-from muxi_runtime.identity.principal import Principal
+from muxi_runtime.identity.principal import LOCAL, Principal
 from muxi_runtime.journal.contract import Draft
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 
     from muxi_runtime.journal.contract import Journal
 
-__all__ = ["Authenticator", "KeyBackend", "principal_of", "refuse_unauthenticated"]
+__all__ = ["Authenticator", "Challenge", "KeyBackend", "principal_of", "refuse_unauthenticated"]
 
 OPEN_PATHS = frozenset({"/health"})
 """What answers without a key: it tells nothing but that the runtime lives."""
@@ -39,6 +40,23 @@ class Authenticator(Protocol):
         """
 
 
+@dataclass(frozen=True, slots=True)
+class Challenge:
+    """What a refused client is told of how to come in (RFC 6750, 3; RFC 9728, 5.1).
+
+    Attributes:
+        metadata: URL of the protected resource's metadata; empty where only API keys open.
+    """
+
+    metadata: str = ""
+
+    def headers(self, error: str = "", scope: str = "") -> dict[str, str]:
+        """The `WWW-Authenticate` header."""
+        given = {"error": error, "scope": scope, "resource_metadata": self.metadata}
+        parts = ", ".join(f'{name}="{value}"' for name, value in given.items() if value)
+        return {"WWW-Authenticate": f"Bearer {parts}".strip()}
+
+
 class _User(AuthenticatedUser):
     """The SDK binds legacy sessions to the key through its own user type; ours adds the principal."""
 
@@ -55,8 +73,9 @@ class KeyBackend(AuthenticationBackend):
 
     def __init__(self, keys: Authenticator, journal: Journal, *, required: bool) -> None:
         self._keys = keys
-        self._journal = journal
+        self.journal = journal
         self._required = required
+        self.challenge = Challenge()
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, _User] | None:
         """The user of a request; `None` for one without a key where none is needed."""
@@ -81,7 +100,7 @@ class KeyBackend(AuthenticationBackend):
     ) -> AuthenticationError:
         peer = conn.client.host if conn.client else None
         data = {"why": why, "key": key, "address": peer, "path": conn.url.path[:200]}
-        await self._journal.append(Draft("key.refused", data=data))
+        await self.journal.append(Draft("key.refused", data=data))
         return AuthenticationError(message)
 
 
@@ -97,4 +116,4 @@ def refuse_unauthenticated(_conn: HTTPConnection, error: Exception) -> Response:
 def principal_of(request: Request | None) -> Principal:
     """Who made the request, as `KeyBackend` found."""
     user = request.scope.get("user") if request is not None else None
-    return user.principal if isinstance(user, _User) else Principal()
+    return user.principal if isinstance(user, _User) else LOCAL

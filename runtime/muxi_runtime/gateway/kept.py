@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, delete, insert, select
 
-from muxi_runtime.identity.principal import Principal
+from muxi_runtime.identity.principal import LOCAL, LOCAL_USER, Principal
 from muxi_runtime.store.engine import reading, writing
 from muxi_runtime.store.schema import kept_tasks
 from muxi_runtime.store.times import from_text, utc_text
@@ -81,7 +81,7 @@ class KeptTasks:
         return [
             KeptTask(
                 id=row["id"],
-                principal=Principal(row["user"], row["key"]),
+                principal=_principal(row["user"], row["key"]),
                 client=row["client"],
                 selector=tuple(json.loads(row["selector"])) if row["selector"] else None,
                 created_at=from_text(row["created_at"]).timestamp(),
@@ -127,3 +127,8 @@ async def take_over(
     async with backend.adopt(kept) as lease, open_session(lease.sandbox) as session:
         await session.check()
         yield Leased(lease, session, was_warm=False)
+
+
+def _principal(user: str, key: str | None) -> Principal:
+    """Whose it is. Role and groups are those of a mere user until the first call tells them."""
+    return LOCAL if user == LOCAL_USER and key is None else Principal(user, key)

@@ -180,6 +180,7 @@ class TaskRegistry:
                 f"You have no task {task_id[:80]!r}; it may have ended.",
                 remedy="task_list shows yours, task_new makes one.",
             )
+        task.principal = principal  # the same, with role and groups as they are now
         return task
 
     async def resolve(self, principal: Principal, origin: Origin) -> Task:
@@ -192,7 +193,10 @@ class TaskRegistry:
         if origin.task is not None:
             return self.named(origin.task, principal)
         known = self.known(principal, origin)
-        return known or await self.new(principal, client=origin.client, key=_key(origin))
+        if known is None:
+            return await self.new(principal, client=origin.client, key=_key(origin))
+        known.principal = principal
+        return known
 
     def known(self, principal: Principal, origin: Origin) -> Task | None:
         """As `resolve`, of those that are open; `None` where there is none."""

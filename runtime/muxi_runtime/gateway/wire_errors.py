@@ -4,6 +4,7 @@
 | --- | --- | --- |
 | -32602 | unknown_tool, unknown_task, invalid_arguments, refused | the request is at fault |
 | -32050 | denied | policy said no |
+| -32050 | forbidden | the role or the scopes of the caller do not allow it; `scope` is the one that is missing |
 | -32051 | sandbox | the sandbox or the engine failed |
 | -32052 | server | the server behind the tool failed |
 | -32603 | internal | the runtime failed |
@@ -20,6 +21,7 @@ from mcp_types import INTERNAL_ERROR, INVALID_PARAMS
 
 from muxi_runtime.errors import (
     DeniedError,
+    ForbiddenError,
     ForwardedError,
     InvalidArgumentsError,
     MuxiError,
@@ -55,6 +57,7 @@ _KINDS: tuple[tuple[type[MuxiError], int, str], ...] = (
     (ToolBlockedError, DENIED, "blocked"),
     (UnknownTaskError, INVALID_PARAMS, "unknown_task"),
     (InvalidArgumentsError, INVALID_PARAMS, "invalid_arguments"),
+    (ForbiddenError, DENIED, "forbidden"),
     (RefusedError, INVALID_PARAMS, "refused"),
     (ServerError, SERVER_FAILED, "server"),
 )
@@ -71,9 +74,14 @@ def to_wire(error: MuxiError | SandboxError) -> MCPError:
         return MCPError(SANDBOX_FAILED, f"{error}{after}", _sandbox_data(error))
     for kind, code, name in _KINDS:
         if isinstance(error, kind):
-            rule = {"rule": error.rule} if isinstance(error, DeniedError) else {}
-            return MCPError(code, str(error), {"kind": name, "remedy": error.remedy, **rule})
+            return MCPError(code, str(error), {"kind": name, "remedy": error.remedy, **_more(error)})
     return MCPError(INTERNAL_ERROR, str(error), {"kind": "internal", "remedy": error.remedy})
+
+
+def _more(error: MuxiError) -> dict[str, str]:
+    if isinstance(error, ForbiddenError) and error.scope:
+        return {"scope": error.scope}
+    return {"rule": error.rule} if isinstance(error, DeniedError) else {}
 
 
 def _sandbox_data(error: SandboxError) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Users and their API keys, in the runtime's database.
+"""API keys, in the runtime's database.
 
 A key is `muxi_<id>_<secret>`: the id is public and finds the row, the secret is 256 random bits and is shown once.
 Calls block for a fraction of a millisecond (one read by primary key), so that a key revoked by any process is
@@ -11,28 +11,32 @@ import hashlib
 import hmac
 import re
 import secrets
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Connection, Engine, Row, insert, select, update
+from sqlalchemy import Engine, Row, insert, select, update
 from sqlalchemy.exc import OperationalError
 
 from muxi_runtime.errors import IdentityError
 from muxi_runtime.identity.principal import Principal
+from muxi_runtime.identity.roles import Role
+from muxi_runtime.identity.scopes import parse_scopes
+from muxi_runtime.identity.users import check_user, ensure_user, groups_of
 from muxi_runtime.store.engine import reading, writing
 from muxi_runtime.store.schema import keys, users
 from muxi_runtime.store.times import from_text, utc_text
 
-__all__ = ["KeyRecord", "KeyRefusedError", "KeyStore", "Refusal", "check_user"]
+__all__ = ["KeyRecord", "KeyRefusedError", "KeyStore", "Refusal"]
 
 _TOKEN = re.compile(r"muxi_([a-z0-9]{12})_([0-9a-f]{64})")
-_USER = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _NAME_LENGTH = 200
 _USE_GRAIN = timedelta(seconds=60)
 _USE_WAIT_MS = 20
 _UNKNOWN_DIGEST = "0" * 64
+_KEY_AND_USER = select(keys, users.c.role, users.c.groups, users.c.state).join(users)
 
 
 class Refusal(StrEnum):
@@ -45,6 +49,7 @@ class Refusal(StrEnum):
     WRONG_SECRET = "wrong-secret"  # noqa: S105  # nosec B105
     REVOKED = "revoked"
     EXPIRED = "expired"
+    USER = "user-disabled"
 
 
 class KeyRefusedError(IdentityError):
@@ -72,6 +77,7 @@ class KeyRecord:
         id: public, 12 characters.
         name: what it is for, in its owner's words.
         last_used_at: true to about a minute.
+        scopes: what it may be used for; `None` is all that its user's role allows.
     """
 
     id: str
@@ -81,6 +87,7 @@ class KeyRecord:
     expires_at: datetime | None = None
     revoked_at: datetime | None = None
     last_used_at: datetime | None = None
+    scopes: frozenset[str] | None = None
 
     def state(self, now: datetime | None = None) -> str:
         """`active`, `revoked` or `expired`."""
@@ -96,19 +103,23 @@ class KeyStore:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
 
-    def create(self, user: str, *, name: str = "", expires_at: datetime | None = None) -> tuple[KeyRecord, str]:
+    def create(
+        self, user: str, *, name: str = "", expires_at: datetime | None = None, scopes: Collection[str] | None = None
+    ) -> tuple[KeyRecord, str]:
         """Make a key, and the user where it is new. The token is returned here and never again.
 
         Raises:
-            ValueError: not a user's name, a name too long, or an expiry that is past or without a time zone.
+            ValueError: not a user's name, a name too long, an expiry that is past or without a time zone, or no scope.
+            IdentityError: the user was removed.
         """
         check_user(user)
+        allowed = None if scopes is None else parse_scopes(scopes)
         now = datetime.now(UTC)
         _check_new(name, expires_at, now)
         key, secret = _new_id(), secrets.token_hex(32)
-        record = KeyRecord(id=key, user=user, name=name, created_at=now, expires_at=expires_at)
+        record = KeyRecord(id=key, user=user, name=name, created_at=now, expires_at=expires_at, scopes=allowed)
         with writing(self._engine) as connection:
-            _ensure_user(connection, user, now)
+            ensure_user(connection, user)
             row = {
                 "id": key,
                 "user": user,
@@ -116,6 +127,7 @@ class KeyStore:
                 "digest": _digest(secret),
                 "created_at": utc_text(now),
                 "expires_at": utc_text(expires_at) if expires_at else None,
+                "scopes": None if allowed is None else " ".join(sorted(allowed)),
             }
             connection.execute(insert(keys).values(row))
         return record, f"muxi_{key}_{secret}"
@@ -147,7 +159,7 @@ class KeyStore:
         """
         key, secret = _parts(token)
         with reading(self._engine) as connection:
-            row = connection.execute(select(keys).where(keys.c.id == key)).one_or_none()
+            row = connection.execute(_KEY_AND_USER.where(keys.c.id == key)).one_or_none()
         # Compared also when there is no such key, and in constant time: the clock tells nothing about ids.
         right = hmac.compare_digest(_digest(secret), row.digest if row else _UNKNOWN_DIGEST)
         if row is None or not right:
@@ -160,8 +172,15 @@ class KeyStore:
             )
         record = _record(row)
         _check_usable(record)
+        _check_active(record, row.state)
         self._note_use(record)
-        return Principal(user=record.user, key=record.id)
+        return Principal(
+            user=record.user,
+            key=record.id,
+            role=Role(row.role),
+            groups=groups_of(row.groups),
+            scopes=record.scopes,
+        )
 
     def _note_use(self, record: KeyRecord) -> None:
         """Write down the use, at most once a minute, and only if the database is free now."""
@@ -171,19 +190,6 @@ class KeyStore:
         # A good key is not refused because another process holds the database: the next request notes it.
         with suppress(OperationalError), writing(self._engine, wait_ms=_USE_WAIT_MS) as connection:
             connection.execute(update(keys).where(keys.c.id == record.id).values(last_used_at=utc_text(now)))
-
-
-def check_user(user: str) -> str:
-    """The name, if it can be a user's.
-
-    Raises:
-        ValueError: it cannot; `/` for one parts user and key in the journal.
-    """
-    if not _USER.fullmatch(user):
-        raise ValueError(
-            f"{user!r} cannot be a user's name: use 1 to 64 letters, digits and . _ @ -, the first a letter or digit."
-        )
-    return user
 
 
 def _digest(secret: str) -> str:
@@ -236,9 +242,14 @@ def _check_usable(record: KeyRecord) -> None:
     )
 
 
-def _ensure_user(connection: Connection, user: str, now: datetime) -> None:
-    if connection.execute(select(users.c.name).where(users.c.name == user)).one_or_none() is None:
-        connection.execute(insert(users).values(name=user, created_at=utc_text(now)))
+def _check_active(record: KeyRecord, state: str) -> None:
+    if state != "active":
+        raise KeyRefusedError(
+            f"The user {record.user} is {state}.",
+            refusal=Refusal.USER,
+            key=record.id,
+            remedy="An owner can undo that with `muxi-runtime users enable`." if state == "disabled" else "",
+        )
 
 
 def _record(row: Row[tuple[object, ...]]) -> KeyRecord:
@@ -250,4 +261,5 @@ def _record(row: Row[tuple[object, ...]]) -> KeyRecord:
         expires_at=from_text(row.expires_at) if row.expires_at else None,
         revoked_at=from_text(row.revoked_at) if row.revoked_at else None,
         last_used_at=from_text(row.last_used_at) if row.last_used_at else None,
+        scopes=None if row.scopes is None else frozenset(row.scopes.split()),
     )

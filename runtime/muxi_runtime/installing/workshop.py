@@ -19,7 +19,7 @@ from muxi_runtime.gateway.direct_calls import PlainCaller
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.handshake import open_upstream
 from muxi_runtime.gateway.upstream import Upstream
-from muxi_runtime.identity.principal import Principal
+from muxi_runtime.identity.principal import LOCAL
 from muxi_runtime.installing.settings import InstallSettings
 from muxi_sandbox.contract import Backend, Spec, WorkspaceAccess
 from muxi_sandbox.workspaces.contract import Bounds, WorkspaceFiles
@@ -45,7 +45,7 @@ class _Watcher(PlainCaller):
     """Whoever installs something: sees the newest line of what is printed."""
 
     def __init__(self, show: Progress | None) -> None:
-        super().__init__(Principal())
+        super().__init__(LOCAL)
         self._show = show
         self.wants_progress = show is not None
 

@@ -22,6 +22,7 @@ from typing import Any, Literal, Self
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
+from muxi_runtime.identity.roles import Role
 from muxi_runtime.policy.contract import Connection, Decision, Effect, Policy, Request, ToolCall
 from muxi_runtime.yaml_model import load_yaml_model
 from muxi_sandbox.egress.names import parse_authority
@@ -37,6 +38,9 @@ class Case(BaseModel):
     name: str = Field("", description="what it shows")
     user: str = Field(LOCAL_USER, description="who calls")
     key: str | None = Field(None, description="the public id of the key used")
+    role: Role = Field(Role.USER, description="the user's")
+    groups: frozenset[str] = Field(frozenset(), description="the user's")
+    scopes: frozenset[str] | None = Field(None, description="of the key or token; without it, all")
     tool: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{0,31}\..+$", description="a call: SERVER.TOOL")
     connect: str | None = Field(None, description="a connection: HOST:PORT")
     server: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{0,31}$", description="whose sandbox connects")
@@ -59,7 +63,7 @@ class Case(BaseModel):
 
     def request(self) -> Request:
         """What is decided about."""
-        principal = Principal(user=self.user, key=self.key)
+        principal = Principal(self.user, self.key, self.role, self.groups, self.scopes)
         labels = frozenset(self.labels)
         if self.tool is None:
             host, port = parse_authority(self.connect or "")

@@ -29,7 +29,7 @@ class CedarPolicy:
         self._permits = rules.policies(permits_only=True)
         self._questions = Questions(rules.reads)
         self._schema = schema()
-        self._decided: dict[tuple[bool, str], Decision] = {}
+        self._decided: dict[tuple[bool, str, frozenset[str], str], Decision] = {}
 
     @classmethod
     def load(cls, settings: PolicySettings) -> CedarPolicy:
@@ -58,7 +58,8 @@ class CedarPolicy:
         if not self._questions.tells_all(question):
             return self._evaluate(request, question, entities)
         # Rules and entities do not change under one policy, so one question has one answer.
-        key = (request.built_in, json.dumps(question, sort_keys=True))
+        who = request.principal
+        key = (request.built_in, who.role, who.groups, json.dumps(question, sort_keys=True))
         decision = self._decided.get(key)
         if decision is None:
             if len(self._decided) >= _REMEMBERED:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from muxi_runtime.identity.principal import LOCAL_USER, Principal
+from muxi_runtime.identity.principal import LOCAL, LOCAL_USER
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.policy.contract import Access, Connection, Decision, Effect, Request, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
@@ -60,6 +60,7 @@ def explain(policy: CedarPolicy, request: Request) -> Explanation:
 
 def _facts(policy: CedarPolicy, request: Request) -> dict[str, Any]:
     known = {"principal": str(request.principal), "built_in": request.built_in, "task": request.task}
+    known |= {"role": request.principal.role, "groups": sorted(request.principal.groups)}
     known |= {"labels": sorted(request.labels)}
     if isinstance(request, Connection):
         host = place(request.host, request.port)
@@ -110,7 +111,7 @@ def _others(policy: CedarPolicy, request: Request) -> Iterator[tuple[str, Reques
     verb = "did not come" if request.built_in else "came"
     yield f"if the server {verb} with this runtime", replace(request, built_in=not request.built_in)
     if request.principal.user != LOCAL_USER:
-        yield f"if {LOCAL_USER} called it", replace(request, principal=Principal())
+        yield f"if {LOCAL_USER} called it", replace(request, principal=LOCAL)
     if isinstance(request, ToolCall):
         yield from _other_arguments(policy, request)
 

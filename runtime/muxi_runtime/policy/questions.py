@@ -12,6 +12,7 @@ from typing import Any, TypeAlias
 
 import cedarpy
 
+from muxi_runtime.identity.principal import Principal
 from muxi_runtime.policy.contract import Access, Connection, Request, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
 from muxi_runtime.policy.rules import schema
@@ -23,6 +24,8 @@ _PAIRS = 4096
 
 Question: TypeAlias = tuple[dict[str, Any], cedarpy.Entities]
 Json: TypeAlias = dict[str, Any]
+Who: TypeAlias = tuple[str, str, frozenset[str]]
+"""A user, with role and groups."""
 
 
 class Questions:
@@ -53,7 +56,7 @@ class Questions:
         return bool(context.get("arguments", _NO_ARGUMENTS) == _NO_ARGUMENTS)
 
     def _call(self, call: ToolCall) -> Question:
-        entities = self._of_call(call.principal.user, call.server, call.tool, call.built_in)
+        entities = self._of_call(_who(call.principal), call.server, call.tool, call.built_in)
         arguments, entities = self._with_arguments(call.arguments, entities)
         context = {"annotations": tool_annotations(call.annotations), "arguments": {"__entity": arguments}}
         return _question(call, "call_tool", _uid("Tool", f"{call.server}.{call.tool}"), context), entities
@@ -72,7 +75,7 @@ class Questions:
             access.name.encode()
         except UnicodeEncodeError as error:
             raise UnreadableError(f"the name of the {access.kind} is no valid Unicode") from error
-        entities = self._of_access(access.principal.user, access.server, kind, access.name, access.built_in)
+        entities = self._of_access(_who(access.principal), access.server, kind, access.name, access.built_in)
         context: Json = {}
         if access.kind == "prompt":
             arguments, entities = self._with_arguments(access.arguments, entities)
@@ -81,7 +84,7 @@ class Questions:
 
     def _connection(self, connection: Connection) -> Question:
         entities = self._of_connection(
-            connection.principal.user, connection.server, connection.host, connection.port, connection.built_in
+            _who(connection.principal), connection.server, connection.host, connection.port, connection.built_in
         )
         context = {"scheme": connection.scheme, "server": {"__entity": _uid("Server", connection.server)}}
         host = _uid("Host", place(connection.host, connection.port))
@@ -97,6 +100,8 @@ def _question(request: Request, action: str, resource: Json, context: Json) -> J
     context |= {"labels": sorted(request.labels), "task": request.task}
     if request.principal.key is not None:
         context["key"] = request.principal.key
+    if request.principal.scopes is not None:
+        context["scopes"] = sorted(request.principal.scopes)
     return {
         "principal": _uid("User", request.principal.user),
         "action": _uid("Action", action),
@@ -105,20 +110,20 @@ def _question(request: Request, action: str, resource: Json, context: Json) -> J
     }
 
 
-def _of_call(user: str, server: str, tool: str, built_in: bool) -> cedarpy.Entities:  # noqa: FBT001 - a cache's key
+def _of_call(who: Who, server: str, tool: str, built_in: bool) -> cedarpy.Entities:  # noqa: FBT001 - a cache's key
     attributes = {"name": tool, "server": server, "built_in": built_in}
     return _parsed(
-        _entity("User", user),
+        *_user(who),
         _entity("Server", server, {"built_in": built_in}),
         _entity("Tool", f"{server}.{tool}", attributes, _uid("Server", server)),
         _entity("Arguments", "none"),
     )
 
 
-def _of_access(user: str, server: str, kind: str, name: str, built_in: bool) -> cedarpy.Entities:  # noqa: FBT001 - a cache's key
+def _of_access(who: Who, server: str, kind: str, name: str, built_in: bool) -> cedarpy.Entities:  # noqa: FBT001 - a cache's key
     attributes = {"name": name, "server": server, "built_in": built_in}
     return _parsed(
-        _entity("User", user),
+        *_user(who),
         _entity("Server", server, {"built_in": built_in}),
         _entity(kind, f"{server}.{name}", attributes, _uid("Server", server)),
         _entity("Arguments", "none"),
@@ -126,17 +131,28 @@ def _of_access(user: str, server: str, kind: str, name: str, built_in: bool) -> 
 
 
 def _of_connection(
-    user: str,
+    who: Who,
     server: str,
     host: str,
     port: int,
     built_in: bool,  # noqa: FBT001 - a cache's key
 ) -> cedarpy.Entities:
     return _parsed(
-        _entity("User", user),
+        *_user(who),
         _entity("Server", server, {"built_in": built_in}),
         _entity("Host", place(host, port), {"name": host, "port": port}),
     )
+
+
+def _who(principal: Principal) -> Who:
+    return principal.user, principal.role.value, principal.groups
+
+
+def _user(who: Who) -> tuple[Json, ...]:
+    user, role, groups = who
+    named = sorted(groups)
+    parents = [_uid("Group", group) for group in named]
+    return (_entity("User", user, {"role": role}, *parents), *(_entity("Group", group) for group in named))
 
 
 def _parsed(*entities: Json) -> cedarpy.Entities:

@@ -26,6 +26,12 @@ users = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("created_at", String(27), nullable=False),
+    Column("role", String(16), nullable=False, server_default="user"),
+    # Names, a space between them: they are read with the user, and nothing asks for a group's members but people.
+    Column("groups", Text, nullable=False, server_default=""),
+    Column("state", String(8), nullable=False, server_default="active"),
+    # Whose tokens may name this user; none: keys only.
+    Column("issuer", Text),
 )
 
 keys = Table(
@@ -39,6 +45,8 @@ keys = Table(
     Column("expires_at", String(27)),
     Column("revoked_at", String(27)),
     Column("last_used_at", String(27)),
+    # A space between them; none: all that the user's role allows.
+    Column("scopes", Text),
 )
 
 journal = Table(

@@ -1,0 +1,102 @@
+"""What each HTTP route needs of its caller: an `Action` of `identity.roles`. A route that is not named is refused.
+
+Above: `http`, which puts every route behind `guard`. Below: `identity.access`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse
+from starlette.routing import Route
+
+from muxi_runtime.errors import ForbiddenError
+from muxi_runtime.gateway.http_auth import Challenge, principal_of
+from muxi_runtime.identity.access import demand
+from muxi_runtime.identity.roles import Action
+from muxi_runtime.journal.contract import Draft
+
+if TYPE_CHECKING:
+    from starlette.responses import Response
+    from starlette.types import ASGIApp, Receive, Scope, Send
+
+    from muxi_runtime.identity.principal import Principal
+    from muxi_runtime.journal.contract import Journal
+
+__all__ = ["OPEN", "ROUTES", "Guard", "guarded"]
+
+OPEN = frozenset({"/health"})
+"""What answers whoever asks: it tells nothing but that the runtime lives."""
+
+_TASK = "/control/tasks/{task}"
+
+ROUTES: Mapping[tuple[str, str], Action] = {
+    ("GET", "/control/whoami"): Action.WHOAMI,
+    ("GET", "/control/status"): Action.STATUS,
+    ("GET", "/control/servers"): Action.SEE_TOOLS,
+    ("PUT", "/control/servers"): Action.SERVERS,
+    ("GET", "/control/servers/{server}/logs"): Action.OWN_TASKS,
+    ("GET", "/control/tools"): Action.SEE_TOOLS,
+    ("GET", "/control/tasks"): Action.OWN_TASKS,
+    ("GET", "/control/all-tasks"): Action.ALL_TASKS,
+    ("DELETE", _TASK): Action.OWN_TASKS,
+    ("DELETE", "/control/all-tasks/{task}"): Action.END_TASKS,
+    ("PUT", f"{_TASK}/keep"): Action.OWN_TASKS,
+    ("DELETE", f"{_TASK}/keep"): Action.OWN_TASKS,
+    ("GET", f"{_TASK}/files"): Action.OWN_TASKS,
+    ("GET", f"{_TASK}/tar"): Action.OWN_TASKS,
+    ("PUT", f"{_TASK}/tar"): Action.OWN_TASKS,
+    ("POST", f"{_TASK}/snapshots"): Action.OWN_TASKS,
+    ("POST", f"{_TASK}/restore/{{snapshot}}"): Action.OWN_TASKS,
+    ("GET", "/control/snapshots"): Action.OWN_TASKS,
+    ("GET", "/control/snapshots/{snapshot}/tar"): Action.OWN_TASKS,
+    ("DELETE", "/control/snapshots/{snapshot}"): Action.OWN_TASKS,
+}
+"""Method and path to what they need. HEAD counts as GET."""
+
+
+def guarded(routes: Sequence[Route], journal: Journal, challenge: Challenge) -> list[Route]:
+    """The same routes, each behind what `ROUTES` says of it."""
+    return [route if route.path in OPEN else _behind(route, journal, challenge) for route in routes]
+
+
+def _behind(route: Route, journal: Journal, challenge: Challenge) -> Route:
+    needs = {method: ROUTES.get(("GET" if method == "HEAD" else method, route.path)) for method in route.methods or ()}
+    return Route(route.path, Guard(route.app, journal, challenge, needs), methods=list(needs))
+
+
+class Guard:
+    """Lets through whose role and scopes allow what the method needs; a method that needs nothing known is refused."""
+
+    def __init__(
+        self, app: ASGIApp, journal: Journal, challenge: Challenge, needs: Mapping[str, Action | None]
+    ) -> None:
+        """`needs` is by method; `*` is for those that are not named."""
+        self._app = app
+        self._journal = journal
+        self._challenge = challenge
+        self._needs = needs
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer, or refuse with 403."""
+        try:
+            _demand(principal_of(Request(scope)), self._needs.get(scope["method"]) or self._needs.get("*"))
+        except ForbiddenError as error:
+            await (await self._refusal(Request(scope), error))(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+    async def _refusal(self, request: Request, error: ForbiddenError) -> Response:
+        data = {"method": request.method, "path": request.url.path[:200], "message": str(error)[:500]}
+        await self._journal.append(Draft("access.refused", principal=str(principal_of(request)), data=data))
+        body = {"error": "insufficient_scope" if error.scope else "forbidden", "error_description": str(error)}
+        headers = self._challenge.headers("insufficient_scope", error.scope) if error.scope else None
+        return JSONResponse(body, 403, headers=headers)
+
+
+def _demand(principal: Principal, action: Action | None) -> None:
+    if action is None:
+        raise ForbiddenError("Nothing says who may use this address.", remedy="Use another one.")
+    demand(principal, action)
