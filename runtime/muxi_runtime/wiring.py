@@ -24,7 +24,7 @@ from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.front import Front
 from muxi_runtime.gateway.handshake import open_session
 from muxi_runtime.gateway.host_server import HOST, HostServer
-from muxi_runtime.gateway.http import build_app, build_session_manager
+from muxi_runtime.gateway.http import Checks, build_app, build_session_manager
 from muxi_runtime.gateway.http_auth import KeyBackend
 from muxi_runtime.gateway.kept import KeptTask, KeptTasks, take_over
 from muxi_runtime.gateway.kept_files import KeptFiles
@@ -32,6 +32,7 @@ from muxi_runtime.gateway.listing import Listing
 from muxi_runtime.gateway.offers import OfferBook
 from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.gateway.policy_watch import PolicyWatch
+from muxi_runtime.gateway.rate_limits import RateLimits
 from muxi_runtime.gateway.reload import LiveCatalog, Reloader
 from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.roots import Roots
@@ -204,7 +205,7 @@ class Parts:
             front=front,
             answers=answers,
             manager=manager,
-            keys=KeyBackend(keys, self.journal, required=gateway.keys_required),
+            checks=self._checks(keys),
             control=[*control.routes(), *watch.routes(), *self._workspaces(tasks).routes()],
             settings=gateway,
             on_session_end=session_ended,
@@ -218,6 +219,11 @@ class Parts:
             group.start_soon(answers.watch)
             yield runtime
             group.cancel_scope.cancel()
+
+    def _checks(self, keys: KeyStore) -> Checks:
+        limits = RateLimits(self.settings.gateway.rates, self.journal)
+        required = self.settings.gateway.keys_required
+        return Checks(KeyBackend(keys, self.journal, required=required, count_failure=limits.failure), limits)
 
     def _workspaces(self, tasks: TaskRegistry) -> WorkspaceRoutes:
         return WorkspaceRoutes(

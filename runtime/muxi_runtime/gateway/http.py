@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from starlette.routing import Route
 from muxi_runtime.gateway.direct_calls import DirectCalls
 from muxi_runtime.gateway.direct_lists import DirectLists
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
+from muxi_runtime.gateway.rate_limits import AddressRate, CallerRate
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
 from muxi_runtime.gateway.resumption import ResumableSessions
 from muxi_runtime.gateway.route_access import Guard, guarded
@@ -30,9 +32,10 @@ if TYPE_CHECKING:
 
     from muxi_runtime.gateway.answer_stream import AnswerStreams
     from muxi_runtime.gateway.front import Front
+    from muxi_runtime.gateway.rate_limits import RateLimits
     from muxi_runtime.gateway.settings import GatewaySettings
 
-__all__ = ["build_app", "build_session_manager"]
+__all__ = ["Checks", "build_app", "build_session_manager"]
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 SUCCESS = range(200, 300)
@@ -47,12 +50,25 @@ def build_session_manager(front: Front, settings: GatewaySettings) -> Streamable
     )
 
 
+@dataclass(frozen=True, slots=True)
+class Checks:
+    """What every request passes.
+
+    Attributes:
+        keys: tells who it is.
+        limits: how often they may come.
+    """
+
+    keys: KeyBackend
+    limits: RateLimits
+
+
 def build_app(
     *,
     manager: StreamableHTTPSessionManager,
     front: Front,
     answers: AnswerStreams,
-    keys: KeyBackend,
+    checks: Checks,
     control: Sequence[Route],
     settings: GatewaySettings,
     on_session_end: Callable[[str], Awaitable[None]],
@@ -61,7 +77,7 @@ def build_app(
     """The application. Checks run outermost first: Host and Origin, the key, then what the route needs."""
     sessions = SessionEnds(StreamableHTTPASGIApp(manager), on_session_end)
     mcp = KnownModeOnly(DirectLists(DirectCalls(sessions, front, answers), front))
-    callers = {"*": Action.CALL}
+    keys, callers = checks.keys, {"*": Action.CALL}
     routes = [
         Route("/mcp", Guard(mcp, keys.journal, keys.challenge, callers)),
         Route("/mcp/{server}", Guard(KnownServerOnly(mcp, is_server), keys.journal, keys.challenge, callers)),
@@ -71,8 +87,10 @@ def build_app(
         routes=routes,
         middleware=[
             Middleware(AddressGuard, settings=address_rules(settings)),
+            Middleware(AddressRate, limits=checks.limits),
             Middleware(BodyLimit, limit=settings.max_body_bytes),
             Middleware(AuthenticationMiddleware, backend=keys, on_error=refuse_unauthenticated),
+            Middleware(CallerRate, limits=checks.limits),
         ],
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -9,6 +10,7 @@ import anyio.to_thread
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
 from muxi_runtime.identity.keys import KeyRefusedError
@@ -16,7 +18,7 @@ from muxi_runtime.identity.principal import LOCAL, Principal
 from muxi_runtime.journal.contract import Draft
 
 if TYPE_CHECKING:
-    from starlette.requests import HTTPConnection, Request
+    from starlette.requests import Request
     from starlette.responses import Response
 
     from muxi_runtime.journal.contract import Journal
@@ -26,6 +28,7 @@ __all__ = ["Authenticator", "Challenge", "KeyBackend", "principal_of", "refuse_u
 OPEN_PATHS = frozenset({"/health"})
 """What answers without a key: it tells nothing but that the runtime lives."""
 
+_ERRORS = {429: "too_many_requests"}
 HOW = "Send `Authorization: Bearer KEY`; `muxi-runtime keys create` makes one."
 
 
@@ -68,11 +71,27 @@ class _User(AuthenticatedUser):
         self.principal = principal
 
 
+CountFailure = Callable[[HTTPConnection], Awaitable[int]]
+"""Counts a refused request: seconds to wait where there were too many, else 0."""
+
+
+class _RefusedError(AuthenticationError):
+    """A request whose caller is not known, with the answer."""
+
+    def __init__(self, message: str, status: int, headers: Mapping[str, str]) -> None:
+        super().__init__(message)
+        self.status = status
+        self.headers = headers
+
+
 class KeyBackend(AuthenticationBackend):
     """Starlette's authentication by API key. A key that is sent must be right, also where none is needed."""
 
-    def __init__(self, keys: Authenticator, journal: Journal, *, required: bool) -> None:
+    def __init__(
+        self, keys: Authenticator, journal: Journal, *, required: bool, count_failure: CountFailure | None = None
+    ) -> None:
         self._keys = keys
+        self._count_failure = count_failure
         self.journal = journal
         self._required = required
         self.challenge = Challenge()
@@ -98,19 +117,23 @@ class KeyBackend(AuthenticationBackend):
     async def _refusal(
         self, conn: HTTPConnection, message: str, *, why: str, key: str | None = None
     ) -> AuthenticationError:
+        wait = await self._count_failure(conn) if self._count_failure else 0
+        if wait:
+            # Not journalled one by one: whoever guesses must not fill the disk.
+            text = f"Too many requests without a good key. Try again in {wait} s."
+            return _RefusedError(text, 429, {"Retry-After": str(wait)})
         peer = conn.client.host if conn.client else None
         data = {"why": why, "key": key, "address": peer, "path": conn.url.path[:200]}
         await self.journal.append(Draft("key.refused", data=data))
-        return AuthenticationError(message)
+        sent = "authorization" in conn.headers
+        return _RefusedError(f"{message} {HOW}", 401, self.challenge.headers("invalid_token" if sent else ""))
 
 
 def refuse_unauthenticated(_conn: HTTPConnection, error: Exception) -> Response:
     """The answer to a request whose caller is not known."""
-    return JSONResponse(
-        {"error": "unauthorized", "error_description": f"{error} {HOW}"},
-        status_code=401,
-        headers={"WWW-Authenticate": 'Bearer error="invalid_token"'},
-    )
+    status, headers = (error.status, error.headers) if isinstance(error, _RefusedError) else (401, {})
+    body = {"error": _ERRORS.get(status, "unauthorized"), "error_description": str(error)}
+    return JSONResponse(body, status_code=status, headers=headers)
 
 
 def principal_of(request: Request | None) -> Principal:

@@ -89,6 +89,8 @@ async def serve_http(app: ASGIApp, bound: socket.socket, *, ready: Callable[[], 
         log_config=None,
         access_log=False,
         server_header=False,
+        # Whoever connects could say that it is another address.
+        proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="none",
     )

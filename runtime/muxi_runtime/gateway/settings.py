@@ -7,7 +7,18 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-__all__ = ["GatewaySettings"]
+__all__ = ["GatewaySettings", "RateSettings"]
+
+
+class RateSettings(BaseModel):
+    """Requests over HTTP that are answered; more get 429 and a time to wait."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    user_per_minute: int = Field(120_000, ge=1, description="requests of one user, by all keys and sessions together")
+    key_per_minute: int = Field(120_000, ge=1, description="requests by one key, or by one client's tokens")
+    address_per_minute: int = Field(240_000, ge=1, description="requests from one address; of IPv6 from one /64")
+    failures_per_minute: int = Field(60, ge=1, description="requests from one address without a good key or token")
 
 
 class GatewaySettings(BaseModel):
@@ -37,6 +48,7 @@ class GatewaySettings(BaseModel):
     max_tasks: int = Field(200, ge=1, description="tasks at once, of all principals")
     max_tasks_per_principal: int = Field(50, ge=1)
     max_result_bytes: int = Field(8 * 2**20, ge=1024, description="one tool result")
+    rates: RateSettings = Field(default_factory=RateSettings)
 
     @property
     def is_loopback(self) -> bool:

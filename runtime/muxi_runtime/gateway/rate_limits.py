@@ -1,0 +1,127 @@
+"""Refuses who comes too often, with 429, and tells everybody how much is left.
+
+By address before the key is looked at, by user and key after it: neither many sessions nor many keys get round the
+user's. Headers as in draft-ietf-httpapi-ratelimit-headers-10, `RateLimit-Policy` and `RateLimit`, and `Retry-After`.
+"""
+
+from __future__ import annotations
+
+from ipaddress import IPv6Address, ip_address
+from typing import TYPE_CHECKING
+
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection, Request
+from starlette.responses import JSONResponse
+
+from muxi_runtime.gateway.http_auth import principal_of
+from muxi_runtime.gateway.rates import WINDOW_SECONDS, Buckets, Rates, Taken
+from muxi_runtime.journal.contract import Draft
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+    from muxi_runtime.gateway.settings import RateSettings
+    from muxi_runtime.journal.contract import Journal
+
+__all__ = ["AddressRate", "CallerRate", "RateLimits", "address_of"]
+
+_TAKEN = "muxi.rates"
+IPV6_SITE_BITS = 64
+"""Of an IPv6 address: the rest is the host's own to choose."""
+
+
+class RateLimits:
+    """The counts of one runtime, and how refusals are told."""
+
+    def __init__(self, settings: RateSettings, journal: Journal, rates: Rates | None = None) -> None:
+        quotas = {
+            "address": settings.address_per_minute,
+            "user": settings.user_per_minute,
+            "key": settings.key_per_minute,
+        }
+        self._rates = rates or Buckets(quotas | {"failure": settings.failures_per_minute, "told": 1})
+        self._journal = journal
+        self.policy = ", ".join(f'"{kind}";q={quota};w={WINDOW_SECONDS}' for kind, quota in quotas.items())
+
+    async def take(self, kind: str, who: str) -> Taken:
+        """Count one; a refusal is journalled, of each that is refused once a minute."""
+        taken = await self._rates.take(kind, who)
+        if not taken.allowed and (await self._rates.take("told", f"{kind} {who}")).allowed:
+            await self._journal.append(Draft("rate.limited", data={"kind": kind, "who": who[:200]}))
+        return taken
+
+    async def failure(self, conn: HTTPConnection) -> int:
+        """Count a request whose caller is not known: seconds to wait where there were too many, else 0."""
+        return (await self.take("failure", address_of(conn))).retry_seconds
+
+
+def address_of(conn: HTTPConnection) -> str:
+    """Whose connection it is, as the socket says: of an IPv6 address the site. No header is believed."""
+    host = conn.client.host if conn.client else ""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    if not isinstance(address, IPv6Address):
+        return host
+    if address.ipv4_mapped:
+        return str(address.ipv4_mapped)
+    return f"{IPv6Address(int(address) >> IPV6_SITE_BITS << IPV6_SITE_BITS)}/{IPV6_SITE_BITS}"
+
+
+class AddressRate:
+    """Outermost: counts by address, and puts what all counts say into the headers of the answer."""
+
+    def __init__(self, app: ASGIApp, limits: RateLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on or answer 429."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        taken: list[Taken] = [await self._limits.take("address", address_of(HTTPConnection(scope)))]
+        scope[_TAKEN] = taken
+
+        async def told(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                headers["RateLimit-Policy"] = self._limits.policy
+                headers["RateLimit"] = ", ".join(
+                    f'"{one.kind}";r={one.remaining};t={one.reset_seconds}' for one in taken
+                )
+            await send(message)
+
+        await (self._app if taken[0].allowed else _refusal(taken[0]))(scope, receive, told)
+
+
+class CallerRate:
+    """Behind the key: counts by user and by key."""
+
+    def __init__(self, app: ASGIApp, limits: RateLimits) -> None:
+        self._app = app
+        self._limits = limits
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass on or answer 429."""
+        if scope["type"] == "http" and "user" in scope:
+            principal = principal_of(Request(scope))
+            # The key first: one key that comes too often takes nothing from the user's others.
+            counted = [("key", str(principal))] if principal.key else []
+            for kind, who in [*counted, ("user", principal.user)]:
+                taken = await self._limits.take(kind, who)
+                scope[_TAKEN].append(taken)
+                if not taken.allowed:
+                    await _refusal(taken)(scope, receive, send)
+                    return
+        await self._app(scope, receive, send)
+
+
+def _refusal(taken: Taken) -> JSONResponse:
+    text = (
+        f"Too many requests of this {taken.kind}. Try again in {taken.retry_seconds} s; "
+        f"gateway.rates.{taken.kind}_per_minute in muxi.yaml is the limit."
+    )
+    body = {"error": "too_many_requests", "error_description": text}
+    return JSONResponse(body, 429, headers={"Retry-After": str(taken.retry_seconds)})
