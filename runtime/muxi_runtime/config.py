@@ -10,8 +10,9 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from muxi_runtime.catalog.added import AddedServers
 from muxi_runtime.catalog.catalog import Catalog, load_catalog
@@ -19,6 +20,7 @@ from muxi_runtime.catalog.limits import LimitsClassSettings
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.gateway.settings import GatewaySettings
+from muxi_runtime.identity.oauth.settings import AuthSettings
 from muxi_runtime.installing.settings import InstallSettings
 from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.policy.settings import PolicySettings
@@ -46,6 +48,14 @@ class FileSettings(BaseModel):
     snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
+    auth: AuthSettings = Field(default_factory=AuthSettings)
+
+    @model_validator(mode="after")
+    def _tokens_need_a_closed_door(self) -> Self:
+        # Behind the proxy that such an endpoint has, everybody would come from loopback, and be an owner.
+        if self.auth.oauth is not None and not self.gateway.keys_required:
+            raise ValueError("auth.oauth needs gateway.require_key: always, so that nobody comes in without a token")
+        return self
 
 
 class Settings(FileSettings):

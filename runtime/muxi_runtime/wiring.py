@@ -25,13 +25,14 @@ from muxi_runtime.gateway.front import Front
 from muxi_runtime.gateway.handshake import open_session
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.http import Checks, build_app, build_session_manager
-from muxi_runtime.gateway.http_auth import KeyBackend
+from muxi_runtime.gateway.http_auth import Challenge, KeyBackend
 from muxi_runtime.gateway.kept import KeptTask, KeptTasks, take_over
 from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.listing import Listing
 from muxi_runtime.gateway.offers import OfferBook
 from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.gateway.policy_watch import PolicyWatch
+from muxi_runtime.gateway.protected_resource import metadata_url, open_tokens
 from muxi_runtime.gateway.rate_limits import RateLimits
 from muxi_runtime.gateway.reload import LiveCatalog, Reloader
 from muxi_runtime.gateway.remote import Remotes
@@ -222,8 +223,16 @@ class Parts:
 
     def _checks(self, keys: KeyStore) -> Checks:
         limits = RateLimits(self.settings.gateway.rates, self.journal)
-        required = self.settings.gateway.keys_required
-        return Checks(KeyBackend(keys, self.journal, required=required, count_failure=limits.failure), limits)
+        oauth = self.settings.auth.oauth
+        backend = KeyBackend(
+            keys,
+            self.journal,
+            required=self.settings.gateway.keys_required,
+            count_failure=limits.failure,
+            tokens=open_tokens(oauth, keys.users.find) if oauth else None,
+            challenge=Challenge(metadata_url(oauth)) if oauth else None,
+        )
+        return Checks(backend, limits, oauth)
 
     def _workspaces(self, tasks: TaskRegistry) -> WorkspaceRoutes:
         return WorkspaceRoutes(

@@ -20,6 +20,7 @@ from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.config import Settings
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.settings import GatewaySettings
+from muxi_runtime.identity.oauth.settings import AuthSettings
 from muxi_runtime.policy.settings import PolicySettings
 from muxi_sandbox.fake import FakeBackend, FakeEngine, Program
 
@@ -86,12 +87,14 @@ async def open_gateway(
     manifests: dict[str, dict[str, Any]] | None = None,
     programs: Mapping[str, Program] | None = None,
     pins: bool = True,
+    auth: AuthSettings | None = None,
     **gateway: Any,
 ) -> AsyncIterator[Gateway]:
     """Serve the demo server as `demo`, or the `manifests`; `rules` are Cedar, `gateway` its settings."""
     settings = write_settings(
         home, rules, GatewaySettings(**{"port": 0, **gateway}), manifests or {"demo": DEMO}, pins=pins
     )
+    settings = settings.model_copy(update={"auth": auth or AuthSettings()})
     seen: dict[str, Any] = {"waiting": anyio.Event(), "wait ended": anyio.Event()}
     engine = engine or FakeEngine()
     backend = FakeBackend({"demo@sha256:0": demo_program(seen), **(programs or {})}, engine=engine)

@@ -18,6 +18,7 @@ from starlette.routing import Route
 from muxi_runtime.gateway.direct_calls import DirectCalls
 from muxi_runtime.gateway.direct_lists import DirectLists
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
+from muxi_runtime.gateway.protected_resource import metadata_routes
 from muxi_runtime.gateway.rate_limits import AddressRate, CallerRate
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
 from muxi_runtime.gateway.resumption import ResumableSessions
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.front import Front
     from muxi_runtime.gateway.rate_limits import RateLimits
     from muxi_runtime.gateway.settings import GatewaySettings
+    from muxi_runtime.identity.oauth.settings import OAuthSettings
 
 __all__ = ["Checks", "build_app", "build_session_manager"]
 
@@ -57,10 +59,12 @@ class Checks:
     Attributes:
         keys: tells who it is.
         limits: how often they may come.
+        oauth: whose access tokens are taken beside keys.
     """
 
     keys: KeyBackend
     limits: RateLimits
+    oauth: OAuthSettings | None = None
 
 
 def build_app(
@@ -82,6 +86,7 @@ def build_app(
         Route("/mcp", Guard(mcp, keys.journal, keys.challenge, callers)),
         Route("/mcp/{server}", Guard(KnownServerOnly(mcp, is_server), keys.journal, keys.challenge, callers)),
         *guarded(control, keys.journal, keys.challenge),
+        *(metadata_routes(checks.oauth) if checks.oauth else ()),
     ]
     return Starlette(
         routes=routes,

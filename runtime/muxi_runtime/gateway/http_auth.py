@@ -1,4 +1,8 @@
-"""Who calls over HTTP: an API key in `Authorization: Bearer`, or nobody where the runtime is bound to loopback."""
+"""Who calls over HTTP: `Authorization: Bearer` with an API key, or with an authorization server's access token.
+
+Where the runtime is bound to loopback it may be nobody: that is the machine's own operator. What was sent is looked at
+here and goes no further.
+"""
 
 from __future__ import annotations
 
@@ -13,8 +17,10 @@ from starlette.authentication import AuthCredentials, AuthenticationBackend, Aut
 from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
+from muxi_runtime.errors import ForbiddenError, MuxiError
 from muxi_runtime.identity.keys import KeyRefusedError
 from muxi_runtime.identity.principal import LOCAL, Principal
+from muxi_runtime.identity.roles import Role
 from muxi_runtime.journal.contract import Draft
 
 if TYPE_CHECKING:
@@ -23,12 +29,25 @@ if TYPE_CHECKING:
 
     from muxi_runtime.journal.contract import Journal
 
-__all__ = ["Authenticator", "Challenge", "KeyBackend", "principal_of", "refuse_unauthenticated"]
+__all__ = [
+    "METADATA_PATH",
+    "NOBODY",
+    "Authenticator",
+    "Challenge",
+    "KeyBackend",
+    "principal_of",
+    "refuse_unauthenticated",
+]
 
+METADATA_PATH = "/.well-known/oauth-protected-resource"
 OPEN_PATHS = frozenset({"/health"})
-"""What answers without a key: it tells nothing but that the runtime lives."""
+"""What answers without a key: it tells nothing but that the runtime lives. So does what is at `METADATA_PATH`: which
+authorization server a client needs (RFC 9728)."""
+NOBODY = Principal("nobody", role=Role.AUDITOR, scopes=frozenset())
+"""Whoever was not asked who it is: may do nothing."""
 
-_ERRORS = {429: "too_many_requests"}
+_ERRORS = {403: "insufficient_scope", 429: "too_many_requests", 503: "temporarily_unavailable"}
+KEY_PREFIX = "muxi_"
 HOW = "Send `Authorization: Bearer KEY`; `muxi-runtime keys create` makes one."
 
 
@@ -40,6 +59,19 @@ class Authenticator(Protocol):
 
         Raises:
             KeyRefusedError: nobody, or not any more.
+        """
+
+
+class TokenAuthenticator(Protocol):
+    """What knows an authorization server's access tokens: `identity.oauth.tokens.Tokens`."""
+
+    async def authenticate(self, token: str) -> Principal:
+        """Who the token speaks for.
+
+        Raises:
+            KeyRefusedError: nobody here.
+            ForbiddenError: it lacks a scope that every token must have.
+            MuxiError: nothing can be said of it now.
         """
 
 
@@ -88,31 +120,50 @@ class KeyBackend(AuthenticationBackend):
     """Starlette's authentication by API key. A key that is sent must be right, also where none is needed."""
 
     def __init__(
-        self, keys: Authenticator, journal: Journal, *, required: bool, count_failure: CountFailure | None = None
+        self,
+        keys: Authenticator,
+        journal: Journal,
+        *,
+        required: bool,
+        count_failure: CountFailure | None = None,
+        tokens: TokenAuthenticator | None = None,
+        challenge: Challenge | None = None,
     ) -> None:
         self._keys = keys
+        self._tokens = tokens
         self._count_failure = count_failure
         self.journal = journal
         self._required = required
-        self.challenge = Challenge()
+        self.challenge = challenge or Challenge()
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, _User] | None:
-        """The user of a request; `None` for one without a key where none is needed."""
-        if conn.url.path in OPEN_PATHS:
+        """The user of a request; `None` where nobody asks who it is."""
+        if conn.url.path in OPEN_PATHS or conn.url.path.startswith(METADATA_PATH):
             return None
         header = conn.headers.get("authorization")
         if header is None:
             if self._required:
                 raise await self._refusal(conn, "No key was sent.", why="missing")
-            return None
+            return AuthCredentials(["call"]), _User(LOCAL)
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise await self._refusal(conn, "The Authorization header holds no bearer key.", why="malformed")
         try:
-            principal = await anyio.to_thread.run_sync(self._keys.authenticate, token.strip())
+            principal = await self._find(token.strip())
         except KeyRefusedError as error:
             raise await self._refusal(conn, str(error), why=error.refusal.value, key=error.key) from error
+        except ForbiddenError as error:
+            await self.journal.append(Draft("key.refused", data=_facts(conn, why="scope", key=None)))
+            headers = self.challenge.headers("insufficient_scope", error.scope)
+            raise _RefusedError(str(error), 403, headers) from error
+        except MuxiError as error:
+            raise _RefusedError(str(error), 503, {"Retry-After": "30"}) from error
         return AuthCredentials(["call"]), _User(principal)
+
+    async def _find(self, token: str) -> Principal:
+        if self._tokens is None or token.startswith(KEY_PREFIX):
+            return await anyio.to_thread.run_sync(self._keys.authenticate, token)
+        return await self._tokens.authenticate(token)
 
     async def _refusal(
         self, conn: HTTPConnection, message: str, *, why: str, key: str | None = None
@@ -122,11 +173,14 @@ class KeyBackend(AuthenticationBackend):
             # Not journalled one by one: whoever guesses must not fill the disk.
             text = f"Too many requests without a good key. Try again in {wait} s."
             return _RefusedError(text, 429, {"Retry-After": str(wait)})
-        peer = conn.client.host if conn.client else None
-        data = {"why": why, "key": key, "address": peer, "path": conn.url.path[:200]}
-        await self.journal.append(Draft("key.refused", data=data))
+        await self.journal.append(Draft("key.refused", data=_facts(conn, why=why, key=key)))
         sent = "authorization" in conn.headers
         return _RefusedError(f"{message} {HOW}", 401, self.challenge.headers("invalid_token" if sent else ""))
+
+
+def _facts(conn: HTTPConnection, *, why: str, key: str | None) -> dict[str, object]:
+    peer = conn.client.host if conn.client else None
+    return {"why": why, "key": key, "address": peer, "path": conn.url.path[:200]}
 
 
 def refuse_unauthenticated(_conn: HTTPConnection, error: Exception) -> Response:
@@ -137,6 +191,8 @@ def refuse_unauthenticated(_conn: HTTPConnection, error: Exception) -> Response:
 
 
 def principal_of(request: Request | None) -> Principal:
-    """Who made the request, as `KeyBackend` found."""
-    user = request.scope.get("user") if request is not None else None
-    return user.principal if isinstance(user, _User) else LOCAL
+    """Who made the request, as `KeyBackend` found; `local` where there is no request at all."""
+    if request is None:
+        return LOCAL
+    user = request.scope.get("user")
+    return user.principal if isinstance(user, _User) else NOBODY

@@ -13,7 +13,7 @@ from starlette.datastructures import MutableHeaders
 from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse
 
-from muxi_runtime.gateway.http_auth import principal_of
+from muxi_runtime.gateway.http_auth import NOBODY, principal_of
 from muxi_runtime.gateway.rates import WINDOW_SECONDS, Buckets, Rates, Taken
 from muxi_runtime.journal.contract import Draft
 
@@ -105,8 +105,8 @@ class CallerRate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on or answer 429."""
-        if scope["type"] == "http" and "user" in scope:
-            principal = principal_of(Request(scope))
+        principal = principal_of(Request(scope)) if scope["type"] == "http" else NOBODY
+        if principal is not NOBODY:
             # The key first: one key that comes too often takes nothing from the user's others.
             counted = [("key", str(principal))] if principal.key else []
             for kind, who in [*counted, ("user", principal.user)]:

@@ -24,7 +24,7 @@ from muxi_runtime.errors import IdentityError
 from muxi_runtime.identity.principal import Principal
 from muxi_runtime.identity.roles import Role
 from muxi_runtime.identity.scopes import parse_scopes
-from muxi_runtime.identity.users import check_user, ensure_user, groups_of
+from muxi_runtime.identity.users import UserStore, check_user, ensure_user, groups_of
 from muxi_runtime.store.engine import reading, writing
 from muxi_runtime.store.schema import keys, users
 from muxi_runtime.store.times import from_text, utc_text
@@ -63,7 +63,7 @@ class KeyRefusedError(IdentityError):
         key: the key's public id, where one could be read.
     """
 
-    def __init__(self, message: str, *, refusal: Refusal, key: str | None = None, remedy: str = "") -> None:
+    def __init__(self, message: str, *, refusal: StrEnum, key: str | None = None, remedy: str = "") -> None:
         super().__init__(message, remedy=remedy)
         self.refusal = refusal
         self.key = key
@@ -102,6 +102,7 @@ class KeyStore:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
+        self.users = UserStore(engine)
 
     def create(
         self, user: str, *, name: str = "", expires_at: datetime | None = None, scopes: Collection[str] | None = None

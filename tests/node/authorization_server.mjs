@@ -1,0 +1,51 @@
+// A certified authorization server (oidc-provider) for the tests: `node authorization_server.mjs RESOURCE`.
+//
+// It prints its issuer URL once it answers, issues JWT access tokens for RESOURCE alone, and shows its own forms for
+// login and consent, which take any name.
+
+import { createServer } from 'node:http';
+import Provider, { errors } from 'oidc-provider';
+
+const resource = process.argv[2];
+const server = createServer((request, response) => answer(request, response));
+let answer = (_request, response) => response.writeHead(503).end();
+
+server.listen(0, '127.0.0.1', () => {
+  const issuer = `http://127.0.0.1:${server.address().port}`;
+  const provider = new Provider(issuer, {
+    clients: [
+      {
+        client_id: 'robot',
+        client_secret: 'robot-secret',
+        grant_types: ['client_credentials'],
+        redirect_uris: [],
+        response_types: [],
+      },
+    ],
+    scopes: ['openid', 'offline_access', 'call', 'read'],
+    pkce: { required: () => true },
+    features: {
+      clientCredentials: { enabled: true },
+      devInteractions: { enabled: true },
+      registration: { enabled: true },
+      resourceIndicators: {
+        enabled: true,
+        getResourceServerInfo: (_context, indicator) => {
+          if (indicator !== resource && indicator !== 'https://other.example/mcp') {
+            throw new errors.InvalidTarget();
+          }
+          return {
+            scope: 'call read',
+            audience: indicator,
+            accessTokenFormat: 'jwt',
+            accessTokenTTL: 300,
+            jwt: { sign: { alg: 'RS256' } },
+          };
+        },
+        useGrantedResource: () => true,
+      },
+    },
+  });
+  answer = provider.callback();
+  console.log(issuer);
+});
