@@ -19,6 +19,7 @@ from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.gateway.answer_stream import AnswerStreams
 from muxi_runtime.gateway.call import Door
 from muxi_runtime.gateway.control import Control
+from muxi_runtime.gateway.credentials import ConfiguredCredentials
 from muxi_runtime.gateway.egress import EgressGate
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.front import Front
@@ -102,7 +103,7 @@ class Parts:
         self.tools, self.offers = ToolBook(pins.judge), OfferBook(pins.judge)
         warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
         adopted = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds, adopted=True)
-        remotes = Remotes(self.tools.input_schema, warm)
+        remotes = Remotes(self.tools.input_schema, warm, ConfiguredCredentials(self.settings.servers))
         listing = self._listing(specs, remotes)
         async with (
             Pool(self.backend, warm, self.settings.pool) as pool,
@@ -116,7 +117,7 @@ class Parts:
             ) as tasks,
         ):
             tasks.restore(self.left)
-            self.gate.principal_of = tasks.principal_of
+            self.gate.principal_of = remotes.principal_of = tasks.principal_of
             self.gate.calls_of = tasks.calls_of
             watch = PolicyWatch(policy, self.journal, self.settings.source or self.settings.home / "muxi.yaml")
             await watch.tell_loaded()

@@ -16,7 +16,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from muxi_runtime.app import Runtime, open_runtime
-from muxi_runtime.catalog.settings import ServerSettings
+from muxi_runtime.catalog.settings import RemoteAuth, ServerSettings
 from muxi_runtime.config import Settings
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.settings import GatewaySettings
@@ -88,13 +88,17 @@ async def open_gateway(
     programs: Mapping[str, Program] | None = None,
     pins: bool = True,
     auth: AuthSettings | None = None,
+    server_auth: Mapping[str, RemoteAuth] | None = None,
     **gateway: Any,
 ) -> AsyncIterator[Gateway]:
     """Serve the demo server as `demo`, or the `manifests`; `rules` are Cedar, `gateway` its settings."""
     settings = write_settings(
         home, rules, GatewaySettings(**{"port": 0, **gateway}), manifests or {"demo": DEMO}, pins=pins
     )
-    settings = settings.model_copy(update={"auth": auth or AuthSettings()})
+    servers = dict(settings.servers)
+    for name, shown in (server_auth or {}).items():
+        servers[name] = servers[name].model_copy(update={"auth": shown})
+    settings = settings.model_copy(update={"auth": auth or AuthSettings(), "servers": servers})
     seen: dict[str, Any] = {"waiting": anyio.Event(), "wait ended": anyio.Event()}
     engine = engine or FakeEngine()
     backend = FakeBackend({"demo@sha256:0": demo_program(seen), **(programs or {})}, engine=engine)

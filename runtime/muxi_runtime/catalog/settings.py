@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
-__all__ = ["NetworkSettings", "PoolSize", "ServerSettings"]
+__all__ = ["NetworkSettings", "PoolSize", "RemoteAuth", "ServerSettings"]
+
+_HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
+_NOT_FREE = frozenset(
+    {"host", "connection", "content-length", "content-type", "transfer-encoding", "accept", "te", "upgrade", "cookie"}
+)
 
 
 class NetworkSettings(BaseModel):
@@ -28,6 +35,34 @@ class PoolSize(BaseModel):
     ceiling: int | None = Field(None, ge=0, description="when many are wanted; absent: `pool.ceiling`")
 
 
+def _checked_header(name: str) -> str:
+    if not _HEADER.fullmatch(name) or name.lower() in _NOT_FREE or name.lower().startswith("mcp-"):
+        raise ValueError("must be the name of a header that HTTP and MCP do not use for themselves")
+    return name
+
+
+def _checked_value(value: SecretStr) -> SecretStr:
+    text = value.get_secret_value()
+    if not text or not text.isascii() or not text.isprintable() or text != text.strip():
+        raise ValueError("must be printable ASCII, without spaces around it, and not empty")
+    return value
+
+
+HeaderValue = Annotated[SecretStr, AfterValidator(_checked_value)]
+
+
+class RemoteAuth(BaseModel):
+    """What the runtime shows to a server elsewhere. What clients show to the runtime is never sent on."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    header: Annotated[str, AfterValidator(_checked_header)] = Field(
+        "Authorization", description="the header that it goes in"
+    )
+    value: HeaderValue | None = Field(None, description="for every user that has none below, and to list its tools")
+    users: dict[str, HeaderValue] = Field(default_factory=dict, description="each user's own, by name")
+
+
 class ServerSettings(BaseModel):
     """What the operator says of one server: switch it, point to a manifest of one's own, set limits and hosts.
 
@@ -46,3 +81,4 @@ class ServerSettings(BaseModel):
     limits_class: str | None = Field(None, description="in place of the manifest's")
     limits: dict[str, float] = Field(default_factory=dict, description="single limits to replace")
     pool: PoolSize = Field(default_factory=PoolSize)
+    auth: RemoteAuth | None = Field(None, description="of a server elsewhere")

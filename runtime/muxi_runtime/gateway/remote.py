@@ -24,8 +24,10 @@ from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
 
 from muxi_runtime.errors import RemoteError, sole_error
+from muxi_runtime.gateway.credentials import NoCredentials
 from muxi_runtime.gateway.http_bounds import BoundedTransport
 from muxi_runtime.gateway.http_stamps import Negotiated
+from muxi_runtime.identity.oauth.settings import is_safe_url
 from muxi_sandbox.contract import Lease
 from muxi_sandbox.errors import LeaseExpiredError, OutputFloodError, SandboxError
 from muxi_sandbox.pool.pool import Leased
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
     from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
     from mcp.client._transport import TransportStreams
 
+    from muxi_runtime.gateway.credentials import Credentials
     from muxi_runtime.gateway.upstream import Upstream
+    from muxi_runtime.identity.principal import Principal
     from muxi_sandbox.contract import LimitHit, Sandbox, Spec
 
 __all__ = ["Remotes"]
@@ -54,10 +58,15 @@ OpenSession = Callable[["Sandbox"], AbstractAsyncContextManager["Upstream"]]
 class Remotes:
     """Leases sessions with servers over HTTP, as `Pool.lease` does with those in sandboxes."""
 
-    def __init__(self, find_schema: FindSchema, open_session: OpenSession) -> None:
+    def __init__(
+        self, find_schema: FindSchema, open_session: OpenSession, credentials: Credentials | None = None
+    ) -> None:
         """`find_schema(server, tool)` is a tool's input schema: some arguments are repeated in headers."""
         self._find_schema = find_schema
         self._open_session = open_session
+        self._credentials = credentials or NoCredentials()
+        self.principal_of: Callable[[str], Principal | None] = _nobody
+        """Whose a task is; `None` for one that is no open task, as while tools are listed."""
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -113,13 +122,15 @@ class Remotes:
     @asynccontextmanager
     async def _connect(self, spec: Spec) -> AsyncIterator[TransportStreams]:
         limit = spec.limits.frame_mib * 2**20
+        headers = await self._headers(spec)
 
         async def check(response: httpx2.Response) -> None:
             """Statuses that end the session, whatever the body says: raised, they end the connection."""
             if response.status_code == HTTPStatus.NOT_FOUND and SESSION_HEADER in response.request.headers:
                 raise _out_of_reach(spec, "it has ended the session")
             if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-                raise _out_of_reach(spec, f"it refuses us (HTTP {response.status_code}), and no credentials are sent")
+                shown = f"with what servers.{spec.server}.auth holds" if headers else "and no credentials are sent"
+                raise _out_of_reach(spec, f"it refuses us (HTTP {response.status_code}), {shown}")
 
         async with (
             # No proxy, no password file of the environment: the manifest's URL is all there is to know.
@@ -127,11 +138,23 @@ class Remotes:
                 transport=BoundedTransport(httpx2.AsyncHTTPTransport(verify=self._tls), limit),
                 timeout=httpx2.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS),
                 trust_env=False,
+                headers=headers,
                 event_hooks={"response": [check]},
             ) as http,
             streamable_http_client(spec.image, http_client=http, max_sse_event_size=limit) as streams,
         ):
             yield streams
+
+    async def _headers(self, spec: Spec) -> dict[str, str]:
+        principal = self.principal_of(spec.task or "")
+        headers = dict(await self._credentials.headers_for(spec.server, principal.user if principal else None))
+        if headers and not is_safe_url(spec.image):
+            raise _out_of_reach(spec, "credentials are sent by https only, or on loopback")
+        return headers
+
+
+def _nobody(_task: str) -> Principal | None:
+    return None
 
 
 class _Outbox:
