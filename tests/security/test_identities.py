@@ -137,7 +137,7 @@ def test_the_page_shows_the_table():
     [
         (("read",), {Action.WHOAMI, Action.SEE_TOOLS, Action.STATUS, Action.ALL_TASKS}),
         (("call:demo.add",), {Action.WHOAMI, Action.SEE_TOOLS, Action.CALL, Action.APPROVE, Action.OWN_TASKS}),
-        (("admin",), {Action.WHOAMI, Action.END_TASKS, Action.SERVERS}),
+        (("admin",), {Action.WHOAMI, Action.END_TASKS, Action.SERVERS, Action.POLICY}),
         ((), {Action.WHOAMI}),
         (None, set(Action)),
     ],

@@ -78,7 +78,9 @@ def check(ctx: click.Context, files: tuple[Path, ...], out: Output) -> None:
 @click.option("--json-arg", "values", multiple=True, metavar="NAME=JSON", help="An argument that is not text.")
 @click.option("--user", default=LOCAL_USER, show_default=True, help="Who calls.")
 @click.option("--key", help="The public id of the API key used.")
-@click.option("--role", type=click.Choice(list(Role)), default=Role.USER, show_default=True, help="The user's role.")
+@click.option(
+    "--role", type=click.Choice([role.value for role in Role]), help="The user's; of `local` owner, else user."
+)
 @click.option("--group", "groups", multiple=True, help="A group that the user is in.")
 @click.option("--label", "labels", multiple=True, help="What the task has seen: private, untrusted.")
 @click.option(
@@ -96,7 +98,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     values: tuple[str, ...],
     user: str,
     key: str | None,
-    role: Role,
+    role: str | None,
     groups: tuple[str, ...],
     labels: tuple[str, ...],
     hints: tuple[str, ...],
@@ -109,7 +111,8 @@ def explain(  # noqa: PLR0913 - one parameter an option
     taken from the runtime's last look at it, and from --hint.
     """
     settings = invocation.settings()
-    principal = Principal(user, key, role, frozenset(groups))
+    known = Role(role) if role else Role.OWNER if user == LOCAL_USER else Role.USER
+    principal = Principal(user, key, known, frozenset(groups))
     own = _built_in_servers(settings)
     unknown = []
     request: Request

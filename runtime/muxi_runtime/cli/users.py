@@ -23,7 +23,7 @@ from muxi_runtime.store.engine import database_path
 __all__ = ["users"]
 
 STYLES = {"active": "green", "removed": "red", "disabled": "yellow"}
-ROLES = click.Choice(list(Role))
+ROLES = click.Choice([role.value for role in Role])
 ISSUER = "The authorization server whose tokens may name this user; see auth.oauth.issuer."
 
 
@@ -34,16 +34,14 @@ def users() -> None:
 
 @users.command()
 @click.argument("name")
-@click.option("--role", type=ROLES, default=Role.USER, show_default=True, help="The most that the user may do.")
+@click.option("--role", type=ROLES, default=Role.USER.value, show_default=True, help="The most that the user may do.")
 @click.option("--group", "groups", multiple=True, help="A group to be in.")
 @click.option("--issuer", help=ISSUER)
 @json_option
 @click.pass_obj
-def add(
-    invocation: Invocation, name: str, role: Role, groups: tuple[str, ...], issuer: str | None, out: Output
-) -> None:
+def add(invocation: Invocation, name: str, role: str, groups: tuple[str, ...], issuer: str | None, out: Output) -> None:
     """Make a user; `muxi-runtime keys create --user NAME` makes a key."""
-    record = _changed(invocation, "user.added", name, lambda store: store.add(name, role, groups, issuer))
+    record = _changed(invocation, "user.added", name, lambda store: store.add(name, Role(role), groups, issuer))
     out.show(_document(record), fields(_shown(record)))
 
 
@@ -87,7 +85,7 @@ def set_user(
     invocation: Invocation,
     name: str,
     *,
-    role: Role | None,
+    role: str | None,
     join: tuple[str, ...],
     leave: tuple[str, ...],
     issuer: str | None,
@@ -98,7 +96,7 @@ def set_user(
         invocation,
         "user.changed",
         name,
-        lambda store: store.set(name, role=role, join=join, leave=leave, issuer=issuer),
+        lambda store: store.set(name, role=Role(role) if role else None, join=join, leave=leave, issuer=issuer),
     )
     out.show(_document(record), fields(_shown(record)))
 

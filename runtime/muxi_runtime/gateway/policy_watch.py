@@ -97,7 +97,7 @@ class PolicyWatch:
         return [Route("/control/policy", self._reload, methods=["PUT"])]
 
     async def _reload(self, _request: Request) -> Response:
-        """Harmless for whoever asks: the operator's files say what holds."""
+        """The operator's files say what holds."""
         try:
             return JSONResponse(await self.reload())
         except MuxiError as error:

@@ -37,6 +37,7 @@ ROUTES: Mapping[tuple[str, str], Action] = {
     ("GET", "/control/status"): Action.STATUS,
     ("GET", "/control/servers"): Action.SEE_TOOLS,
     ("PUT", "/control/servers"): Action.SERVERS,
+    ("PUT", "/control/policy"): Action.POLICY,
     ("GET", "/control/servers/{server}/logs"): Action.OWN_TASKS,
     ("GET", "/control/tools"): Action.SEE_TOOLS,
     ("GET", "/control/tasks"): Action.OWN_TASKS,

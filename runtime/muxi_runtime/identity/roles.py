@@ -43,7 +43,9 @@ class Action(StrEnum):
     STATUS = "status"
     """See whether the runtime works."""
     SERVERS = "servers"
-    """Have the runtime take over what was added, changed or removed."""
+    """Have the runtime take over servers that were added, changed or removed."""
+    POLICY = "policy"
+    """Have the runtime take the rules that are on disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,4 +77,5 @@ ACTIONS: Mapping[Action, Grant] = {
     Action.SEE_TOOLS: Grant(_ALL, ("read", "call")),
     Action.STATUS: Grant(_ALL, ("read",)),
     Action.SERVERS: Grant(_OPERATORS, ("admin",)),
+    Action.POLICY: Grant(_OPERATORS, ("admin",)),
 }

@@ -38,7 +38,7 @@ class Case(BaseModel):
     name: str = Field("", description="what it shows")
     user: str = Field(LOCAL_USER, description="who calls")
     key: str | None = Field(None, description="the public id of the key used")
-    role: Role = Field(Role.USER, description="the user's")
+    role: Role | None = Field(None, description="the user's; without it owner for `local`, user for others")
     groups: frozenset[str] = Field(frozenset(), description="the user's")
     scopes: frozenset[str] | None = Field(None, description="of the key or token; without it, all")
     tool: str | None = Field(None, pattern=r"^[a-z][a-z0-9-]{0,31}\..+$", description="a call: SERVER.TOOL")
@@ -63,7 +63,8 @@ class Case(BaseModel):
 
     def request(self) -> Request:
         """What is decided about."""
-        principal = Principal(self.user, self.key, self.role, self.groups, self.scopes)
+        role = self.role or (Role.OWNER if self.user == LOCAL_USER else Role.USER)
+        principal = Principal(self.user, self.key, role, self.groups, self.scopes)
         labels = frozenset(self.labels)
         if self.tool is None:
             host, port = parse_authority(self.connect or "")
