@@ -26,6 +26,7 @@ from muxi_runtime.journal.contract import Draft
 if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
+    from starlette.types import Scope
 
     from muxi_runtime.journal.contract import Journal
 
@@ -192,7 +193,10 @@ def refuse_unauthenticated(_conn: HTTPConnection, error: Exception) -> Response:
 
 def principal_of(request: Request | None) -> Principal:
     """Who made the request, as `KeyBackend` found; `local` where there is no request at all."""
-    if request is None:
-        return LOCAL
-    user = request.scope.get("user")
+    return LOCAL if request is None else principal_in(request.scope)
+
+
+def principal_in(scope: Scope) -> Principal:
+    """Who made a request; `NOBODY` where nobody asked."""
+    user = scope.get("user")
     return user.principal if isinstance(user, _User) else NOBODY

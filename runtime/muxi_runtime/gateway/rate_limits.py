@@ -6,14 +6,14 @@ user's. Headers as in draft-ietf-httpapi-ratelimit-headers-10, `RateLimit-Policy
 
 from __future__ import annotations
 
+from functools import lru_cache
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING
 
-from starlette.datastructures import MutableHeaders
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import HTTPConnection
 from starlette.responses import JSONResponse
 
-from muxi_runtime.gateway.http_auth import NOBODY, principal_of
+from muxi_runtime.gateway.http_auth import NOBODY, principal_in
 from muxi_runtime.gateway.rates import WINDOW_SECONDS, Buckets, Rates, Taken
 from muxi_runtime.journal.contract import Draft
 
@@ -41,7 +41,7 @@ class RateLimits:
         }
         self._rates = rates or Buckets(quotas | {"failure": settings.failures_per_minute, "told": 1})
         self._journal = journal
-        self.policy = ", ".join(f'"{kind}";q={quota};w={WINDOW_SECONDS}' for kind, quota in quotas.items())
+        self.policy = ", ".join(f'"{kind}";q={quota};w={WINDOW_SECONDS}' for kind, quota in quotas.items()).encode()
 
     async def take(self, kind: str, who: str) -> Taken:
         """Count one; a refusal is journalled, of each that is refused once a minute."""
@@ -57,7 +57,11 @@ class RateLimits:
 
 def address_of(conn: HTTPConnection) -> str:
     """Whose connection it is, as the socket says: of an IPv6 address the site. No header is believed."""
-    host = conn.client.host if conn.client else ""
+    return _counted(conn.client.host if conn.client else "")
+
+
+@lru_cache(maxsize=1024)
+def _counted(host: str) -> str:
     try:
         address = ip_address(host)
     except ValueError:
@@ -84,16 +88,14 @@ class AddressRate:
         taken: list[Taken] = [await self._limits.take("address", address_of(HTTPConnection(scope)))]
         scope[_TAKEN] = taken
 
-        async def told(message: Message) -> None:
+        async def tell(message: Message) -> None:
             if message["type"] == "http.response.start":
-                headers = MutableHeaders(scope=message)
-                headers["RateLimit-Policy"] = self._limits.policy
-                headers["RateLimit"] = ", ".join(
-                    f'"{one.kind}";r={one.remaining};t={one.reset_seconds}' for one in taken
-                )
+                left = ", ".join(f'"{one.kind}";r={one.remaining};t={one.reset_seconds}' for one in taken)
+                told = ((b"ratelimit-policy", self._limits.policy), (b"ratelimit", left.encode()))
+                message = {**message, "headers": [*message.get("headers", ()), *told]}
             await send(message)
 
-        await (self._app if taken[0].allowed else _refusal(taken[0]))(scope, receive, told)
+        await (self._app if taken[0].allowed else _refusal(taken[0]))(scope, receive, tell)
 
 
 class CallerRate:
@@ -105,7 +107,7 @@ class CallerRate:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on or answer 429."""
-        principal = principal_of(Request(scope)) if scope["type"] == "http" else NOBODY
+        principal = principal_in(scope) if scope["type"] == "http" else NOBODY
         if principal is not NOBODY:
             # The key first: one key that comes too often takes nothing from the user's others.
             counted = [("key", str(principal))] if principal.key else []

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from muxi_runtime.errors import ForbiddenError
-from muxi_runtime.gateway.http_auth import Challenge, principal_of
+from muxi_runtime.gateway.http_auth import Challenge, principal_in
 from muxi_runtime.identity.access import demand
 from muxi_runtime.identity.roles import Action
 from muxi_runtime.journal.contract import Draft
@@ -83,7 +83,7 @@ class Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse with 403."""
         try:
-            _demand(principal_of(Request(scope)), self._needs.get(scope["method"]) or self._needs.get("*"))
+            _demand(principal_in(scope), self._needs.get(scope["method"]) or self._needs.get("*"))
         except ForbiddenError as error:
             await (await self._refusal(Request(scope), error))(scope, receive, send)
             return
@@ -91,7 +91,7 @@ class Guard:
 
     async def _refusal(self, request: Request, error: ForbiddenError) -> Response:
         data = {"method": request.method, "path": request.url.path[:200], "message": str(error)[:500]}
-        await self._journal.append(Draft("access.refused", principal=str(principal_of(request)), data=data))
+        await self._journal.append(Draft("access.refused", principal=str(principal_in(request.scope)), data=data))
         body = {"error": "insufficient_scope" if error.scope else "forbidden", "error_description": str(error)}
         headers = self._challenge.headers("insufficient_scope", error.scope) if error.scope else None
         return JSONResponse(body, 403, headers=headers)
