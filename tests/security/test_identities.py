@@ -310,3 +310,15 @@ def test_what_is_no_name_is_refused(stores, name):
         users.add(name)
     with pytest.raises(ValueError, match="name"):
         users.add("ada", groups=[name])
+
+
+def test_the_owner_of_a_task_that_outlived_the_runtime_has_the_role_and_scopes_of_now(stores):
+    users, keys = stores
+    users.add("bot", Role.SERVICE, ["robots"])
+    record, _ = keys.create("bot", scopes=["call:demo"])
+    users.set("bot", role=Role.USER)
+    found = keys.known("bot", record.id)
+    assert found == Principal("bot", record.id)
+    assert (found.role, found.groups, found.scopes) == (Role.USER, {"robots"}, {"call:demo"})
+    assert keys.known("local", None) is LOCAL
+    assert keys.known("gone", "o-1").role is Role.USER

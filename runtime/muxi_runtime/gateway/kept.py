@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from sqlalchemy import Engine, delete, insert, select
 
-from muxi_runtime.identity.principal import LOCAL, LOCAL_USER, Principal
+from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.store.engine import reading, writing
 from muxi_runtime.store.schema import kept_tasks
 from muxi_runtime.store.times import from_text, utc_text
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
 
     from muxi_runtime.gateway.upstream import Upstream
+    from muxi_runtime.identity.principal import Principal
     from muxi_sandbox.contract import Backend, Sandbox
 
 __all__ = ["KeptTask", "KeptTasks", "take_over"]
@@ -78,10 +79,11 @@ class KeptTasks:
         """Every kept task, oldest first."""
         with reading(self._engine) as connection:
             rows = connection.execute(select(kept_tasks).order_by(kept_tasks.c.created_at)).mappings().all()
+        keys = KeyStore(self._engine)
         return [
             KeptTask(
                 id=row["id"],
-                principal=_principal(row["user"], row["key"]),
+                principal=keys.known(row["user"], row["key"]),
                 client=row["client"],
                 selector=tuple(json.loads(row["selector"])) if row["selector"] else None,
                 created_at=from_text(row["created_at"]).timestamp(),
@@ -127,8 +129,3 @@ async def take_over(
     async with backend.adopt(kept) as lease, open_session(lease.sandbox) as session:
         await session.check()
         yield Leased(lease, session, was_warm=False)
-
-
-def _principal(user: str, key: str | None) -> Principal:
-    """Whose it is. Role and groups are those of a mere user until the first call tells them."""
-    return LOCAL if user == LOCAL_USER and key is None else Principal(user, key)

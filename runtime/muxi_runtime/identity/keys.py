@@ -21,7 +21,7 @@ from sqlalchemy import Engine, Row, insert, select, update
 from sqlalchemy.exc import OperationalError
 
 from muxi_runtime.errors import IdentityError
-from muxi_runtime.identity.principal import Principal
+from muxi_runtime.identity.principal import LOCAL, LOCAL_USER, Principal
 from muxi_runtime.identity.roles import Role
 from muxi_runtime.identity.scopes import parse_scopes
 from muxi_runtime.identity.users import UserStore, check_user, ensure_user, groups_of
@@ -181,6 +181,24 @@ class KeyStore:
             role=Role(row.role),
             groups=groups_of(row.groups),
             scopes=record.scopes,
+        )
+
+    def known(self, user: str, key: str | None) -> Principal:
+        """The caller of before, with role, groups and scopes as they are now: for what outlived the runtime.
+
+        Nothing is checked. A user who is not known here, as one of tokens, is a mere user.
+        """
+        if key is None and user == LOCAL_USER:
+            return LOCAL
+        found = self.users.find(user)
+        with reading(self._engine) as connection:
+            scopes = connection.execute(select(keys.c.scopes).where(keys.c.id == key)).scalar()
+        return Principal(
+            user=user,
+            key=key,
+            role=found.role if found else Role.USER,
+            groups=found.groups if found else frozenset(),
+            scopes=None if scopes is None else frozenset(scopes.split()),
         )
 
     def _note_use(self, record: KeyRecord) -> None:
