@@ -8,11 +8,12 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
+from old_database import database_of
 from sqlalchemy import inspect
 
 import muxi_runtime.store as package
 from muxi_runtime.errors import SetupError
-from muxi_runtime.store.engine import database_path, open_store, reading
+from muxi_runtime.store.engine import database_path, open_store, reading, writing
 from muxi_runtime.store.installation import installation_id
 from muxi_runtime.store.migrate import REVISION
 from muxi_runtime.store.schema import metadata
@@ -117,17 +118,11 @@ def test_a_damaged_installation_id_is_refused(tmp_path, text):
         installation_id(tmp_path)
 
 
-@pytest.mark.usefixtures("engine")
 def test_pins_of_before_there_were_kinds_are_of_tools(tmp_path):
-    columns = (
-        "server VARCHAR(32), tool TEXT, state VARCHAR(8), pin VARCHAR(64), identity TEXT, definition TEXT, at TEXT"
-    )
-    with sqlite3.connect(database_path(tmp_path / "home")) as connection:
-        connection.execute("DROP TABLE pins")
-        connection.execute(f"CREATE TABLE pins ({columns}, PRIMARY KEY (server, tool, state))")
-        connection.execute("INSERT INTO pins VALUES ('notes', 'read', 'accepted', 'p', 'i', '{}', 't')")
-        connection.execute("UPDATE alembic_version SET version_num = '0003'")
-    connection.close()
+    old = database_of(tmp_path / "home", "0003")
+    with writing(old) as connection:
+        connection.exec_driver_sql("INSERT INTO pins VALUES ('notes', 'read', 'accepted', 'p', 'i', '{}', 't')")
+    old.dispose()
     again = open_store(tmp_path / "home")
     with reading(again) as connection:
         assert connection.exec_driver_sql("SELECT server, kind, tool, pin FROM pins").all() == [
