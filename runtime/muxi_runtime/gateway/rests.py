@@ -1,0 +1,137 @@
+"""Texts that were too long for a result, kept for their task: in memory, for a while, within bounds.
+
+Above: the door, which puts them here, and `host_server`, which gives them out in ranges. Each task has its own, so
+that they end with it and no other task can name one.
+"""
+
+from __future__ import annotations
+
+import re
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from urllib.parse import parse_qs, urlsplit
+
+from muxi_runtime.errors import InvalidArgumentsError, ServerError
+
+__all__ = ["PREFIX", "LONGEST_RANGE", "Range", "Rest", "Rests", "make_room", "parse"]
+
+PREFIX = "muxi://results/"
+LONGEST_RANGE = 100_000
+"""Characters that are given out at once."""
+_ID = re.compile(r"[0-9a-f]{24}")
+_NUMBER = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rest:
+    """One kept text.
+
+    Attributes:
+        size: in bytes, as it was counted.
+        at: monotonic seconds.
+    """
+
+    text: str
+    mime_type: str
+    size: int
+    at: float = field(default_factory=time.monotonic)
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """What is asked for: characters of one text."""
+
+    id: str
+    offset: int = 0
+    length: int = LONGEST_RANGE
+
+
+class Rests:
+    """Those of one task, oldest first."""
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[str, Rest] = OrderedDict()
+
+    @property
+    def size(self) -> int:
+        """All together, in bytes."""
+        return sum(rest.size for rest in self._kept.values())
+
+    @property
+    def oldest_at(self) -> float:
+        """Monotonic seconds; infinite where there is none."""
+        return next((rest.at for rest in self._kept.values()), float("inf"))
+
+    def drop_oldest(self) -> None:
+        """To make room."""
+        self._kept.popitem(last=False)
+
+    def put(self, text: str, mime_type: str, *, limit: int, seconds: float) -> str:
+        """Keep a text; its URI. Older ones go where all would have more than `limit` bytes.
+
+        Raises:
+            ServerError: it alone has more.
+        """
+        rest = Rest(text, mime_type, len(text.encode(errors="replace")))
+        if rest.size > limit:
+            raise ServerError(
+                f"The result holds a text of {rest.size} bytes; {limit} are kept.",
+                remedy="Ask the tool for less at a time, or raise gateway.kept_results_bytes in muxi.yaml.",
+            )
+        self._forget_old(seconds)
+        while self.size + rest.size > limit:
+            self.drop_oldest()
+        name = secrets.token_hex(12)
+        self._kept[name] = rest
+        return PREFIX + name
+
+    def get(self, name: str, seconds: float) -> Rest:
+        """The text.
+
+        Raises:
+            InvalidArgumentsError: it is not there, or not any more.
+        """
+        self._forget_old(seconds)
+        rest = self._kept.get(name)
+        if rest is None:
+            raise InvalidArgumentsError(
+                f"This task keeps no result {PREFIX}{name[:24]}; it may have been dropped for newer ones, or be too old.",
+                remedy="Make the call again, or name the task (`muxi/task`) that made it.",
+            )
+        return rest
+
+    def _forget_old(self, seconds: float) -> None:
+        while self._kept and time.monotonic() - self.oldest_at > seconds:
+            self.drop_oldest()
+
+
+def make_room(everybody: Iterable[Rests], limit: int) -> None:
+    """Drop the oldest of all tasks until they have no more than `limit` bytes together."""
+    known = list(everybody)
+    while sum(rests.size for rests in known) > limit:
+        min(known, key=lambda rests: rests.oldest_at).drop_oldest()
+
+
+def parse(uri: str) -> Range:
+    """What a `muxi://results/ID?offset=N&length=M` asks for.
+
+    Raises:
+        InvalidArgumentsError: it is none.
+    """
+    parts = urlsplit(uri)
+    name = parts.path.removeprefix("/")
+    given = parse_qs(parts.query, keep_blank_values=True)
+    numbers = {key: values[0] for key, values in given.items() if len(values) == 1 and _NUMBER.fullmatch(values[0])}
+    if (
+        not uri.startswith(PREFIX)
+        or not _ID.fullmatch(name)
+        or not numbers.keys() == given.keys() <= {"offset", "length"}
+    ):
+        raise InvalidArgumentsError(
+            f"{uri[:200]!r} is no kept result.", remedy=f"One is like {PREFIX}ID?offset=0&length={LONGEST_RANGE}."
+        )
+    length = int(numbers.get("length", LONGEST_RANGE))
+    return Range(name, int(numbers.get("offset", 0)), min(length, LONGEST_RANGE))
