@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from muxi_runtime.catalog.added import AddedServers
 from muxi_runtime.catalog.catalog import Catalog, load_catalog
+from muxi_runtime.catalog.labels import LabelSettings
 from muxi_runtime.catalog.limits import LimitsClassSettings
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.errors import ConfigError
@@ -47,6 +48,7 @@ class FileSettings(BaseModel):
     pool: PoolSettings = Field(default_factory=PoolSettings)
     snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
+    labels: LabelSettings = Field(default_factory=LabelSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
 

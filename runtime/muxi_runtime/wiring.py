@@ -20,7 +20,7 @@ from muxi_runtime.gateway.answer_stream import AnswerStreams
 from muxi_runtime.gateway.call import Door
 from muxi_runtime.gateway.control import Control
 from muxi_runtime.gateway.credentials import ConfiguredCredentials
-from muxi_runtime.gateway.egress import EgressGate
+from muxi_runtime.gateway.egress import EgressGate, label_flows
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.front import Front
 from muxi_runtime.gateway.handshake import open_session
@@ -29,6 +29,8 @@ from muxi_runtime.gateway.http import Checks, build_app, build_session_manager
 from muxi_runtime.gateway.http_auth import Challenge, KeyBackend
 from muxi_runtime.gateway.kept import KeptTask, KeptTasks, take_over
 from muxi_runtime.gateway.kept_files import KeptFiles
+from muxi_runtime.gateway.label_routes import LabelRoutes
+from muxi_runtime.gateway.labels import LabelBook
 from muxi_runtime.gateway.listing import Listing
 from muxi_runtime.gateway.offers import OfferBook
 from muxi_runtime.gateway.owner import Owner
@@ -39,6 +41,7 @@ from muxi_runtime.gateway.reload import LiveCatalog, Reloader
 from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.roots import Roots
 from muxi_runtime.gateway.specs import SpecBook
+from muxi_runtime.gateway.task_labels import TaskLabels
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
 from muxi_runtime.gateway.upstream import Upstream
@@ -121,7 +124,12 @@ class Parts:
             self.gate.calls_of = tasks.calls_of
             watch = PolicyWatch(policy, self.journal, self.settings.source or self.settings.home / "muxi.yaml")
             await watch.tell_loaded()
-            host = HostServer(tasks)
+            book = LabelBook(
+                manifests=lambda: specs.manifests, servers=self.settings.servers, settings=self.settings.labels
+            )
+            labels = TaskLabels(self.journal, tasks.save)
+            label_flows(self.gate, tasks, book, labels)
+            host = HostServer(tasks, rest_seconds=gateway.kept_result_seconds)
             door = Door(
                 tools=self.tools,
                 tasks=tasks,
@@ -130,6 +138,8 @@ class Parts:
                 host=host,
                 built_in=self._is_built_in,
                 settings=gateway,
+                book=book,
+                labels=labels,
             )
             front = Front(
                 door=door,
@@ -160,7 +170,7 @@ class Parts:
                 pins=pins,
                 refill=refill,
             )
-            async with self._serving(front, listing, tasks, specs, keys, pool, reloader, watch) as runtime:
+            async with self._serving(front, listing, tasks, specs, keys, pool, reloader, watch, labels) as runtime:
                 yield runtime
 
     @asynccontextmanager
@@ -174,6 +184,7 @@ class Parts:
         pool: Pool[Upstream],
         reloader: Reloader,
         watch: PolicyWatch,
+        labels: TaskLabels,
     ) -> AsyncIterator[Runtime]:
         gateway = self.settings.gateway
         manager = build_session_manager(front, gateway)
@@ -208,7 +219,12 @@ class Parts:
             answers=answers,
             manager=manager,
             checks=self._checks(keys),
-            control=[*control.routes(), *watch.routes(), *self._workspaces(tasks).routes()],
+            control=[
+                *control.routes(),
+                *watch.routes(),
+                *self._workspaces(tasks, labels).routes(),
+                *LabelRoutes(tasks, labels).routes(),
+            ],
             settings=gateway,
             on_session_end=session_ended,
             is_server=lambda name: name in self.tools.servers,
@@ -235,10 +251,11 @@ class Parts:
         )
         return Checks(backend, limits, oauth)
 
-    def _workspaces(self, tasks: TaskRegistry) -> WorkspaceRoutes:
+    def _workspaces(self, tasks: TaskRegistry, labels: TaskLabels) -> WorkspaceRoutes:
         return WorkspaceRoutes(
             backend=self.backend,
             tasks=tasks,
+            labels=labels,
             snapshots=self.snapshots,
             journal=self.journal,
             spool_folder=self.settings.home,

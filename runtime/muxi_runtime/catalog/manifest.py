@@ -26,6 +26,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from muxi_runtime.catalog.labels import ServerLabels
 from muxi_sandbox.contract import Limits, WorkspaceAccess
 
 __all__ = ["Install", "Manifest", "NetworkProfile", "Profile", "Scope"]
@@ -105,6 +106,7 @@ class Manifest(BaseModel):
     pause: bool = Field(default=True, description="false: programs run between calls, so it is never paused")
     environment: dict[str, str] = Field(default_factory=dict, description="no secrets")
     profile: Profile = Field(default_factory=Profile)
+    labels: ServerLabels = Field(default_factory=ServerLabels)
     built_in: bool = Field(default=False, exclude=True, description="set by the catalog, never by a file")
 
     @field_validator("url")

@@ -8,6 +8,8 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
+from muxi_runtime.catalog.labels import LabelOverrides
+
 __all__ = ["NetworkSettings", "PoolSize", "RemoteAuth", "ServerSettings"]
 
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
@@ -77,6 +79,7 @@ class ServerSettings(BaseModel):
         default=True, description="false: its tools may change without being accepted anew, as while it is developed"
     )
     manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
+    labels: LabelOverrides = Field(default_factory=LabelOverrides)
     network: NetworkSettings | None = Field(None, description="absent: what the manifest asks for")
     limits_class: str | None = Field(None, description="in place of the manifest's")
     limits: dict[str, float] = Field(default_factory=dict, description="single limits to replace")

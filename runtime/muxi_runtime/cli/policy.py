@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from muxi_runtime.cli.known_tools import known_definition
 from muxi_runtime.cli.output import Output, fields, json_option, mark, plain, table
 from muxi_runtime.cli.policy_history import reload, why
 from muxi_runtime.cli.policy_learn import learn
+from muxi_runtime.cli.runtime_client import RuntimeClient, base_url
 from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.identity.roles import Role
@@ -83,6 +84,10 @@ def check(ctx: click.Context, files: tuple[Path, ...], out: Output) -> None:
 )
 @click.option("--group", "groups", multiple=True, help="A group that the user is in.")
 @click.option("--label", "labels", multiple=True, help="What the task has seen: private, untrusted.")
+@click.option("--task", help="One of your open tasks: its id, and what it has seen.")
+@click.option(
+    "--runtime-key", envvar="MUXI_KEY", help="For --task: the API key to ask the runtime with. [env: MUXI_KEY]"
+)
 @click.option(
     "--hint", "hints", multiple=True, metavar="HINT=BOOL", help="What the tool says of itself: readOnlyHint=true."
 )
@@ -101,6 +106,8 @@ def explain(  # noqa: PLR0913 - one parameter an option
     role: str | None,
     groups: tuple[str, ...],
     labels: tuple[str, ...],
+    task: str | None,
+    runtime_key: str | None,
     hints: tuple[str, ...],
     built_in: bool | None,
     out: Output,
@@ -114,11 +121,13 @@ def explain(  # noqa: PLR0913 - one parameter an option
     known = Role(role) if role else Role.OWNER if user == LOCAL_USER else Role.USER
     principal = Principal(user, key, known, frozenset(groups))
     own = _built_in_servers(settings)
+    seen = RuntimeClient(base_url(settings), runtime_key).get("tasks", task)["labels"] if task else {}
+    carried = frozenset({*labels, *seen})
     unknown = []
     request: Request
     if place is not None:
         host, port = _place(place)
-        request = Connection(principal, name, host, port, "t-1", labels=frozenset(labels))
+        request = Connection(principal, name, host, port, task or "t-1", labels=carried)
         if not _is_named(settings, name, host, port):
             unknown = [
                 f"The list of server {name!r} does not have this host, so it is refused before any rule is asked."
@@ -130,16 +139,16 @@ def explain(  # noqa: PLR0913 - one parameter an option
             principal=principal,
             server=server,
             tool=tool,
-            task="t-1",
+            task=task or "t-1",
             arguments=collect(definition.get("inputSchema", {}), texts, values, None),
-            annotations={**definition.get("annotations", {}), **_hints(hints)},
-            labels=frozenset(labels),
+            annotations={**definition.get("annotations", {}), **_hints(hints), **_outside(settings, server)},
+            labels=carried,
         )
         if not definition:
             unknown = ["The runtime has not listed this tool yet: hints not given count as the worst."]
     request = replace(request, built_in=(request.server in own) if built_in is None else built_in)
     found = explain_request(CedarPolicy.load(settings.policy), request)
-    out.show(_explained(found), *_shown(found), *unknown)
+    out.show({**_explained(found), "labels": seen}, *_shown(found), *_seen(seen), *unknown)
 
 
 @policy.command()
@@ -161,6 +170,20 @@ def test(ctx: click.Context, file: Path, out: Output) -> None:
 policy.add_command(why)
 policy.add_command(learn)
 policy.add_command(reload)
+
+
+def _outside(settings: Settings, server: str) -> dict[str, bool]:
+    """To call a server elsewhere is to tell it something, whatever it says of its tools."""
+    known = read_catalog(settings).servers.get(server)
+    return {"openWorldHint": True} if known is not None and known.is_remote else {}
+
+
+def _seen(labels: Mapping[str, Any]) -> Iterable[Any]:
+    if labels:
+        yield "\nWhat the task has seen"
+        yield table(
+            ("label", "set by", "why"), [(label, mark["source"], mark["why"]) for label, mark in labels.items()]
+        )
 
 
 def _place(text: str) -> tuple[str, int]:

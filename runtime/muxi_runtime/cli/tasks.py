@@ -1,13 +1,27 @@
-"""`muxi-runtime tasks`: the caller's tasks and their sandboxes."""
+"""`muxi-runtime tasks`: the caller's tasks, their sandboxes, and what they have seen."""
 
 from __future__ import annotations
 
+import sys
+from typing import Any
+
 import click
 
-from muxi_runtime.cli.output import Output, json_option, table
+from muxi_runtime.catalog.labels import Label
+from muxi_runtime.cli.output import Output, fields, json_option, table
 from muxi_runtime.cli.runtime_client import RuntimeClient, with_runtime
+from muxi_runtime.cli.tar_transfer import Transfer
+from muxi_runtime.cli.terminal import printable
+from muxi_runtime.errors import RefusedError
 
 __all__ = ["tasks"]
+
+MEANING = {
+    Label.PRIVATE: "What this task has seen may then get out of it.",
+    Label.UNTRUSTED: "What strangers wrote in this task may then lead it to private data and a way out.",
+}
+
+label_option = click.option("--label", type=click.Choice(list(Label)), required=True, help="Which.")
 
 
 @click.group()
@@ -30,11 +44,12 @@ def list_tasks(runtime: RuntimeClient, *, everybodys: bool, out: Output) -> None
             task["created_at"],
             f"{task['idle_seconds']:.0f} s",
             "yes" if task["kept"] else "no",
+            ", ".join(task["labels"]) or "none",
             ", ".join(_shown(sandbox) for sandbox in task["sandboxes"]) or "none",
         )
         for task in found["tasks"]
     ]
-    out.show(found, table(("task", "principal", "client", "created", "idle", "kept", "sandboxes"), rows))
+    out.show(found, table(("task", "principal", "client", "created", "idle", "kept", "labels", "sandboxes"), rows))
 
 
 @tasks.command("end")
@@ -66,6 +81,61 @@ def release_task(runtime: RuntimeClient, task: str, out: Output) -> None:
     """Keep a task no longer: it ends with the runtime, or when nobody uses it."""
     released = runtime.delete("tasks", task, "keep")
     out.show(released, f"{task} is not kept any more.")
+
+
+@tasks.command("show")
+@click.argument("task")
+@json_option
+@with_runtime
+def show_task(runtime: RuntimeClient, task: str, out: Output) -> None:
+    """Show one task: its sandboxes, and what it has seen, with what set each label first."""
+    found = runtime.get("tasks", task)
+    out.show(found, *_described(found))
+
+
+@tasks.command("label")
+@click.argument("task")
+@label_option
+@json_option
+@with_runtime
+def label_task(runtime: RuntimeClient, task: str, label: str, out: Output) -> None:
+    """Say that a task has seen private or untrusted content, as before you give it some."""
+    labelled = runtime.put("tasks", task, "labels", label)
+    out.show(labelled, f"{task} has the label {label}.")
+
+
+@tasks.command("declassify")
+@click.argument("task")
+@label_option
+@click.option("--reason", required=True, help="Why that is right; it is kept in the journal.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@with_runtime
+def declassify_task(runtime: RuntimeClient, task: str, label: str, reason: str, *, yes: bool, out: Output) -> None:
+    """Take a label off: from then on the task counts as one that has not seen such content."""
+    found = runtime.get("tasks", task)
+    if not yes and not _is_confirmed(found, label):
+        raise RefusedError(f"Nothing was changed: {task} keeps the label {label}.")
+    declassified = Transfer(runtime).ask("DELETE", "tasks", task, "labels", label, query={"reason": reason})
+    out.show(declassified, f"{task} does not have the label {label} any more, until it sees such content again.")
+
+
+def _is_confirmed(task: dict[str, Any], label: str) -> bool:
+    if not sys.stdin.isatty():
+        raise RefusedError("Not done: nobody is there to be asked.", remedy="Run it in a terminal, or give --yes.")
+    mark = task["labels"].get(label, {"source": "nothing", "why": "it does not have it"})
+    click.echo(printable(f"{label}: set by {mark['source']}: {mark['why']}"), err=True)
+    return click.confirm(f"{MEANING[Label(label)]} Take the label {label} off?", default=False, err=True)
+
+
+def _described(task: dict[str, Any]) -> list[Any]:
+    rows = [
+        (label, mark["source"], mark["why"], mark["call"] or "", mark["at"]) for label, mark in task["labels"].items()
+    ]
+    sandboxes = ", ".join(_shown(sandbox) for sandbox in task["sandboxes"]) or "none"
+    facts = [(name, str(task[name])) for name in ("task", "principal", "client", "created_at")]
+    shown: list[Any] = [fields([*facts, ("kept", "yes" if task["kept"] else "no"), ("sandboxes", sandboxes)])]
+    return [*shown, table(("label", "set by", "why", "call", "at"), rows)] if rows else [*shown, "No labels."]
 
 
 def _shown(sandbox: dict[str, str]) -> str:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from muxi_runtime.catalog.labels import Label
 from muxi_runtime.cli.local_files import new_file, packed_local, spooled, unpack_to
 from muxi_runtime.cli.output import Output, json_option, table
 from muxi_runtime.cli.runtime_client import RuntimeClient, with_runtime
@@ -40,12 +41,17 @@ def list_files(runtime: RuntimeClient, task: str, path: str, out: Output) -> Non
 @click.argument("local", type=LOCAL)
 @click.argument("path", default="")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
+@click.option("--label", type=click.Choice(list(Label)), help="What the files carry: the task has it from then on.")
 @json_option
 @with_runtime
-def put(runtime: RuntimeClient, task: str, local: Path, path: str, *, overwrite: bool, out: Output) -> None:
+def put(
+    runtime: RuntimeClient, task: str, local: Path, path: str, *, overwrite: bool, label: str | None, out: Output
+) -> None:
     """Put a file at PATH, or all below a folder into PATH; without PATH, under its own name."""
     with packed_local(local, path) as packed, TransferProgress("putting") as progress:
-        query = {"path": packed.into, "overwrite": "true" if overwrite else "false"}
+        query = {"path": packed.into, "overwrite": "true" if overwrite else "false"} | (
+            {"label": label} if label else {}
+        )
         answer = Transfer(runtime, progress.moved).put("tasks", task, "tar", query=query, source=packed.tar)
     left_out = [{"path": path, "why": why} for path, why in packed.report.told]
     document = {**answer, "left_out": answer["left_out"] + packed.report.left_out, "told": answer["told"] + left_out}

@@ -20,6 +20,7 @@ from muxi_runtime.gateway.caller import CallRequest
 from muxi_runtime.gateway.client_news import ListenerBus
 from muxi_runtime.gateway.host_server import HOST
 from muxi_runtime.gateway.request_facts import client_of, meta_of, origin_of, server_of, session_of
+from muxi_runtime.gateway.rests import PREFIX
 from muxi_runtime.gateway.tools import SEPARATOR, split_name
 from muxi_runtime.gateway.wire_errors import to_wire
 from muxi_sandbox.errors import SandboxError
@@ -199,6 +200,8 @@ class BesideTools:
         Raises:
             MCPError: nobody's.
         """
+        if uri.startswith(PREFIX):
+            return HOST
         named = meta_of(ctx).get(META_SERVER)
         owner = server_of(ctx.request) or (named if isinstance(named, str) else None) or self._owner_of(uri)
         if owner is None or owner == HOST:

@@ -6,7 +6,7 @@
     may?    policy: allow, ask a person, or deny
     where?  the task's sandbox of that server
     do      MCP over the sandbox's standard input and output
-    guard   the result's size
+    guard   hidden characters, size, and the labels that the task has from then on
     journal the decision before, the outcome before the answer
 
 What is refused raises a `RefusedError`; what broke raises a `SandboxError` or `ServerError`. Neither is ever a result.
@@ -19,7 +19,7 @@ import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any
 
@@ -35,12 +35,17 @@ from muxi_runtime.errors import (
     UnknownToolError,
 )
 from muxi_runtime.gateway.caller import Caller, CallRequest, Inputs, Question
-from muxi_runtime.gateway.host_server import HOST, HostServer
+from muxi_runtime.gateway.guard import LABELS_META, Guarded, Tally, guard
+from muxi_runtime.gateway.guarded_caller import GuardedCaller
+from muxi_runtime.gateway.host_server import HOST, HostServer, reads_rests
 from muxi_runtime.gateway.json_limits import contains_deeper_than, printable
+from muxi_runtime.gateway.labels import LabelBook, Reasons
 from muxi_runtime.gateway.notes import LIMITS_META, with_note
+from muxi_runtime.gateway.rests import make_room
 from muxi_runtime.gateway.settings import GatewaySettings
 from muxi_runtime.gateway.subjects import Subject, access_of, params_of, subject_of
 from muxi_runtime.gateway.task import Task
+from muxi_runtime.gateway.task_labels import TaskLabels
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
 from muxi_runtime.gateway.upstream import Upstream
@@ -72,6 +77,12 @@ class _Call:
     """What an approval is bound to: this pinned tool with these arguments."""
     found: dict[str, object] = field(default_factory=dict)
     """What came to be known on the way; every event from then on has it."""
+    tally: Tally = field(default_factory=Tally)
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """What its task has seen."""
+        return frozenset(self.task.labels) if self.task else frozenset()
 
     @property
     def task_id(self) -> str:
@@ -81,7 +92,7 @@ class _Call:
 class Door:
     """The one function by which tools are called."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each thing that meets here
         self,
         *,
         tools: ToolBook,
@@ -91,6 +102,8 @@ class Door:
         host: HostServer,
         built_in: Callable[[str], bool],
         settings: GatewaySettings,
+        book: LabelBook,
+        labels: TaskLabels,
     ) -> None:
         self._tools = tools
         self._tasks = tasks
@@ -99,6 +112,8 @@ class Door:
         self._host = host
         self._built_in = built_in
         self._settings = settings
+        self._book = book
+        self._labels = labels
 
     async def call(self, request: CallRequest, caller: Caller) -> Mapping[str, Any]:
         """Make one call: its result as JSON values.
@@ -112,22 +127,24 @@ class Door:
         call = await self._admit(request, caller)
         await self._permit(call)
         try:
-            result = await self._perform(call)
-            size = self._guard(call, result)
+            guarded = await self._guard(call, await self._perform(call))
         except (SandboxError, MuxiError) as error:
+            await self._label(call)  # an error may quote what the server sent
             await self._tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
             raise
         except anyio.get_cancelled_exc_class():
             with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
                 await self._tell(call, "call.cancelled")
             raise
+        result = guarded.result
         reached = sorted((result.get("_meta") or {}).get(LIMITS_META, ()))
+        told = {"limits": reached, "stripped": call.tally.stripped, "kept": list(guarded.rests)}
         await self._tell(
             call,
             "call.finished",
             is_error=bool(result.get("isError")),
-            result_bytes=size,
-            **({"limits": reached} if reached else {}),
+            result_bytes=guarded.size,
+            **{name: value for name, value in told.items() if value},
         )
         return result
 
@@ -139,8 +156,8 @@ class Door:
         """
         call = await self._admit(request, caller)
         await self._permit(call)
-        if call.task is None:
-            raise UnknownToolError(f"Server {HOST!r} has no resources.")
+        if call.task is None or call.request.server == HOST:
+            raise UnknownToolError("A kept result never changes.")
         try:
             async with self._tasks.use(call.task, call.tool.server, call.id) as upstream:
                 call.found["sandbox"] = upstream.sandbox.id
@@ -162,32 +179,42 @@ class Door:
                 raise InvalidArgumentsError(f"The arguments are nested deeper than {limit} levels.")
             tool.check(request.arguments)
             fingerprint = _fingerprint(tool, request)
-            task = None if request.server == HOST else await self._tasks.resolve(caller.principal, request.origin)
+            task = await self._where(request, caller)
         except RefusedError as error:
             data = {"server": request.server[:80], "tool": request.tool[:200], "message": str(error)[:500]}
             await self._journal.append(Draft("call.refused", principal=str(caller.principal), call=call_id, data=data))
             raise
         return _Call(call_id, request, caller, tool, task, time.monotonic(), fingerprint)
 
+    async def _where(self, request: CallRequest, caller: Caller) -> Task | None:
+        """The task; the host's own tools do without one, and open none."""
+        if request.server == HOST:
+            return self._tasks.known(caller.principal, request.origin) if reads_rests(request) else None
+        return await self._tasks.resolve(caller.principal, request.origin)
+
     def _what(self, request: CallRequest) -> Tool | Subject:
         if request.method == "tools/call":
             return self._tools.find(request.server, request.tool)
-        if request.server not in self._tools.servers or request.server == HOST:
+        if request.server not in self._tools.servers:
             raise UnknownToolError(f"Server {request.server!r} has neither resources nor prompts.")
         return subject_of(request)
 
     def _question(self, call: _Call) -> ToolCall | Access:
-        built_in = self._built_in(call.tool.server)
+        built_in, is_remote = self._built_in(call.tool.server), self._book.is_remote(call.tool.server)
         if isinstance(call.tool, Subject):
-            return access_of(call.request, call.caller.principal, call.task_id, built_in=built_in)
+            access = access_of(call.request, call.caller.principal, call.task_id, built_in=built_in)
+            return replace(access, labels=call.labels, open_world=is_remote)
+        # Whatever a server elsewhere says of its tools: to call one is to tell it something.
+        outside = {"openWorldHint": True} if is_remote else {}
         return ToolCall(
             principal=call.caller.principal,
             server=call.tool.server,
             tool=call.tool.name,
             task=call.task_id,
             arguments=call.request.arguments,
-            annotations=call.tool.annotations,
+            annotations={**call.tool.annotations, **outside},
             built_in=built_in,
+            labels=call.labels,
         )
 
     async def _permit(self, call: _Call) -> None:
@@ -229,8 +256,8 @@ class Door:
             raise DeniedError(f"{call.tool.full_name} was not approved: {answer.detail}", rule=decision.rule)
 
     async def _perform(self, call: _Call) -> Mapping[str, Any]:
-        if call.task is None:
-            return await self._host.call(call.tool.name, call.request.arguments, call.caller.principal)
+        if call.task is None or call.request.server == HOST:
+            return await self._host.answer(call.request, call.caller.principal, call.task)
         async with self._tasks.use(call.task, call.tool.server, call.id) as upstream:
             call.found["sandbox"] = upstream.sandbox.id
             self._require_same(call)
@@ -259,12 +286,13 @@ class Door:
     async def _ask_until_done(self, call: _Call, upstream: Upstream) -> Mapping[str, Any]:
         """The result, after as many rounds as a modern server needs for its questions."""
         inputs = call.caller.inputs
+        reached = GuardedCaller(call.caller, call.tally, partial(self._label, call))
         for _ in range(MAX_ROUNDS):
             result = await upstream.request(
                 call.request.method,
                 params_of(call.request),
                 seconds=self._settings.call_seconds,
-                caller=call.caller,
+                caller=reached,
                 inputs=inputs,
                 told=partial(self._tell_asked, call),
             )
@@ -272,27 +300,48 @@ class Door:
                 return result if isinstance(call.tool, Subject) else upstream.with_limits(result)
             requests, state = result.get("inputRequests") or {}, result.get("requestState")
             await self._tell_asked(call, [str(asked["method"]) for asked in requests.values()])
-            if not call.caller.hand_over(requests, state):
-                inputs = Inputs(await call.caller.answers(requests), state)
+            await self._label(call)
+            shown = {key: call.tally.clean(asked) for key, asked in requests.items()}
+            if not call.caller.hand_over(shown, state):
+                inputs = Inputs(await call.caller.answers(shown), state)
         raise ServerError(f"{call.tool.full_name} asked its caller for more than {MAX_ROUNDS} times.")
 
     async def _tell_asked(self, call: _Call, methods: Sequence[str]) -> None:
         await self._tell(call, "call.asked", requests=sorted(methods))
 
-    def _guard(self, call: _Call, result: Mapping[str, Any]) -> int:
-        try:
-            text = json.dumps(result, ensure_ascii=False, allow_nan=False)
-        except ValueError as error:
-            raise ServerError(
-                f"The result of {call.tool.full_name} holds a number that JSON has no form for."
-            ) from error
-        size, limit = len(text.encode(errors="replace")), self._settings.max_result_bytes
-        if size > limit:
-            raise ServerError(
-                f"The result of {call.tool.full_name} has {size} bytes; the limit is {limit}.",
-                remedy="Ask the tool for less at a time, or raise gateway.max_result_bytes in muxi.yaml.",
-            )
-        return size
+    async def _guard(self, call: _Call, result: Mapping[str, Any]) -> Guarded:
+        """What may be given out. The task is labelled by then."""
+        has_schema = isinstance(call.tool, Tool) and "outputSchema" in call.tool.definition
+        guarded = guard(
+            result,
+            name=call.tool.full_name,
+            settings=self._settings,
+            tally=call.tally,
+            keep=partial(self._keep, call),
+            has_schema=has_schema,
+        )
+        await self._label(call, {} if call.request.server == HOST else self._book.of_text(guarded.text))
+        if call.labels and isinstance(call.tool, Tool) and call.request.server != HOST:
+            meta = {**(guarded.result.get("_meta") or {}), LABELS_META: sorted(call.labels)}
+            guarded.result["_meta"] = meta
+        return guarded
+
+    def _keep(self, call: _Call, text: str, mime_type: str) -> str:
+        if call.task is None:
+            raise ServerError(f"The result of {call.tool.full_name} is too long.")
+        settings = self._settings
+        uri = call.task.rests.put(
+            text, mime_type, limit=settings.kept_results_bytes, seconds=settings.kept_result_seconds
+        )
+        make_room((task.rests for task in self._tasks.all()), settings.all_kept_results_bytes)
+        return uri
+
+    async def _label(self, call: _Call, more: Reasons | None = None) -> None:
+        """Before anything of the server's is given out. What it is makes no difference: an error may hold as much."""
+        if call.task is None or call.request.server == HOST:
+            return
+        reasons = {**(more or {}), **self._book.of_result(call.tool, call.request.arguments)}
+        await self._labels.add(call.task, reasons, source=f"{call.tool.server}.{call.tool.name}", call=call.id)
 
     async def _tell(self, call: _Call, kind: str, **data: object) -> None:
         elapsed = round(time.monotonic() - call.started, 4)

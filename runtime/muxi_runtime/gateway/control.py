@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from muxi_sandbox.contract import Check
     from muxi_sandbox.pool.shelf import ShelfReport
 
-__all__ = ["Control"]
+__all__ = ["Control", "describe_task"]
 
 
 class Control:
@@ -106,7 +106,7 @@ class Control:
         )
 
     async def _list_tasks(self, request: Request) -> Response:
-        return JSONResponse({"tasks": [_task(task) for task in self._tasks.of(principal_of(request))]})
+        return JSONResponse({"tasks": [describe_task(task) for task in self._tasks.of(principal_of(request))]})
 
     async def _end_task(self, request: Request) -> Response:
         try:
@@ -136,7 +136,7 @@ class Control:
             return JSONResponse({"error": "unknown_task", "error_description": str(error)}, 404)
         except RefusedError as error:
             return JSONResponse({"error": "refused", "error_description": str(error)}, 409)
-        return JSONResponse(_task(task))
+        return JSONResponse(describe_task(task))
 
     async def _release_task(self, request: Request) -> Response:
         try:
@@ -144,7 +144,7 @@ class Control:
         except UnknownTaskError as error:
             return JSONResponse({"error": "unknown_task", "error_description": str(error)}, 404)
         await self._tasks.release(task)
-        return JSONResponse(_task(task))
+        return JSONResponse(describe_task(task))
 
     async def _reload(self, _request: Request) -> Response:
         """It only brings about what is on disk."""
@@ -209,7 +209,8 @@ class Control:
         )
 
 
-def _task(task: Task) -> dict[str, Any]:
+def describe_task(task: Task) -> dict[str, Any]:
+    """A task as its owner sees it."""
     return {
         "task": task.id,
         "principal": str(task.principal),
@@ -217,6 +218,10 @@ def _task(task: Task) -> dict[str, Any]:
         "created_at": datetime.fromtimestamp(task.created_at, UTC).isoformat(timespec="seconds"),
         "idle_seconds": round(task.idle_seconds, 1),
         "kept": task.kept,
+        "labels": {
+            label: {"why": mark.why, "source": mark.source, "call": mark.call or None, "at": mark.at}
+            for label, mark in sorted(task.labels.items())
+        },
         "sandboxes": [
             {"server": name, "id": owner.sandbox[:12], "state": "paused" if owner.paused else "running"}
             for name, owner in task.owners.items()

@@ -7,15 +7,21 @@ the journal. Whose task it is comes from the task registry, never from the sandb
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from muxi_runtime.identity.principal import Principal
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.policy.contract import Connection, Decision, Effect, Policy
+from muxi_runtime.policy.questions import place
 from muxi_sandbox.egress.contract import Destination, Peer, Verdict
 
-__all__ = ["NO_TASK", "EgressGate"]
+if TYPE_CHECKING:
+    from muxi_runtime.gateway.labels import LabelBook
+    from muxi_runtime.gateway.task_labels import TaskLabels
+    from muxi_runtime.gateway.tasks import TaskRegistry
+
+__all__ = ["NO_TASK", "EgressGate", "label_flows"]
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +43,14 @@ def _nobody(_task: str) -> Principal | None:
     return None
 
 
+def _nothing(_task: str) -> frozenset[str]:
+    return frozenset()
+
+
+async def _unlabelled(_task: str, _server: str, _host: str, _port: int) -> None:
+    """No task is open yet."""
+
+
 class EgressGate:
     """A `Gatekeeper`. Until `principal_of` is set, every connection is refused."""
 
@@ -49,6 +63,10 @@ class EgressGate:
         """By task and server: the ids of the calls that its sandbox works for now."""
         self.principal_of: Callable[[str], Principal | None] = _nobody
         """Whose a task is; `None` for one that is no open task."""
+        self.labels_of: Callable[[str], frozenset[str]] = _nothing
+        """What a task has seen."""
+        self.label: Callable[[str, str, str, int], Awaitable[None]] = _unlabelled
+        """Given a task, a server, a host and a port: the task sees what the host sends."""
 
     async def decide(self, peer: Peer, destination: Destination) -> Verdict:
         """See `Gatekeeper.decide`."""
@@ -80,6 +98,7 @@ class EgressGate:
             task=peer.task,
             scheme=destination.scheme,
             built_in=self._built_in(peer.server),
+            labels=self.labels_of(peer.task),
         )
         return _verdict(self._policy.decide(request))
 
@@ -91,8 +110,12 @@ class EgressGate:
             ValueError: a kind that the journal does not know.
         """
         if kind == "egress.decided":
+            if facts.get("allowed"):
+                # Before the first byte comes. What a label forbids from now on was decided about already.
+                await self.label(peer.task, peer.server, facts["host"], facts["port"])
             await self._append("egress.decided", peer, facts)
         elif kind == "egress.closed":
+            await self.label(peer.task, peer.server, facts["host"], facts["port"])
             await self._append("egress.closed", peer, facts)
         else:
             raise ValueError(f"{kind!r} is no event of the egress proxy")
@@ -120,3 +143,18 @@ def _verdict(decision: Decision) -> Verdict:
     return Verdict(
         allowed=decision.effect is Effect.ALLOW, rule=decision.rule, reason=decision.reason, remedy=decision.remedy
     )
+
+
+def label_flows(gate: EgressGate, tasks: TaskRegistry, book: LabelBook, labels: TaskLabels) -> None:
+    """Have the gate know what tasks have seen, and have them labelled by what they connect to."""
+
+    def labels_of(task: str) -> frozenset[str]:
+        found = tasks.find(task)
+        return frozenset(found.labels) if found else frozenset()
+
+    async def label(task: str, server: str, host: str, port: int) -> None:
+        found = tasks.find(task)
+        if found is not None:
+            await labels.add(found, book.of_host(host, port), source=f"{server} {place(host, port)}")
+
+    gate.labels_of, gate.label = labels_of, label

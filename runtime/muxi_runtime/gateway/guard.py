@@ -67,10 +67,8 @@ def guard(
 ) -> Guarded:
     """The result as its caller may have it.
 
-    Args:
-        name: of the tool, for messages.
-        tally: of the call: it counts, and what was counted before is told too.
-        has_schema: whether the tool promises structured content.
+    `name` is the tool's, for messages; `has_schema` says whether it promises structured content. What the `tally` of
+    the call counted before is told too. `keep` is called with each text that is cut, whole.
 
     Raises:
         ServerError: it is too large even to be kept, or no JSON, or has two keys that look the same.

@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from muxi_runtime.errors import UnknownToolError
+from muxi_runtime.gateway.caller import CallRequest
+from muxi_runtime.gateway.rests import LONGEST_RANGE, PREFIX, Range, Rest, Rests, parse
 from muxi_runtime.gateway.task import Task
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.identity.principal import Principal
 
-__all__ = ["HOST", "HostServer"]
+__all__ = ["HOST", "HostServer", "reads_rests"]
 
 HOST = "muxi"
+READ = "result_read"
+DEFAULT_RANGE = 20_000
+"""Characters of a kept result that a model is given at once, unless it says how many."""
 
 _TASK = {
     "type": "object",
@@ -22,6 +28,7 @@ _TASK = {
         "client": {"type": "string"},
         "idle_seconds": {"type": "number"},
         "servers": {"type": "array", "items": {"type": "string"}},
+        "labels": {"type": "array", "items": {"type": "string"}},
     },
     "required": ["task", "client", "idle_seconds", "servers"],
 }
@@ -63,6 +70,34 @@ _DEFINITIONS: tuple[dict[str, Any], ...] = (
         },
         "annotations": {"readOnlyHint": True, "openWorldHint": False},
     },
+    {
+        "name": READ,
+        "title": "Read on in a result",
+        "description": (
+            "Read on in a result that was too long and was cut; it said its uri and the offset. Only in the task that "
+            "the result was made in."
+        ),
+        "inputSchema": {
+            "type": "object",
+            "properties": {
+                "uri": {"type": "string", "description": f"As the result said: {PREFIX}..."},
+                "offset": {"type": "integer", "minimum": 0, "description": "The first character that is wanted."},
+                "length": {"type": "integer", "minimum": 1, "maximum": LONGEST_RANGE, "description": "How many."},
+            },
+            "required": ["uri"],
+            "additionalProperties": False,
+        },
+        "outputSchema": {
+            "type": "object",
+            "properties": {
+                "offset": {"type": "integer"},
+                "next_offset": {"type": ["integer", "null"]},
+                "characters": {"type": "integer"},
+            },
+            "required": ["offset", "next_offset", "characters"],
+        },
+        "annotations": {"readOnlyHint": True, "openWorldHint": False},
+    },
 )
 
 
@@ -71,25 +106,54 @@ class HostServer:
 
     definitions = _DEFINITIONS
 
-    def __init__(self, tasks: TaskRegistry) -> None:
+    def __init__(self, tasks: TaskRegistry, *, rest_seconds: float) -> None:
+        """`rest_seconds` is how long a cut result is kept."""
         self._tasks = tasks
+        self._rest_seconds = rest_seconds
         self._tools: dict[str, Callable[[Mapping[str, Any], Principal], Awaitable[dict[str, Any]]]] = {
             "task_new": self._new,
             "task_end": self._end,
             "task_list": self._list,
         }
 
-    async def call(self, tool: str, arguments: Mapping[str, Any], principal: Principal) -> Mapping[str, Any]:
-        """One call, as a `CallToolResult`.
+    async def answer(self, request: CallRequest, principal: Principal, task: Task | None) -> Mapping[str, Any]:
+        """A call, or the reading of a kept result, as a result of MCP's. `task` is the one that it names or has.
 
         Raises:
-            RefusedError: no such task, no room for a further one.
+            RefusedError: no such task, no room for a further one, no such result.
         """
+        tool, arguments = request.tool, request.arguments
+        if request.method == "resources/read":
+            return self._read_resource(tool, task)
+        if request.method != "tools/call":
+            raise UnknownToolError(f"Server {HOST!r} has neither prompts nor completion.")
+        if tool == READ:
+            return self._read_on(arguments, task)
         if tool not in self._tools:
             raise UnknownToolError(f"Server {HOST!r} has no tool {tool!r}.")
         value = await self._tools[tool](arguments, principal)
         text = json.dumps(value, ensure_ascii=False)
         return {"content": [{"type": "text", "text": text}], "structuredContent": value, "isError": False}
+
+    def _read_resource(self, uri: str, task: Task | None) -> dict[str, Any]:
+        wanted = parse(uri)
+        rest = self._rest(wanted, task)
+        text = rest.text[wanted.offset :][: wanted.length]
+        return {"contents": [{"uri": uri, "mimeType": rest.mime_type, "text": text, "_meta": _place(rest, wanted)}]}
+
+    def _read_on(self, arguments: Mapping[str, Any], task: Task | None) -> dict[str, Any]:
+        wanted = replace(parse(arguments["uri"].partition("?")[0]), offset=arguments.get("offset", 0))
+        wanted = replace(wanted, length=arguments.get("length", DEFAULT_RANGE))
+        rest = self._rest(wanted, task)
+        text = rest.text[wanted.offset :][: wanted.length]
+        return {
+            "content": [{"type": "text", "text": text}],
+            "structuredContent": _place(rest, wanted),
+            "isError": False,
+        }
+
+    def _rest(self, wanted: Range, task: Task | None) -> Rest:
+        return (task.rests if task else Rests()).get(wanted.id, self._rest_seconds)
 
     async def _new(self, _arguments: Mapping[str, Any], principal: Principal) -> dict[str, Any]:
         return _describe(await self._tasks.new(principal))
@@ -104,10 +168,22 @@ class HostServer:
         return {"tasks": [_describe(task) for task in self._tasks.of(principal)]}
 
 
+def reads_rests(request: CallRequest) -> bool:
+    """Whether it is about the task that the caller names or has, and not about all of the caller's."""
+    return request.method == "resources/read" or request.tool == READ
+
+
 def _describe(task: Task) -> dict[str, Any]:
     return {
         "task": task.id,
         "client": task.client,
         "idle_seconds": round(task.idle_seconds, 1),
         "servers": sorted(name for name, owner in task.owners.items() if owner.sandbox),
+        "labels": sorted(task.labels),
     }
+
+
+def _place(rest: Rest, wanted: Range) -> dict[str, Any]:
+    """Where a range is, and where the next one begins."""
+    end, total = wanted.offset + wanted.length, len(rest.text)
+    return {"offset": wanted.offset, "next_offset": end if end < total else None, "characters": total}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ from muxi_sandbox.contract import KeptSandbox, Spec
 from muxi_sandbox.pool.pool import Leased
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable
+    from collections.abc import AsyncIterator, Callable, Mapping
     from contextlib import AbstractAsyncContextManager
 
     from muxi_runtime.gateway.upstream import Upstream
@@ -36,6 +36,7 @@ class KeptTask:
         selector: what selects it beside its id, as `Task.key`.
         created_at: seconds since 1970.
         snapshot: of the workspace, for when that is gone; `None` if none was taken.
+        labels: what it has seen, with why, source, call and time, as `task.Mark`.
     """
 
     id: str
@@ -45,6 +46,7 @@ class KeptTask:
     created_at: float
     sandboxes: tuple[KeptSandbox, ...]
     snapshot: str | None = None
+    labels: Mapping[str, tuple[str, str, str, str]] = field(default_factory=dict)
 
 
 class KeptTasks:
@@ -65,6 +67,7 @@ class KeptTasks:
             "kept_at": utc_text(datetime.now(UTC)),
             "sandboxes": json.dumps([_written(sandbox) for sandbox in task.sandboxes]),
             "snapshot": task.snapshot,
+            "labels": json.dumps(dict(task.labels)) if task.labels else None,
         }
         with writing(self._engine) as connection:
             connection.execute(delete(kept_tasks).where(kept_tasks.c.id == task.id))
@@ -89,6 +92,7 @@ class KeptTasks:
                 created_at=from_text(row["created_at"]).timestamp(),
                 sandboxes=tuple(_read(entry) for entry in json.loads(row["sandboxes"])),
                 snapshot=row["snapshot"],
+                labels={label: tuple(mark) for label, mark in json.loads(row["labels"] or "{}").items()},
             )
             for row in rows
         ]

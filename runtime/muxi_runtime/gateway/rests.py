@@ -16,7 +16,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from muxi_runtime.errors import InvalidArgumentsError, ServerError
 
-__all__ = ["PREFIX", "LONGEST_RANGE", "Range", "Rest", "Rests", "make_room", "parse"]
+__all__ = ["LONGEST_RANGE", "PREFIX", "Range", "Rest", "Rests", "make_room", "parse"]
 
 PREFIX = "muxi://results/"
 LONGEST_RANGE = 100_000
@@ -98,7 +98,7 @@ class Rests:
         rest = self._kept.get(name)
         if rest is None:
             raise InvalidArgumentsError(
-                f"This task keeps no result {PREFIX}{name[:24]}; it may have been dropped for newer ones, or be too old.",
+                f"This task keeps no result {PREFIX}{name[:24]}; newer ones may have taken its place.",
                 remedy="Make the call again, or name the task (`muxi/task`) that made it.",
             )
         return rest

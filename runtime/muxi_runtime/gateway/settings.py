@@ -47,7 +47,13 @@ class GatewaySettings(BaseModel):
     max_kept_tasks: int = Field(20, ge=0, description="kept tasks at once, of all principals")
     max_tasks: int = Field(200, ge=1, description="tasks at once, of all principals")
     max_tasks_per_principal: int = Field(50, ge=1)
-    max_result_bytes: int = Field(8 * 2**20, ge=1024, description="one tool result")
+    max_result_bytes: int = Field(
+        3 * 2**18, ge=1024, description="the texts of one result; the rest of a longer one is kept for its task"
+    )
+    max_whole_result_bytes: int = Field(16 * 2**20, ge=1024, description="one result; a larger one is refused")
+    kept_results_bytes: int = Field(32 * 2**20, ge=1024, description="such rests of one task; older ones make room")
+    all_kept_results_bytes: int = Field(256 * 2**20, ge=1024, description="such rests of all tasks")
+    kept_result_seconds: float = Field(3600, gt=0, description="such a rest is dropped after this")
     rates: RateSettings = Field(default_factory=RateSettings)
 
     @property

@@ -7,6 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import anyio
+
+from muxi_runtime.gateway.rests import Rests
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -15,7 +19,26 @@ if TYPE_CHECKING:
     from muxi_runtime.identity.principal import Principal
     from muxi_sandbox.contract import KeptSandbox
 
-__all__ = ["Task"]
+__all__ = ["Mark", "Task"]
+
+
+@dataclass(slots=True)
+class Mark:
+    """Why a task has a label: the first event that set it.
+
+    Attributes:
+        why: a clause.
+        source: SERVER.TOOL, or what else set it.
+        call: the call's id; empty where it was none.
+        at: ISO 8601, UTC.
+        is_told: whether it is in the journal.
+    """
+
+    why: str
+    source: str
+    call: str
+    at: str
+    is_told: bool = False
 
 
 @dataclass(eq=False)
@@ -26,6 +49,7 @@ class Task:
         key: what selects it beside its id: a legacy session, or the client's name; `None` for one made by `task_new`.
         calls: how many calls use it now; a task in use never idles out.
         used_at: monotonic seconds of the last use.
+        labels: what it has seen, and why.
     """
 
     id: str
@@ -47,6 +71,9 @@ class Task:
     """By server: what is watched, from one sandbox to the next."""
     running: dict[str, set[str]] = field(default_factory=dict)
     """By server: the ids of the calls that its sandbox works for now."""
+    labels: dict[str, Mark] = field(default_factory=dict)
+    labelling: anyio.Lock = field(default_factory=anyio.Lock)
+    rests: Rests = field(default_factory=Rests)
 
     @contextmanager
     def in_use(self, server: str = "", call: str = "") -> Iterator[None]:

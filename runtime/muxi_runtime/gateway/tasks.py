@@ -18,7 +18,7 @@ from muxi_runtime.errors import JournalError, RefusedError, ServerError, Unknown
 from muxi_runtime.gateway.kept import KeptTask, KeptTasks
 from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.owner import Owner
-from muxi_runtime.gateway.task import Task
+from muxi_runtime.gateway.task import Mark, Task
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
@@ -110,6 +110,7 @@ class TaskRegistry:
             task = Task(row.id, row.principal, key, row.client, created_at=row.created_at, used_at=now, kept=True)
             task.survivors = {sandbox.spec.server: sandbox for sandbox in row.sandboxes}
             task.snapshot = row.snapshot
+            task.labels = {label: Mark(*mark, is_told=True) for label, mark in row.labels.items()}
             self._tasks[task.id] = task
             if key is not None:
                 self._by_key[(task.principal, *key)] = task
@@ -141,13 +142,15 @@ class TaskRegistry:
 
     async def _snap(self, task: Task) -> None:
         task.snapshot = await self._kept_files.take(task.id, str(task.principal), task.snapshot)
-        self._save(task)
+        self.save(task)
 
-    def _save(self, task: Task) -> None:
+    def save(self, task: Task) -> None:
+        """Write a kept task to the database; blocks."""
         held = {sandbox.spec.server: sandbox for sandbox in self._backend.sandboxes(task.id)}
         sandboxes = tuple({**task.survivors, **held}.values())
+        labels = {label: (mark.why, mark.source, mark.call, mark.at) for label, mark in task.labels.items()}
         self._kept.put(
-            KeptTask(task.id, task.principal, task.client, task.key, task.created_at, sandboxes, task.snapshot)
+            KeptTask(task.id, task.principal, task.client, task.key, task.created_at, sandboxes, task.snapshot, labels)
         )
 
     def all(self) -> list[Task]:
@@ -160,12 +163,16 @@ class TaskRegistry:
 
     def principal_of(self, task_id: str) -> Principal | None:
         """Whose task it is, also while it is being ended; `None` for one that does not exist."""
-        task = self._tasks.get(task_id) or self._ending.get(task_id)
+        task = self.find(task_id)
         return task.principal if task else None
+
+    def find(self, task_id: str) -> Task | None:
+        """The task, also while it is being ended; whose it is the caller has to look at."""
+        return self._tasks.get(task_id) or self._ending.get(task_id)
 
     def calls_of(self, task_id: str, server: str) -> list[str]:
         """The ids of the calls that the task's sandbox of that server works for now."""
-        task = self._tasks.get(task_id) or self._ending.get(task_id)
+        task = self.find(task_id)
         return sorted(filter(None, task.running.get(server, ()))) if task else []
 
     def named(self, task_id: str, principal: Principal) -> Task:
@@ -277,7 +284,7 @@ class TaskRegistry:
                 brought = await self._kept_files.bring_back(task.id, task.snapshot)
                 task.notes[server] = f"{task.notes.get(server, '')} {brought}".strip()
             task.survivors.pop(server, None)
-            self._save(task)
+            self.save(task)
         return owner
 
     async def _tell_lost(self, task: Task, server: str, reason: str) -> None:

@@ -295,9 +295,10 @@ class Upstream:
 
 
 def _own(result: dict[str, Any]) -> dict[str, Any]:
-    """Without what one hop says of itself."""
+    """Without what one hop says of itself, and what only the runtime says: a server cannot speak for it."""
     if isinstance(meta := result.get("_meta"), dict):
-        meta.pop(types.SERVER_INFO_META_KEY, None)
+        for name in [name for name in meta if name == types.SERVER_INFO_META_KEY or name.startswith("muxi/")]:
+            del meta[name]
         if not meta:
             del result["_meta"]
     return result

@@ -32,6 +32,7 @@ from muxi_runtime.errors import (
     UnknownTaskError,
     UnknownToolError,
 )
+from muxi_runtime.gateway.guard import cleaned
 from muxi_sandbox.errors import (
     EngineRestartedError,
     LeaseExpiredError,
@@ -64,7 +65,19 @@ _KINDS: tuple[tuple[type[MuxiError], int, str], ...] = (
 
 
 def to_wire(error: MuxiError | SandboxError) -> MCPError:
-    """The error as a client gets it: the message says what to do next, `data` says it for programs."""
+    """The error as a client gets it: the message says what to do next, `data` says it for programs.
+
+    Nothing in it is hidden from who reads it: it may quote what a server sent.
+    """
+    wire = _in_words(error)
+    try:
+        data, _ = cleaned(wire.error.data)
+    except ServerError as unclear:
+        data = str(unclear)
+    return MCPError(wire.error.code, cleaned(wire.error.message)[0], data)
+
+
+def _in_words(error: MuxiError | SandboxError) -> MCPError:
     if isinstance(error, ForwardedError):
         return MCPError(error.code, str(error), error.data)
     if isinstance(error, RemoteError):

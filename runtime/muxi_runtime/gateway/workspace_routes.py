@@ -2,7 +2,7 @@
 
     GET    /control/tasks/TASK/files?path=            what is in a folder
     GET    /control/tasks/TASK/tar?path=              a file, or all below a folder, as a tar
-    PUT    /control/tasks/TASK/tar?path=&overwrite=   the content of a tar, below a folder
+    PUT    /control/tasks/TASK/tar?path=&overwrite=   the content of a tar, below a folder; &label=private for its files
     POST   /control/tasks/TASK/snapshots              take one
     POST   /control/tasks/TASK/restore/SNAPSHOT       make the workspace what it was
     GET    /control/snapshots?task=                   the caller's own
@@ -26,6 +26,7 @@ from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from muxi_runtime.catalog.labels import Label
 from muxi_runtime.errors import JournalError, UnknownTaskError
 from muxi_runtime.gateway.http_auth import principal_of
 from muxi_runtime.gateway.tar_bodies import TarResponse, Transfers, receive_tar, report_of
@@ -39,7 +40,9 @@ if TYPE_CHECKING:
 
     from starlette.requests import Request
 
+    from muxi_runtime.gateway.labels import Reasons
     from muxi_runtime.gateway.task import Task
+    from muxi_runtime.gateway.task_labels import TaskLabels
     from muxi_runtime.gateway.tasks import TaskRegistry
     from muxi_runtime.journal.contract import Journal
     from muxi_sandbox.contract import Backend
@@ -54,11 +57,19 @@ class WorkspaceRoutes:
     """The routes and what they do."""
 
     def __init__(
-        self, *, backend: Backend, tasks: TaskRegistry, snapshots: SnapshotStore, journal: Journal, spool_folder: Path
+        self,
+        *,
+        backend: Backend,
+        tasks: TaskRegistry,
+        labels: TaskLabels,
+        snapshots: SnapshotStore,
+        journal: Journal,
+        spool_folder: Path,
     ) -> None:
         """`spool_folder` is where tars lie while they are on their way, unseen."""
         self._backend = backend
         self._tasks = tasks
+        self._labels = labels
         self._snapshots = snapshots
         self._journal = journal
         self._transfers = Transfers(spool_folder)
@@ -135,6 +146,8 @@ class WorkspaceRoutes:
             # First of all: a client that is still sending does not hear a refusal.
             await receive_tar(request.stream(), tar, self._bounds)
             async with self._task(request) as task:
+                # First: once the files are there, any program of the task may read them.
+                await self._labels.add(task, _labels(request), source="workspace put")
                 files = self._backend.files(task.id)
                 report = await files.unpack(tar, path, overwrite=overwrite, bounds=self._bounds)
         facts = report_of(report)
@@ -198,6 +211,18 @@ async def _standing_still(task: Task) -> AsyncIterator[None]:
         for owner in list(task.owners.values()):
             await stack.enter_async_context(owner.still())
         yield
+
+
+def _labels(request: Request) -> Reasons:
+    """What the files carry, as whoever puts them there says."""
+    try:
+        return {Label(text): "files that carry it were put into its workspace" for text in _said(request)}
+    except ValueError:
+        raise WorkspaceError(f"Labels are {' and '.join(Label)}.") from None
+
+
+def _said(request: Request) -> list[str]:
+    return request.query_params.getlist("label")
 
 
 def _path(request: Request) -> str:

@@ -58,6 +58,7 @@ class Access:
         arguments: of a prompt.
         built_in: whether the server is one that this project ships.
         labels: the task's labels (`private`, `untrusted`).
+        open_world: whether the server is elsewhere, so that asking tells it something.
     """
 
     principal: Principal
@@ -68,6 +69,7 @@ class Access:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     built_in: bool = False
     labels: frozenset[str] = frozenset()
+    open_world: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,10 +76,10 @@ class Questions:
         except UnicodeEncodeError as error:
             raise UnreadableError(f"the name of the {access.kind} is no valid Unicode") from error
         entities = self._of_access(_who(access.principal), access.server, kind, access.name, access.built_in)
-        context: Json = {}
+        context: Json = {"open_world": access.open_world}
         if access.kind == "prompt":
             arguments, entities = self._with_arguments(access.arguments, entities)
-            context = {"arguments": {"__entity": arguments}}
+            context |= {"arguments": {"__entity": arguments}}
         return _question(access, action, _uid(kind, f"{access.server}.{access.name}"), context), entities
 
     def _connection(self, connection: Connection) -> Question:

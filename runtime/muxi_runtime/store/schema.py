@@ -78,6 +78,7 @@ kept_tasks = Table(
     Column("kept_at", String(27), nullable=False),
     Column("sandboxes", Text, nullable=False),
     Column("snapshot", Text),
+    Column("labels", Text),
 )
 
 pins = Table(

@@ -1,0 +1,93 @@
+"""A task's labels, over the control API: seen, set and taken off by a person. No tool and no question leads here.
+
+    GET    /control/tasks/TASK                        the task, and why it has each label
+    PUT    /control/tasks/TASK/labels/LABEL           label it
+    DELETE /control/tasks/TASK/labels/LABEL?reason=   declassify it: a person's decision, with a reason
+
+Above: `cli.tasks`. Below: `task_labels`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from muxi_runtime.catalog.labels import Label
+from muxi_runtime.errors import RefusedError, UnknownTaskError
+from muxi_runtime.gateway.control import describe_task
+from muxi_runtime.gateway.http_auth import principal_of
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from starlette.requests import Request
+
+    from muxi_runtime.gateway.task import Task
+    from muxi_runtime.gateway.task_labels import TaskLabels
+    from muxi_runtime.gateway.tasks import TaskRegistry
+
+    Change = Callable[[Request, Task, Label], Awaitable[None]]
+
+__all__ = ["BY_A_PERSON", "LabelRoutes"]
+
+BY_A_PERSON = "a person said so"
+
+
+class LabelRoutes:
+    """The routes and what they do."""
+
+    def __init__(self, tasks: TaskRegistry, labels: TaskLabels) -> None:
+        self._tasks = tasks
+        self._labels = labels
+
+    def routes(self) -> list[Route]:
+        """For the application."""
+        label = "/control/tasks/{task}/labels/{label}"
+        return [
+            Route("/control/tasks/{task}", self._show, methods=["GET"]),
+            Route(label, self._changed(self._add), methods=["PUT"]),
+            Route(label, self._changed(self._remove), methods=["DELETE"]),
+        ]
+
+    async def _show(self, request: Request) -> Response:
+        try:
+            return JSONResponse(describe_task(self._tasks.named(request.path_params["task"], principal_of(request))))
+        except UnknownTaskError as error:
+            return _refusal("unknown_task", error, 404)
+
+    def _changed(self, change: Change) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            try:
+                task = self._tasks.named(request.path_params["task"], principal_of(request))
+                await change(request, task, _label(request.path_params["label"]))
+            except UnknownTaskError as error:
+                return _refusal("unknown_task", error, 404)
+            except RefusedError as error:
+                return _refusal("refused", error, 409)
+            return JSONResponse(describe_task(task))
+
+        return answer
+
+    async def _add(self, request: Request, task: Task, label: Label) -> None:
+        await self._labels.add(task, {label: BY_A_PERSON}, source=str(principal_of(request)))
+
+    async def _remove(self, request: Request, task: Task, label: Label) -> None:
+        reason = request.query_params.get("reason", "").strip()
+        if not reason:
+            raise RefusedError("To declassify a task takes a reason: it is kept in the journal.")
+        await self._labels.remove(task, label, reason=reason, by=principal_of(request))
+
+
+def _label(text: str) -> Label:
+    try:
+        return Label(text)
+    except ValueError:
+        names = " and ".join(Label)
+        raise RefusedError(f"There is no label {text[:40]!r}; labels are {names}.") from None
+
+
+def _refusal(code: str, error: Exception, status: int) -> Response:
+    body: dict[str, Any] = {"error": code, "error_description": str(error)}
+    return JSONResponse(body, status)
