@@ -129,7 +129,7 @@ class Parts:
             )
             labels = TaskLabels(self.journal, tasks.save)
             label_flows(self.gate, tasks, book, labels)
-            host = HostServer(tasks, rest_seconds=gateway.kept_result_seconds)
+            host = HostServer(tasks, gateway)
             door = Door(
                 tools=self.tools,
                 tasks=tasks,

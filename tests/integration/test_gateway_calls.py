@@ -141,7 +141,8 @@ async def test_an_engine_that_stops_in_mid_call_is_an_error_and_the_runtime_keep
 
 
 async def test_a_result_over_the_limit_is_not_passed_and_not_called_a_result(tmp_path: Path):
-    async with open_gateway(tmp_path / "home", max_result_bytes=10_000) as gateway, gateway.client() as client:
+    limits = {"max_result_bytes": 2_000, "max_whole_result_bytes": 10_000}
+    async with open_gateway(tmp_path / "home", **limits) as gateway, gateway.client() as client:
         assert (await client.call_tool("demo__huge", {"size": 9_000})).content
         with pytest.raises(MCPError) as refused:
             await call(client, "demo__huge", size=11_000)

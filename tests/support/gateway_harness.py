@@ -16,6 +16,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from muxi_runtime.app import Runtime, open_runtime
+from muxi_runtime.catalog.labels import LabelSettings
 from muxi_runtime.catalog.settings import RemoteAuth, ServerSettings
 from muxi_runtime.config import Settings
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
@@ -64,7 +65,14 @@ DEMO = {"image": "demo@sha256:0", "profile": {"workspace": "write"}}
 
 
 def write_settings(
-    home: Path, rules: str | None, gateway: GatewaySettings, manifests: dict[str, dict[str, Any]], *, pins: bool
+    home: Path,
+    rules: str | None,
+    gateway: GatewaySettings,
+    manifests: dict[str, dict[str, Any]],
+    *,
+    pins: bool,
+    overrides: Mapping[str, dict[str, Any]],
+    labels: LabelSettings,
 ) -> Settings:
     home.mkdir(parents=True, exist_ok=True)
     for name, manifest in manifests.items():
@@ -74,8 +82,11 @@ def write_settings(
         (home / "rules.cedar").write_text(rules)
         files = (home / "rules.cedar",)
     disabled = {name: ServerSettings(enabled=False) for name in BUILT_IN}
-    servers = {name: ServerSettings(manifest=home / f"{name}.yaml", pins=pins) for name in manifests} | disabled
-    return Settings(home=home, gateway=gateway, policy=PolicySettings(files=files), servers=servers)
+    servers = {
+        name: ServerSettings(manifest=home / f"{name}.yaml", pins=pins, **overrides.get(name, {})) for name in manifests
+    }
+    policy = PolicySettings(files=files)
+    return Settings(home=home, gateway=gateway, policy=policy, servers=servers | disabled, labels=labels)
 
 
 @asynccontextmanager
@@ -89,11 +100,22 @@ async def open_gateway(
     pins: bool = True,
     auth: AuthSettings | None = None,
     server_auth: Mapping[str, RemoteAuth] | None = None,
+    overrides: Mapping[str, dict[str, Any]] | None = None,
+    labels: LabelSettings | None = None,
     **gateway: Any,
 ) -> AsyncIterator[Gateway]:
-    """Serve the demo server as `demo`, or the `manifests`; `rules` are Cedar, `gateway` its settings."""
+    """Serve the demo server as `demo`, or the `manifests`; `rules` are Cedar, `gateway` its settings.
+
+    `overrides` are settings of servers, by name.
+    """
     settings = write_settings(
-        home, rules, GatewaySettings(**{"port": 0, **gateway}), manifests or {"demo": DEMO}, pins=pins
+        home,
+        rules,
+        GatewaySettings(**{"port": 0, **gateway}),
+        manifests or {"demo": DEMO},
+        pins=pins,
+        overrides=overrides or {},
+        labels=labels or LabelSettings(),
     )
     servers = dict(settings.servers)
     for name, shown in (server_auth or {}).items():

@@ -291,4 +291,4 @@ def _full(name: str, only: str | None) -> tuple[str, str]:
 
 
 def _listed(tool: Tool, *, prefixed: bool) -> dict[str, Any]:
-    return {**tool.definition, "name": tool.full_name if prefixed else tool.name}
+    return {**tool.shown, "name": tool.full_name if prefixed else tool.name}

@@ -19,7 +19,7 @@ from muxi_runtime.errors import ServerError
 from muxi_runtime.gateway.hidden import clean, holds_hidden
 from muxi_runtime.gateway.settings import GatewaySettings
 
-__all__ = ["LABELS_META", "REST_META", "STRIPPED_META", "Guarded", "Tally", "cleaned", "guard"]
+__all__ = ["LABELS_META", "REST_META", "STRIPPED_META", "Guarded", "Tally", "cleaned", "cleaned_words", "guard"]
 
 STRIPPED_META = "muxi/stripped"
 REST_META = "muxi/rest"
@@ -117,6 +117,18 @@ def cleaned(value: Any) -> tuple[Any, int]:  # noqa: ANN401  # JSON in, JSON out
         found[name], in_item = cleaned(item)
         total += in_key + in_item
     return found, total
+
+
+def cleaned_words(definition: Any, names: frozenset[str] = frozenset({"title", "description"})) -> Any:  # noqa: ANN401
+    """A definition whose words for its reader are cleaned. All else stays: names and schemas have to be as they are."""
+    if isinstance(definition, list):
+        return [cleaned_words(item, names) for item in definition]
+    if not isinstance(definition, Mapping):
+        return definition
+    return {
+        key: clean(value)[0] if key in names and isinstance(value, str) else cleaned_words(value, names)
+        for key, value in definition.items()
+    }
 
 
 def _written(result: Mapping[str, Any], name: str) -> tuple[str, bytes]:

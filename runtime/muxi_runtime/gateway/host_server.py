@@ -10,6 +10,7 @@ from typing import Any
 from muxi_runtime.errors import UnknownToolError
 from muxi_runtime.gateway.caller import CallRequest
 from muxi_runtime.gateway.rests import LONGEST_RANGE, PREFIX, Range, Rest, Rests, parse
+from muxi_runtime.gateway.settings import GatewaySettings
 from muxi_runtime.gateway.task import Task
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.identity.principal import Principal
@@ -91,10 +92,10 @@ _DEFINITIONS: tuple[dict[str, Any], ...] = (
             "type": "object",
             "properties": {
                 "offset": {"type": "integer"},
-                "next_offset": {"type": ["integer", "null"]},
+                "next_offset": {"type": "integer", "description": "Of the next part; absent at the end."},
                 "characters": {"type": "integer"},
             },
-            "required": ["offset", "next_offset", "characters"],
+            "required": ["offset", "characters"],
         },
         "annotations": {"readOnlyHint": True, "openWorldHint": False},
     },
@@ -106,10 +107,11 @@ class HostServer:
 
     definitions = _DEFINITIONS
 
-    def __init__(self, tasks: TaskRegistry, *, rest_seconds: float) -> None:
-        """`rest_seconds` is how long a cut result is kept."""
+    def __init__(self, tasks: TaskRegistry, settings: GatewaySettings) -> None:
         self._tasks = tasks
-        self._rest_seconds = rest_seconds
+        self._rest_seconds = settings.kept_result_seconds
+        # So few that they are not cut again: a character has four bytes at most, and there is a little around them.
+        self._longest = min(LONGEST_RANGE, (settings.max_result_bytes - 256) // 4)
         self._tools: dict[str, Callable[[Mapping[str, Any], Principal], Awaitable[dict[str, Any]]]] = {
             "task_new": self._new,
             "task_end": self._end,
@@ -136,14 +138,14 @@ class HostServer:
         return {"content": [{"type": "text", "text": text}], "structuredContent": value, "isError": False}
 
     def _read_resource(self, uri: str, task: Task | None) -> dict[str, Any]:
-        wanted = parse(uri)
+        wanted = self._bounded(parse(uri))
         rest = self._rest(wanted, task)
         text = rest.text[wanted.offset :][: wanted.length]
         return {"contents": [{"uri": uri, "mimeType": rest.mime_type, "text": text, "_meta": _place(rest, wanted)}]}
 
     def _read_on(self, arguments: Mapping[str, Any], task: Task | None) -> dict[str, Any]:
         wanted = replace(parse(arguments["uri"].partition("?")[0]), offset=arguments.get("offset", 0))
-        wanted = replace(wanted, length=arguments.get("length", DEFAULT_RANGE))
+        wanted = self._bounded(replace(wanted, length=arguments.get("length", DEFAULT_RANGE)))
         rest = self._rest(wanted, task)
         text = rest.text[wanted.offset :][: wanted.length]
         return {
@@ -151,6 +153,9 @@ class HostServer:
             "structuredContent": _place(rest, wanted),
             "isError": False,
         }
+
+    def _bounded(self, wanted: Range) -> Range:
+        return replace(wanted, length=min(wanted.length, self._longest))
 
     def _rest(self, wanted: Range, task: Task | None) -> Rest:
         return (task.rests if task else Rests()).get(wanted.id, self._rest_seconds)
@@ -184,6 +189,7 @@ def _describe(task: Task) -> dict[str, Any]:
 
 
 def _place(rest: Rest, wanted: Range) -> dict[str, Any]:
-    """Where a range is, and where the next one begins."""
+    """Where a range is, and where the next one begins, if there is one."""
     end, total = wanted.offset + wanted.length, len(rest.text)
-    return {"offset": wanted.offset, "next_offset": end if end < total else None, "characters": total}
+    place = {"offset": wanted.offset, "characters": total}
+    return place | {"next_offset": end} if end < total else place

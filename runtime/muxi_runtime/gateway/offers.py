@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from muxi_runtime.catalog.pins import PinKind, name_of
+from muxi_runtime.gateway.guard import cleaned_words
 
 __all__ = ["KINDS", "PINNED", "OfferBook", "Offers", "matches"]
 
@@ -32,6 +33,8 @@ PINNED: Mapping[str, PinKind] = {"prompts": PinKind.PROMPT, "templates": PinKind
 Judge = Callable[[str, Sequence[Definition], PinKind], Mapping[str, str]]
 """Takes a server and its definitions of a kind; which of them may not be offered, by name, and why."""
 
+WORDS = frozenset({"title", "description"})
+"""What of a definition is for its reader."""
 MAX_TEMPLATE = 2000
 """Characters of a URI template that is looked at."""
 
@@ -72,7 +75,9 @@ class OfferBook:
         """Offer these of a server, of one of `KINDS`, instead of what it had."""
         before = self._servers.get(server, Offers())
         offered = definitions if kind not in PINNED else self._judged(server, kind, definitions)
-        self._servers[server] = replace(before, **{kind: tuple(offered)})
+        # A prompt is asked for by its name, a resource is not.
+        words = WORDS if kind == "prompts" else WORDS | {"name"}
+        self._servers[server] = replace(before, **{kind: tuple(cleaned_words(list(offered), words))})
         for listener in self._listeners:
             listener("prompts" if kind == "prompts" else "resources")
 

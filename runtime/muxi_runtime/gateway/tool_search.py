@@ -165,10 +165,10 @@ def _within_bounds(tools: list[Tool], *, prefixed: bool) -> list[dict[str, Any]]
     shown: list[dict[str, Any]] = []
     for tool in tools:
         name = tool.full_name if prefixed else tool.name
-        entry = {"name": name, **{field: tool.definition[field] for field in SHOWN if field in tool.definition}}
+        entry = {"name": name, **{field: tool.shown[field] for field in SHOWN if field in tool.shown}}
         size = len(json.dumps(entry))
         if size > room:
-            description = str(tool.definition.get("description", ""))[:SHORT_DESCRIPTION]
+            description = str(tool.shown.get("description", ""))[:SHORT_DESCRIPTION]
             entry = {"name": name, "description": description, "shortened": True}
             size = len(json.dumps(entry))
         room = max(0, room - size)

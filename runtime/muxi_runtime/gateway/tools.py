@@ -15,6 +15,7 @@ from mcp.shared.inbound import X_MCP_HEADER_KEY, find_invalid_x_mcp_header
 
 from muxi_runtime.catalog.pins import pin_of
 from muxi_runtime.errors import InvalidArgumentsError, ToolBlockedError, UnknownToolError
+from muxi_runtime.gateway.guard import cleaned_words
 
 __all__ = ["SEPARATOR", "ServerTools", "Tool", "ToolBook", "split_name"]
 
@@ -32,6 +33,7 @@ class Tool:
         server: whose it is; empty for one of the gateway itself.
         definition: as listed by the server (`name`, `inputSchema`, ...), JSON values.
         pin: a hash over the whole definition.
+        shown: the definition as clients get it: its words hold nothing hidden.
         mirrors_arguments: whether clients repeat arguments in headers, as the input schema asks of them.
     """
 
@@ -39,6 +41,7 @@ class Tool:
     name: str
     definition: Mapping[str, Any]
     pin: str
+    shown: Mapping[str, Any]
     mirrors_arguments: bool
     _validator: jsonschema_rs.Validator = field(repr=False, compare=False)
 
@@ -65,7 +68,7 @@ class Tool:
         # Clients have to drop such a tool: proxies on the way go by headers, which must say what the body does.
         if mirrors and (wrong := find_invalid_x_mcp_header(definition.get("inputSchema"))) is not None:
             raise ValueError(f"tool {name!r} wants headers that cannot be: {wrong[:300]}")
-        return cls(server, name, definition, pin_of(definition), mirrors, validator)
+        return cls(server, name, definition, pin_of(definition), cleaned_words(definition), mirrors, validator)
 
     @property
     def full_name(self) -> str:
