@@ -96,3 +96,43 @@ async def test_what_cannot_be_journalled_is_an_error() -> None:
 async def test_an_event_that_the_journal_does_not_know_is_an_error() -> None:
     with pytest.raises(ValueError, match="no event"):
         await gate().tell(PEER, "egress.other", {})
+
+
+@pytest.mark.promise("private-data-does-not-leak")
+async def test_a_task_that_has_seen_both_connects_nowhere() -> None:
+    shut = gate()
+    for seen in ({"private"}, {"untrusted"}):
+        shut.labels_of = {"t-1": frozenset(seen)}.__getitem__
+        assert (await shut.decide(PEER, THERE)).allowed
+    shut.labels_of = {"t-1": frozenset({"private", "untrusted"})}.__getitem__
+    verdict = await shut.decide(PEER, THERE)
+    assert (verdict.allowed, verdict.rule) == (False, "no-connection-that-leaks")
+
+
+@pytest.mark.promise("private-data-does-not-leak")
+async def test_a_task_is_labelled_before_a_connection_is_made_and_not_by_a_refused_one() -> None:
+    labelled: list[tuple[str, str, str, int]] = []
+
+    async def label(*what: str | int) -> None:
+        labelled.append(what)  # type: ignore[arg-type]
+
+    async with MemoryJournal() as journal:
+        telling = gate(journal=journal)
+        telling.label = label
+        await telling.tell(PEER, "egress.decided", {"host": "example.com", "port": 443, "allowed": False})
+        assert labelled == []
+        await telling.tell(PEER, "egress.decided", {"host": "example.com", "port": 443, "allowed": True})
+        assert labelled == [("t-1", "web", "example.com", 443)]
+
+
+@pytest.mark.promise("private-data-does-not-leak")
+async def test_a_connection_whose_label_cannot_be_kept_is_not_made() -> None:
+    async def fail(*_: object) -> None:
+        raise JournalError("no room")
+
+    async with MemoryJournal() as journal:
+        telling = gate(journal=journal)
+        telling.label = fail
+        with pytest.raises(JournalError):
+            await telling.tell(PEER, "egress.decided", {"host": "example.com", "port": 443, "allowed": True})
+        assert journal.events == []
