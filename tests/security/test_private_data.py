@@ -39,7 +39,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 async def gateway_of(home: Path, **options: Any) -> AsyncIterator[Gateway]:
     """Servers that give private data, content of strangers, and nothing but a way out."""
     seen: dict[str, Any] = {}
-    manifests = dict.fromkeys(("crm", "web", "post", "plain"), {"image": IMAGE})
+    manifests = {name: {"image": IMAGE} for name in OVERRIDES}
     options = {"manifests": manifests, "overrides": OVERRIDES, "programs": {IMAGE: sly_program(seen)}, **options}
     async with open_gateway(home, **options) as opened:
         opened.seen = seen
@@ -75,7 +75,8 @@ async def is_refused(client: Client, tool: str = "post__mail") -> bool:
     try:
         await client.call_tool(tool, {})
     except MCPError as error:
-        assert (error.code, error.data["rule"]) == (DENIED, "ask-before-leak")
+        if (error.code, error.data["rule"]) != (DENIED, "ask-before-leak"):
+            raise
         return True
     return False
 
@@ -97,7 +98,7 @@ async def test_a_task_that_has_seen_both_does_not_reach_out_unasked(
 
 @ERAS
 @pytest.mark.parametrize("allow", [True, False])
-async def test_a_person_is_asked_and_decides(gateway: Gateway, mode: str, allow: bool):
+async def test_a_person_is_asked_and_decides(gateway: Gateway, mode: str, *, allow: bool):
     async def answer(_context: Any, params: types.ElicitRequestFormParams) -> types.ElicitResult:
         assert "ask-before-leak" in params.message
         return types.ElicitResult(action="accept", content={"allow": allow})

@@ -55,7 +55,7 @@ def tool(server: str, *, open_world: bool | None = None) -> Tool:
         ("muxi", None, set()),
     ],
 )
-def test_what_a_result_carries_when_nobody_says_more(server: str, open_world: bool | None, labels: set[str]):
+def test_what_a_result_carries_when_nobody_says_more(server: str, labels: set[str], *, open_world: bool | None):
     assert set(book().of_result(tool(server, open_world=open_world), {})) == labels
 
 
@@ -94,7 +94,7 @@ def test_hosts_are_untrusted_unless_the_operator_says_otherwise():
         (7, False),
     ],
 )
-def test_a_private_path_is_found_where_it_is_named(value: object, is_private: bool):
+def test_a_private_path_is_found_where_it_is_named(value: object, *, is_private: bool):
     assert bool(book(private_paths=("customers/**", "notes/*.txt")).of_text(value)) is is_private
 
 
