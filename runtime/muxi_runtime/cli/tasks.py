@@ -21,7 +21,9 @@ MEANING = {
     Label.UNTRUSTED: "What strangers wrote in this task may then lead it to private data and a way out.",
 }
 
-label_option = click.option("--label", type=click.Choice(list(Label)), required=True, help="Which.")
+label_option = click.option(
+    "--label", type=click.Choice([label.value for label in Label]), required=True, help="Which."
+)
 
 
 @click.group()

@@ -41,7 +41,11 @@ def list_files(runtime: RuntimeClient, task: str, path: str, out: Output) -> Non
 @click.argument("local", type=LOCAL)
 @click.argument("path", default="")
 @click.option("--overwrite", is_flag=True, help="Replace files that are there already.")
-@click.option("--label", type=click.Choice(list(Label)), help="What the files carry: the task has it from then on.")
+@click.option(
+    "--label",
+    type=click.Choice([label.value for label in Label]),
+    help="What the files carry: the task has it from then on.",
+)
 @json_option
 @with_runtime
 def put(
