@@ -33,6 +33,8 @@ _MONGOLIAN = "\u1820-\u18aa"
 _VARIED = f"#*0-9{_EMOJI}{_HAN}\u2190-\u2bff\u1000-\u109f\uaa60-\uaa7f"
 
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
+_ENDING = "\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f"
+"""Those that always go; of carriage returns only the lone ones."""
 _IGNORABLE = (
     "\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164"
     "\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ufdd0-\ufdef\ufffe\uffff\ud800-\udfff"
@@ -44,7 +46,7 @@ _FLAGS = frozenset(
 )
 """What follows a black flag: England, Scotland, Wales."""
 
-_JUDGED = "\r\x1b\x90\x98\x9b\x9d-\x9f\u180b-\u180f\u200b-\u200d\ufe00-\ufe0f\U000e0067\U000e0100-\U000e01ef"
+_JUDGED = "\x1b\x90\x98\x9b\x9d-\x9f\u180b-\u180f\u200b-\u200d\ufe00-\ufe0f\U000e0067\U000e0100-\U000e01ef"
 _STRAY = rf"""
     (?:(?<=\x1b)\x1b*+(?:
         \[[0-?]*+[\ -/]*+[@-~]
@@ -54,13 +56,13 @@ _STRAY = rf"""
     | (?<=\x9b)[0-?]*+[\ -/]*+[@-~]
     | (?<=[\x90\x98\x9d-\x9f])[^{_CONTROLS}\n]*+(?:\x07|\x1b\\|\x9c)
     | (?<=\U0001f3f4\U000e0067)(?:{"|".join(tags[1:] for tags in sorted(_FLAGS))})
-    | (?<![{_JUDGED}])(?:(?![{_JUDGED}])[{_CONTROLS}{_IGNORABLE}{_IGNORABLE_BEYOND}])++
+    | (?<![{_JUDGED}])(?:(?![{_JUDGED}])[{_ENDING}{_IGNORABLE}{_IGNORABLE_BEYOND}])++
     )?
 """
 # A match begins with one hidden character, by which it is found fast, and takes along what belongs to that. No part of
 # it can match the same text in two ways, so the time is linear, whatever a server sends.
-_HIDDEN = re.compile(f"[{_CONTROLS}{_IGNORABLE}{_IGNORABLE_BEYOND}]" + _STRAY, re.VERBOSE)
-_HIDDEN_IN_ASCII = re.compile(r"[\x00-\x08\x0b-\x1f\x7f]" + _STRAY, re.VERBOSE)
+_HIDDEN = re.compile(f"[{_ENDING}{_IGNORABLE}{_IGNORABLE_BEYOND}]" + _STRAY, re.VERBOSE)
+_HIDDEN_IN_ASCII = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]" + _STRAY, re.VERBOSE)
 _NEEDED = re.compile(
     rf"""
     (?<=[{_JOINING}])[\u200c\u200d](?=[{_JOINING}])
@@ -69,12 +71,12 @@ _NEEDED = re.compile(
     | (?<=[{_MONGOLIAN}])[\u180b-\u180f]
     | (?<=[{_VARIED}])[\ufe00-\ufe0f]
     | (?<=[{_HAN}])[\U000e0100-\U000e01ef]
-    | \r(?=\n)
     """,
     re.VERBOSE,
 )
 _HIDDEN_IN_PLANE = re.compile(f"[\x7f-\x9f{_IGNORABLE}]")
-_ESCAPED = ("\\u00", "\\b", "\\f", "\\r", "\x7f")
+_LONE_RETURN = re.compile(r"\r(?!\n)")
+_ESCAPED = ("\\u00", "\\b", "\\f", "\x7f")
 """How JSON writes the control characters that this page takes out; such a text may mean something else, too."""
 _BEYOND = (b"\xf3\xa0", b"\xf0\x9d\x85", b"\xf0\x9b\xb2")
 """How the UTF-8 of the characters beyond the first plane begins: to look for bytes is a tenth of the time."""
@@ -87,7 +89,7 @@ def holds_hidden(written: str, encoded: bytes) -> bool:
         written: the document, as `json.dumps(..., ensure_ascii=False)` writes it.
         encoded: the same in UTF-8.
     """
-    if any(sign in written for sign in _ESCAPED):
+    if any(sign in written for sign in _ESCAPED) or written.count("\\r") != written.count("\\r\\n"):
         return True
     if written.isascii():
         return False
@@ -96,6 +98,17 @@ def holds_hidden(written: str, encoded: bytes) -> bool:
 
 def clean(text: str) -> tuple[str, int]:
     """The text without what is hidden, and how many characters that were."""
+    if text.isascii():  # where nothing is needed by a script
+        seen = _HIDDEN_IN_ASCII.sub("", text)
+        count = len(text) - len(seen)
+    else:
+        seen, count = _clean_any(text)
+    if lone := seen.count("\r") - seen.count("\r\n"):
+        seen = _LONE_RETURN.sub("\n", seen)
+    return seen, count + lone
+
+
+def _clean_any(text: str) -> tuple[str, int]:
     count = 0
 
     def kept(match: re.Match[str]) -> str:
@@ -104,6 +117,6 @@ def clean(text: str) -> tuple[str, int]:
         if found in _FLAGS or _NEEDED.match(text, match.start()):
             return found
         count += len(found)
-        return "\n" if found == "\r" else ""
+        return ""
 
-    return (_HIDDEN_IN_ASCII if text.isascii() else _HIDDEN).sub(kept, text), count
+    return _HIDDEN.sub(kept, text), count
