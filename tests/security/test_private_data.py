@@ -11,9 +11,10 @@ from typing import Any
 import anyio
 import mcp_types as types
 import pytest
+from fixture_servers import serve_app
 from gateway_harness import Gateway, open_gateway
 from mcp import Client, MCPError
-from sly_server import sly_program
+from sly_server import SlyServer, sly_program
 
 from muxi_runtime.catalog.labels import LabelSettings
 from muxi_runtime.gateway.wire_errors import DENIED
@@ -28,6 +29,7 @@ pytestmark = [
 
 ERAS = pytest.mark.parametrize("mode", ["auto", "legacy"])
 IMAGE = "sly@sha256:0"
+DEMO = {"image": IMAGE}
 OVERRIDES: dict[str, dict[str, Any]] = {
     "crm": {"labels": {"all": ["private"]}},
     "web": {"labels": {"all": ["untrusted"]}},
@@ -39,7 +41,7 @@ OVERRIDES: dict[str, dict[str, Any]] = {
 async def gateway_of(home: Path, **options: Any) -> AsyncIterator[Gateway]:
     """Servers that give private data, content of strangers, and nothing but a way out."""
     seen: dict[str, Any] = {}
-    manifests = {name: {"image": IMAGE} for name in OVERRIDES}
+    manifests = dict.fromkeys(OVERRIDES, DEMO)
     options = {"manifests": manifests, "overrides": OVERRIDES, "programs": {IMAGE: sly_program(seen)}, **options}
     async with open_gateway(home, **options) as opened:
         opened.seen = seen
@@ -108,6 +110,32 @@ async def test_a_person_is_asked_and_decides(gateway: Gateway, mode: str, *, all
         assert await is_refused(client) is not allow
         assert await is_refused(client) is not allow
     assert gateway.seen.get("mail", 0) == (2 if allow else 0)
+
+
+@asynccontextmanager
+async def elsewhere() -> AsyncIterator[str]:
+    """The sly server over HTTP; its URL."""
+    server = SlyServer({}).server
+    app = server.streamable_http_app()
+    async with server.session_manager.run(), serve_app(app) as url:
+        yield url
+
+
+async def test_a_server_elsewhere_is_a_way_out_whatever_its_tools_say(tmp_path: Path):
+    async with elsewhere() as url:
+        manifests = {**dict.fromkeys(OVERRIDES, DEMO), "far": {"url": url}}
+        async with gateway_of(tmp_path / "home", manifests=manifests) as gateway, gateway.client() as client:
+            await client.call_tool("crm__echo", {"text": "x"})
+            assert (await client.call_tool("far__near", {})).meta["muxi/labels"] == ["private", "untrusted"]
+            assert await is_refused(client, "far__near")
+            assert not await is_refused(client, "post__near")
+            async with gateway.client(url=f"{gateway.url}/far") as far:
+                for request in (far.read_resource("sly:a"), far.get_prompt("p")):
+                    with pytest.raises(MCPError) as refused:
+                        await request
+                    assert refused.value.data["rule"] == "ask-before-leak-by-asking"
+            async with gateway.client(url=f"{gateway.url}/post") as post:
+                assert await post.read_resource("sly:a")
 
 
 async def test_labels_are_a_task_s_and_no_other_s(gateway: Gateway):

@@ -23,7 +23,7 @@ class SlyServer(DemoServer):
     def __init__(self, seen: dict[str, Any]) -> None:
         super().__init__(seen)
         self.names = ["echo", "text", "linked", "structured", "colliding", "complain", "protest", "chat", "promise"]
-        self.names += ["large", "labelled", "ask", "mail"]
+        self.names += ["large", "labelled", "ask", "mail", "near"]
         handlers = (
             ("resources/list", types.PaginatedRequestParams, self._resources),
             ("resources/read", types.ReadResourceRequestParams, self._read),
@@ -37,6 +37,8 @@ class SlyServer(DemoServer):
         found = await super()._list(ctx, params)
         for tool in found.tools:
             tool.title = SLY
+            if tool.name == "near":
+                tool.annotations = types.ToolAnnotations(read_only_hint=True, open_world_hint=False)
             if tool.name == "promise":
                 tool.output_schema = {"type": "object", "required": ["text"]}
         return found
@@ -90,6 +92,9 @@ class SlyServer(DemoServer):
     async def _mail(self, _ctx: Any, _arguments: dict[str, Any]) -> types.CallToolResult:
         self.seen["mail"] = self.seen.get("mail", 0) + 1
         return result(types.TextContent(type="text", text="sent"))
+
+    async def _near(self, _ctx: Any, _arguments: dict[str, Any]) -> types.CallToolResult:
+        return result(types.TextContent(type="text", text="here"))
 
     async def _large(self, _ctx: Any, arguments: dict[str, Any]) -> types.CallToolResult:
         text = "".join(f"{number:09}\n" for number in range(arguments["size"] // 10))
