@@ -92,6 +92,7 @@ class Parts:
     snapshots: SnapshotStore
     left: Sequence[KeptTask]
     tools: ToolBook = field(init=False)
+    labels: TaskLabels = field(init=False)
     offers: OfferBook = field(init=False)
     eras: Eras = field(default_factory=Eras)
 
@@ -127,8 +128,8 @@ class Parts:
             book = LabelBook(
                 manifests=lambda: specs.manifests, servers=self.settings.servers, settings=self.settings.labels
             )
-            labels = TaskLabels(self.journal, tasks.save)
-            label_flows(self.gate, tasks, book, labels)
+            self.labels = TaskLabels(self.journal, tasks.save)
+            label_flows(self.gate, tasks, book, self.labels)
             host = HostServer(tasks, gateway)
             door = Door(
                 tools=self.tools,
@@ -139,7 +140,7 @@ class Parts:
                 built_in=self._is_built_in,
                 settings=gateway,
                 book=book,
-                labels=labels,
+                labels=self.labels,
             )
             front = Front(
                 door=door,
@@ -170,7 +171,7 @@ class Parts:
                 pins=pins,
                 refill=refill,
             )
-            async with self._serving(front, listing, tasks, specs, keys, pool, reloader, watch, labels) as runtime:
+            async with self._serving(front, listing, tasks, specs, keys, pool, reloader, watch) as runtime:
                 yield runtime
 
     @asynccontextmanager
@@ -184,7 +185,6 @@ class Parts:
         pool: Pool[Upstream],
         reloader: Reloader,
         watch: PolicyWatch,
-        labels: TaskLabels,
     ) -> AsyncIterator[Runtime]:
         gateway = self.settings.gateway
         manager = build_session_manager(front, gateway)
@@ -222,8 +222,8 @@ class Parts:
             control=[
                 *control.routes(),
                 *watch.routes(),
-                *self._workspaces(tasks, labels).routes(),
-                *LabelRoutes(tasks, labels).routes(),
+                *self._workspaces(tasks).routes(),
+                *LabelRoutes(tasks, self.labels).routes(),
             ],
             settings=gateway,
             on_session_end=session_ended,
@@ -251,11 +251,11 @@ class Parts:
         )
         return Checks(backend, limits, oauth)
 
-    def _workspaces(self, tasks: TaskRegistry, labels: TaskLabels) -> WorkspaceRoutes:
+    def _workspaces(self, tasks: TaskRegistry) -> WorkspaceRoutes:
         return WorkspaceRoutes(
             backend=self.backend,
             tasks=tasks,
-            labels=labels,
+            labels=self.labels,
             snapshots=self.snapshots,
             journal=self.journal,
             spool_folder=self.settings.home,
