@@ -90,7 +90,7 @@ def write_settings(
 
 
 @asynccontextmanager
-async def open_gateway(
+async def open_gateway(  # noqa: PLR0913 - one for each thing that a test may set
     home: Path,
     *,
     rules: str | None = None,

@@ -117,7 +117,7 @@ class Control:
         return JSONResponse({"task": task.id, "ended": True})
 
     async def _list_all_tasks(self, _request: Request) -> Response:
-        return JSONResponse({"tasks": [_task(task) for task in self._tasks.all()]})
+        return JSONResponse({"tasks": [describe_task(task) for task in self._tasks.all()]})
 
     async def _end_any_task(self, request: Request) -> Response:
         wanted = request.path_params["task"]
