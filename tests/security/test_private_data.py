@@ -18,6 +18,7 @@ from sly_server import SlyServer, sly_program
 
 from muxi_runtime.catalog.labels import LabelSettings
 from muxi_runtime.gateway.wire_errors import DENIED
+from muxi_runtime.identity.roles import Role
 from muxi_runtime.journal.contract import Event
 from muxi_runtime.journal.read import Query, search
 from muxi_runtime.store.engine import database_path, open_store
@@ -264,6 +265,17 @@ async def test_only_its_owner_declassifies_a_task_with_a_reason_and_by_no_tool(g
         (declassified,) = [event for event in events if event.kind == "task.declassified"]
     assert (declassified.principal or "").startswith("ada/")
     assert (declassified.data["label"], declassified.data["reason"]) == ("private", "only test data")
+
+
+async def test_a_service_s_key_declassifies_nothing_not_even_its_own_task(gateway: Gateway):
+    gateway.runtime.keys.users.add("bot", Role.SERVICE, [])
+    key = gateway.runtime.keys.create("bot")[1]
+    async with gateway.client(key=key) as client, gateway.http(key) as http:
+        await taint(client)
+        path = f"/control/tasks/{(await the_task(client))['task']}"
+        assert (await http.delete(f"{path}/labels/private", params={"reason": "trust me"})).status_code == 403
+        assert set((await http.get(path)).json()["labels"]) == {"private", "untrusted"}
+        assert await is_refused(client)
 
 
 async def test_what_a_person_puts_into_the_workspace_as_private_is(gateway: Gateway):
