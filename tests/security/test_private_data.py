@@ -275,7 +275,9 @@ async def test_a_service_s_key_declassifies_nothing_not_even_its_own_task(gatewa
         path = f"/control/tasks/{(await the_task(client))['task']}"
         assert (await http.delete(f"{path}/labels/private", params={"reason": "trust me"})).status_code == 403
         assert set((await http.get(path)).json()["labels"]) == {"private", "untrusted"}
-        assert await is_refused(client)
+        with pytest.raises(MCPError, match="does not allow 'approve'"):
+            await client.call_tool("post__mail", {})
+    assert "mail" not in gateway.seen
 
 
 async def test_what_a_person_puts_into_the_workspace_as_private_is(gateway: Gateway):
