@@ -25,6 +25,8 @@ from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.installing.turn import adding
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.journal.sqlite import SqliteJournal
+from muxi_runtime.policy.approval_desk import Approvals
+from muxi_runtime.policy.approval_store import ApprovalStore
 from muxi_runtime.policy.live import LivePolicy
 from muxi_runtime.setup.proof import demand_proof, prove_all, runtimes_of, store_proofs
 from muxi_runtime.setup.reap import OpenBackend, reap_left, reap_left_by_installs
@@ -70,7 +72,8 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
     images = await _images(settings) if backend is None else {}
     try:
         async with SqliteJournal(database_path(settings.home), settings.journal) as journal:
-            gate = EgressGate(policy=policy, journal=journal, built_in=live.is_built_in)
+            approvals = Approvals(ApprovalStore(store), journal, seconds=settings.policy.approval_seconds)
+            gate = EgressGate(policy=policy, journal=journal, built_in=live.is_built_in, approvals=approvals)
             egress = EgressProxy(settings.egress, gate)
             async with backend or DockerBackend(settings.engine, installation, egress=egress) as entered:
                 kept = KeptTasks(store)
@@ -84,7 +87,9 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
                     installs = DockerBackend(settings.engine, adding(installation))
                     await reap_left_by_installs(settings.home, installs, journal)
                     await _prove(entered, settings, live.now, images, journal)
-                parts = Parts(settings, live, entered, journal, images, installation, gate, kept, snapshots, left)
+                parts = Parts(
+                    settings, live, entered, journal, images, installation, gate, kept, snapshots, left, approvals
+                )
                 async with parts.running(KeyStore(store), PinStore(store), policy) as runtime:
                     yield runtime
     finally:

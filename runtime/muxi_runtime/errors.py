@@ -10,6 +10,7 @@
     │   ├── UnknownTaskError
     │   ├── InvalidArgumentsError
     │   ├── ForbiddenError     the caller's role or scopes do not allow it
+    │   ├── UnknownApprovalError
     │   └── DeniedError    policy said no, or nobody answered its question
     ├── ServerError        the server behind a tool failed (not the tool): silent, broke the protocol
     ├── ForwardedError     the server behind a tool answered with a protocol error of its own
@@ -78,6 +79,10 @@ class UnknownTaskError(RefusedError):
     """No task of that name belongs to the caller."""
 
 
+class UnknownApprovalError(RefusedError):
+    """No such approval, or one that the caller may not see."""
+
+
 class InvalidArgumentsError(RefusedError):
     """The arguments do not fit the tool's input schema or the gateway's limits."""
 
@@ -99,11 +104,17 @@ class DeniedError(RefusedError):
 
     Attributes:
         rule: the id of the rule that decided.
+        approval: the id of the approval that was not given, where one was asked for.
+        answered: whether a person has said no to it.
     """
 
-    def __init__(self, message: str, *, rule: str, remedy: str = "") -> None:
+    def __init__(
+        self, message: str, *, rule: str, remedy: str = "", approval: str = "", answered: bool = False
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.rule = rule
+        self.answered = answered
+        self.approval = approval
 
 
 class ServerError(MuxiError):

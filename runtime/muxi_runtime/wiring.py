@@ -17,6 +17,8 @@ from muxi_runtime.catalog.tool_cache import ToolCache
 from muxi_runtime.component_checks import ComponentChecks
 from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.gateway.answer_stream import AnswerStreams
+from muxi_runtime.gateway.approval_routes import ApprovalRoutes
+from muxi_runtime.gateway.asking import Asking
 from muxi_runtime.gateway.call import Door
 from muxi_runtime.gateway.control import Control
 from muxi_runtime.gateway.credentials import ConfiguredCredentials
@@ -49,6 +51,7 @@ from muxi_runtime.gateway.wishes import pool_wishes
 from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
 from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.journal.contract import Journal
+from muxi_runtime.policy.approval_desk import Approvals
 from muxi_runtime.policy.live import LivePolicy
 from muxi_sandbox.contract import Backend, KeptSandbox, Sandbox
 from muxi_sandbox.errors import ImageMissingError
@@ -91,6 +94,7 @@ class Parts:
     kept: KeptTasks
     snapshots: SnapshotStore
     left: Sequence[KeptTask]
+    approvals: Approvals
     tools: ToolBook = field(init=False)
     labels: TaskLabels = field(init=False)
     offers: OfferBook = field(init=False)
@@ -130,12 +134,14 @@ class Parts:
             )
             self.labels = TaskLabels(self.journal, tasks.save)
             label_flows(self.gate, tasks, book, self.labels)
+            self.approvals.is_open = lambda task: tasks.principal_of(task) is not None
             host = HostServer(tasks, gateway)
             door = Door(
                 tools=self.tools,
                 tasks=tasks,
                 policy=policy,
                 journal=self.journal,
+                asking=Asking(self.approvals, seconds=gateway.approval_wait_seconds),
                 host=host,
                 built_in=self._is_built_in,
                 settings=gateway,
@@ -224,6 +230,7 @@ class Parts:
                 *watch.routes(),
                 *self._workspaces(tasks).routes(),
                 *LabelRoutes(tasks, self.labels).routes(),
+                *ApprovalRoutes(self.approvals).routes(),
             ],
             settings=gateway,
             on_session_end=session_ended,
@@ -233,6 +240,7 @@ class Parts:
         async with manager.run(), anyio.create_task_group() as group:
             group.start_soon(listing.retry_failed)
             group.start_soon(watch.run)
+            group.start_soon(self.approvals.run)
             group.start_soon(front.run)
             group.start_soon(answers.watch)
             yield runtime

@@ -118,7 +118,7 @@ def home(tmp_path_factory, engine_socket: Path, python_image: str):
     (folder / "demo.yaml").write_text(yaml.safe_dump(manifest))
     servers = {name: {"enabled": False} for name in ("code", "files", "shell")}
     settings = {
-        "gateway": {"port": 0},
+        "gateway": {"port": 0, "approval_wait_seconds": 0.5},
         "engine": {"socket": str(engine_socket)},
         "servers": {**servers, "demo": {"manifest": "demo.yaml", "limits": {"pids": 16}}},
     }
@@ -348,13 +348,16 @@ def test_on_a_terminal_nothing_that_a_tool_wrote_acts_on_it(home, terminal):
     assert b"\x1b[1A" not in shown
 
 
-@pytest.mark.parametrize(("answer", "code", "output"), [("y", ExitCode.OK, "changed\n"), ("n", ExitCode.REFUSED, "")])
+@pytest.mark.parametrize(
+    ("answer", "code", "output"),
+    [("y", ExitCode.OK, "changed\n"), ("maybe\ny", ExitCode.OK, "changed\n"), ("n", ExitCode.REFUSED, "")],
+)
 def test_a_question_of_the_policys_is_asked_on_the_terminal(home, terminal, answer, code, output):
     person, program = terminal
     streams = {"stdin": program, "stdout": subprocess.PIPE, "stderr": program}
     with started([*PROGRAM, "--home", str(home), "call", "demo.change"], **streams) as process:
         shown = b""
-        while b"[y/N]" not in shown:
+        while b"[y/N/task/hour]" not in shown:
             shown += os.read(person, 65536)
         os.write(person, f"{answer}\n".encode())
         stdout, _ = process.communicate(timeout=50)
@@ -367,3 +370,29 @@ def test_a_question_that_nobody_can_answer_is_a_refusal_that_says_so(run):
     assert done.returncode == ExitCode.REFUSED
     assert "change" in done.stderr
     assert not done.stdout
+    (waiting,) = json.loads(run("approvals", "list", "--json").stdout)["approvals"]
+    assert f"approvals allow {waiting['approval']}" in done.stderr
+
+
+def test_an_approval_is_listed_shown_allowed_used_and_taken_back(run):
+    run("call", "demo.change")
+    (waiting,) = json.loads(run("approvals", "list", "--json").stdout)["approvals"]
+    name = waiting["approval"]
+    assert name in run("approvals", "list").stdout
+    assert "demo__change" in run("approvals", "show", name).stdout
+    assert "this tool in any task" in run("approvals", "allow", name, "--for", "hour").stdout
+    assert run("call", "demo.change").stdout == "changed\n"
+    twice = run("approvals", "deny", name)
+    assert (twice.returncode, "answered before" in twice.stderr) == (ExitCode.REFUSED, True)
+    assert "Took back" in run("approvals", "revoke", name).stdout
+    assert run("call", "demo.change").returncode == ExitCode.REFUSED
+    (again,) = json.loads(run("approvals", "list", "--json").stdout)["approvals"]
+    assert "Denied" in run("approvals", "deny", again["approval"], "--reason", "Not today.").stdout
+    assert "Nothing waits" in run("approvals", "list").stdout
+    everything = json.loads(run("approvals", "list", "--all", "--json").stdout)["approvals"]
+    assert {name, again["approval"]} <= {approval["approval"] for approval in everything}
+
+
+def test_an_approval_that_is_not_there_is_refused(run):
+    done = run("approvals", "allow", "a-nothing")
+    assert (done.returncode, "no approval" in done.stderr) == (ExitCode.REFUSED, True)

@@ -40,7 +40,7 @@ class Person:
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with open_gateway(tmp_path / "home", rules=RULES) as opened:
+    async with open_gateway(tmp_path / "home", rules=RULES, approval_wait_seconds=0.2) as opened:
         yield opened
 
 

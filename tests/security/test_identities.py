@@ -43,7 +43,8 @@ unless { principal in Group::"staff" && !(context has scopes && context.scopes.c
 
 @pytest.fixture
 async def gateway(tmp_path: Path) -> AsyncIterator[Gateway]:
-    async with open_gateway(tmp_path / "home", require_key="always", rules=ASKS) as opened:
+    rules = {"rules": ASKS, "approval_wait_seconds": 0.1}
+    async with open_gateway(tmp_path / "home", require_key="always", **rules) as opened:
         yield opened
 
 
@@ -136,8 +137,14 @@ def test_the_page_shows_the_table():
     ("scopes", "able"),
     [
         (("read",), {Action.WHOAMI, Action.SEE_TOOLS, Action.STATUS, Action.ALL_TASKS}),
-        (("call:demo.add",), {Action.WHOAMI, Action.SEE_TOOLS, Action.CALL, Action.APPROVE, Action.OWN_TASKS}),
-        (("admin",), {Action.WHOAMI, Action.END_TASKS, Action.SERVERS, Action.POLICY}),
+        (
+            ("call:demo.add",),
+            {Action.WHOAMI, Action.SEE_TOOLS, Action.CALL, Action.APPROVE, Action.APPROVALS, Action.OWN_TASKS},
+        ),
+        (
+            ("admin",),
+            {Action.WHOAMI, Action.END_TASKS, Action.SERVERS, Action.POLICY, Action.APPROVALS, Action.ALL_APPROVALS},
+        ),
         ((), {Action.WHOAMI}),
         (None, set(Action)),
     ],
@@ -214,9 +221,21 @@ async def test_a_service_is_never_asked_for_approval(gateway: Gateway):
 
     for mode in ("legacy", "2026-07-28"):
         async with gateway.client(key=key_of(gateway, Role.SERVICE), mode=mode, elicitation_callback=approve) as client:
-            with pytest.raises(MCPError, match="'approve'"):
+            with pytest.raises(MCPError, match="approvals allow") as refused:
                 await client.call_tool("demo__echo", {"text": "x"})
     assert asked == []
+    path = f"/control/approvals/{refused.value.error.data['approval']}"
+    for role, scopes, status in (
+        (Role.SERVICE, (), 403),
+        (Role.AUDITOR, (), 403),
+        (Role.USER, (), 404),
+        (Role.OPERATOR, ("call",), 404),
+        (Role.OPERATOR, ("admin",), 200),
+    ):
+        async with gateway.http(key_of(gateway, role, *scopes)) as http:
+            assert (await http.post(path, json={"allow": True})).status_code == status, (role, scopes)
+    async with gateway.client(key=key_of(gateway, Role.SERVICE), mode=mode) as client:
+        assert (await client.call_tool("demo__echo", {"text": "x"})).content[0].text == "x"
 
 
 async def test_rules_see_role_group_and_scopes_as_they_are_at_each_call(gateway: Gateway):

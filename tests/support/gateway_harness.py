@@ -73,6 +73,7 @@ def write_settings(
     pins: bool,
     overrides: Mapping[str, dict[str, Any]],
     labels: LabelSettings,
+    **policy: Any,
 ) -> Settings:
     home.mkdir(parents=True, exist_ok=True)
     for name, manifest in manifests.items():
@@ -85,8 +86,8 @@ def write_settings(
     servers = {
         name: ServerSettings(manifest=home / f"{name}.yaml", pins=pins, **overrides.get(name, {})) for name in manifests
     }
-    policy = PolicySettings(files=files)
-    return Settings(home=home, gateway=gateway, policy=policy, servers=servers | disabled, labels=labels)
+    return Settings(
+        home=home, gateway=gateway, policy=PolicySettings(files=files, **policy), servers=servers | disabled, labels=labels)
 
 
 @asynccontextmanager
@@ -106,8 +107,9 @@ async def open_gateway(  # noqa: PLR0913 - one for each thing that a test may se
 ) -> AsyncIterator[Gateway]:
     """Serve the demo server as `demo`, or the `manifests`; `rules` are Cedar, `gateway` its settings.
 
-    `overrides` are settings of servers, by name.
+    `approval_seconds` among them is the policy's. `overrides` are settings of servers, by name.
     """
+    approval_seconds = gateway.pop("approval_seconds", 3600)
     settings = write_settings(
         home,
         rules,
@@ -116,6 +118,7 @@ async def open_gateway(  # noqa: PLR0913 - one for each thing that a test may se
         pins=pins,
         overrides=overrides or {},
         labels=labels or LabelSettings(),
+        approval_seconds=approval_seconds,
     )
     servers = dict(settings.servers)
     for name, shown in (server_auth or {}).items():

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from muxi_runtime.errors import JournalError
 from muxi_runtime.gateway.egress import BROKEN, NO_TASK, EgressGate
 from muxi_runtime.identity.principal import Principal
 from muxi_runtime.journal.memory import MemoryJournal
+from muxi_runtime.policy.approval_desk import Approvals
+from muxi_runtime.policy.approval_store import ApprovalStore
+from muxi_runtime.policy.approvals import Scope
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.policy.rules import parse_rules
 from muxi_runtime.policy.settings import PolicySettings
+from muxi_runtime.store.engine import open_store
 from muxi_sandbox.egress.contract import Destination, Peer, Verdict
 
 ADA = Principal("ada", "k1")
@@ -19,11 +25,14 @@ THERE = Destination("example.com", 443, "connect")
 PERMIT = '@id("any") permit (principal, action, resource);'
 
 
-def gate(*texts: str, journal: MemoryJournal | None = None, task: str = "t-1") -> EgressGate:
+def gate(
+    *texts: str, journal: MemoryJournal | None = None, task: str = "t-1", approvals: Approvals | None = None
+) -> EgressGate:
     rules, problems = parse_rules({f"{number}.cedar": text for number, text in enumerate(texts)})
     assert problems == []
     policy = CedarPolicy(rules) if texts else CedarPolicy.load(PolicySettings())
-    made = EgressGate(policy=policy, journal=journal or MemoryJournal(), built_in=lambda name: name == "code")
+    journal = journal or MemoryJournal()
+    made = EgressGate(policy=policy, journal=journal, built_in=lambda name: name == "code", approvals=approvals)
     made.principal_of = {task: ADA}.get
     return made
 
@@ -51,6 +60,27 @@ async def test_a_question_is_a_refusal_that_says_why() -> None:
     assert (verdict.allowed, verdict.rule) == (False, "ask")
     assert "cannot wait for a person" in verdict.reason
     assert verdict.remedy
+
+
+@pytest.mark.promise("approvals-are-bound")
+async def test_a_question_waits_and_what_was_allowed_lets_later_connections_to_that_host_through(tmp_path) -> None:
+    asking = '@id("ask") @decision("ask") @reason("Hm.") forbid (principal, action == Action::"connect", resource);'
+    engine = open_store(tmp_path)
+    async with MemoryJournal() as journal:
+        approvals = Approvals(ApprovalStore(engine), journal, seconds=60)
+        asked = gate(PERMIT, asking, approvals=approvals)
+        for _ in range(2):
+            verdict = await asked.decide(PEER, THERE)
+            assert not verdict.allowed
+        (waiting,) = await approvals.of(ADA)
+        assert waiting.id in verdict.remedy
+        await approvals.answer(waiting.id, ADA, allow=True, scope=Scope.TASK, how="control")
+        for _ in range(2):
+            assert (await asked.decide(PEER, THERE)).allowed
+        for elsewhere in (Destination("example.com", 80, "http"), Destination("example.org", 443, "connect")):
+            assert not (await asked.decide(PEER, elsewhere)).allowed
+        assert not (await asked.decide(replace(PEER, server="mail"), THERE)).allowed
+    engine.dispose()
 
 
 @pytest.mark.promise("egress-is-decided")

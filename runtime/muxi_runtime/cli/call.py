@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,8 +19,11 @@ from muxi_runtime.cli.results import Saver, lines_of
 from muxi_runtime.cli.runtime_client import RuntimeClient, with_runtime
 from muxi_runtime.cli.terminal import printable
 from muxi_runtime.cli.tool_names import find_tool
+from muxi_runtime.policy.approvals import Scope, means
 
 __all__ = ["call"]
+
+ONCE = Scope.ONCE.value
 
 
 @click.command()
@@ -47,7 +50,8 @@ def call(  # noqa: PLR0913 - one a command-line option
 ) -> None:
     """Call one tool and print its result; exit 1 when the tool reports an error.
 
-    Progress goes to standard error as it comes. A question of the policy's is asked on the terminal.
+    Progress goes to standard error as it comes. A question of the policy's is asked on the terminal; without one, the
+    call waits a while for `muxi-runtime approvals allow`.
     """
     tool = find_tool(runtime, name)
     arguments = collect(tool["definition"].get("inputSchema") or {}, texts, values, args_file)
@@ -87,14 +91,27 @@ async def _show_progress(progress: float, total: float | None, message: str | No
         click.echo(f"{progress:g} of {total:g}", err=True)
 
 
-def _asker() -> Callable[[str], Awaitable[bool]] | None:
+def _asker() -> Callable[[str, Sequence[str]], Awaitable[str | None]] | None:
     """Asks on the terminal; without one there is nobody to ask, and the runtime refuses what needs an answer."""
     if not (sys.stdin.isatty() and sys.stderr.isatty()):
         return None
     return _ask
 
 
-async def _ask(question: str) -> bool:
-    ask = functools.partial(click.confirm, printable(question), default=False, err=True)
+async def _ask(question: str, scopes: Sequence[str]) -> str | None:
     # The thread may be left waiting for input that never comes, when the call ends first.
-    return await anyio.to_thread.run_sync(ask, abandon_on_cancel=True)
+    return await anyio.to_thread.run_sync(_prompt, question, scopes, abandon_on_cancel=True)
+
+
+def _prompt(question: str, scopes: Sequence[str]) -> str | None:
+    """What a yes is for; anything but a letter or word that is offered asks again, nothing is a no."""
+    wider = [scope for scope in scopes if scope != ONCE]
+    words = {"": None, "n": None, "no": None, "y": ONCE, "yes": ONCE, ONCE: ONCE}
+    words |= {word: scope for scope in wider for word in (scope, scope[0])}
+    for scope in wider:
+        click.echo(f"  {scope}: {means(Scope(scope))}", err=True)
+    choices = "/".join(["y/N", *wider])
+    while True:
+        answer = click.prompt(f"{printable(question)} [{choices}]", default="", show_default=False, err=True)
+        if answer.strip().lower() in words:
+            return words[answer.strip().lower()]

@@ -48,6 +48,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "images": ("muxi_runtime.cli.images:images", "Build and list the sandbox images."),
     "policy": ("muxi_runtime.cli.policy:policy", "Check, explain and test the policy."),
     "users": ("muxi_runtime.cli.users:users", "Add, list and change users: roles and groups."),
+    "approvals": ("muxi_runtime.cli.approvals:approvals", "Answer what rules ask a person about."),
     "keys": ("muxi_runtime.cli.keys:keys", "Create, list and revoke API keys."),
     "journal": ("muxi_runtime.cli.journal:journal", "Read, search and verify the journal."),
     "config": ("muxi_runtime.cli.config:config", "Show and check the configuration."),

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from typing import Any, TypeVar
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
 
 import click
 
@@ -52,7 +52,7 @@ class RuntimeClient:
         path = f"{self.mcp_url}/{quote(server, safe='')}" if server else self.mcp_url
         return f"{path}?tools={tools}" if tools else path
 
-    def get(self, *path: str) -> dict[str, Any]:
+    def get(self, *path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """The JSON object at `/control/PATH`.
 
         Raises:
@@ -61,7 +61,11 @@ class RuntimeClient:
             RefusedError: what was asked for is not there.
             ServerError: the runtime failed, or something else answers.
         """
-        return self._ask("GET", path)
+        return self._ask("GET", path, query=query)
+
+    def post(self, *path: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Send a JSON object to `/control/PATH`; the one that answers. Raises as `get`."""
+        return self._ask("POST", path, body=body)
 
     def put(self, *path: str) -> dict[str, Any]:
         """Ask to make it so. Raises as `get`."""
@@ -71,10 +75,18 @@ class RuntimeClient:
         """End what is at `/control/PATH`; raises as `get` does."""
         return self._ask("DELETE", path)
 
-    def _ask(self, method: str, path: tuple[str, ...]) -> dict[str, Any]:
-        status, body = self._exchange(method, "/control/" + "/".join(quote(part, safe="") for part in path))
+    def _ask(
+        self,
+        method: str,
+        path: tuple[str, ...],
+        *,
+        query: Mapping[str, str] | None = None,
+        body: Mapping[str, Any] | None = None,
+    ) -> dict[str, Any]:
+        target = "/control/" + "/".join(quote(part, safe="") for part in path)
+        status, text = self._exchange(method, f"{target}?{urlencode(query)}" if query else target, body)
         try:
-            answer = json.loads(body)
+            answer = json.loads(text)
         except (ValueError, RecursionError):
             answer = None
         if not isinstance(answer, dict):
@@ -86,13 +98,15 @@ class RuntimeClient:
             raise refusal(status, answer)
         return answer
 
-    def _exchange(self, method: str, target: str) -> tuple[int, bytes]:
+    def _exchange(self, method: str, target: str, sent: Mapping[str, Any] | None = None) -> tuple[int, bytes]:
         parts = urlsplit(self.url)
         kind = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=ANSWER_SECONDS)
         headers = {"Accept": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
+        if sent is not None:
+            headers["Content-Type"] = "application/json"
         try:
-            connection.request(method, target, headers=headers)
+            connection.request(method, target, json.dumps(sent) if sent is not None else None, headers)
             response = connection.getresponse()
             body = response.read(MAX_ANSWER_BYTES + 1)
         except OSError as error:

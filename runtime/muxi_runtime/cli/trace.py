@@ -125,6 +125,13 @@ _KINDS: dict[str, Callable[[Facts], str]] = {
     "sandbox.leased": _leased,
     "sandbox.paused": lambda data: f"sandbox {data['sandbox'][:12]} was paused",
     "sandbox.resumed": lambda data: f"sandbox {data['sandbox'][:12]} was woken",
+    "approval.requested": lambda data: f"a person is asked: {data['approval']}",
+    "approval.answered": lambda data: (
+        f"{data['approval']} was {'allowed' if data['allowed'] else 'denied'} by {data['by']}"
+    ),
+    "approval.used": lambda data: f"{data['approval']} allows it, for {data['scope']}",
+    "approval.revoked": lambda data: f"{data['approval']} was taken back by {data['by']}",
+    "approval.expired": lambda data: f"{data['approval']} ended: {data['why']}",
     "egress.decided": _connecting,
     "egress.closed": _closed,
     "task.ended": lambda data: f"the task ended: {data['reason']}",

@@ -34,11 +34,12 @@ from muxi_runtime.errors import (
     ServerError,
     UnknownToolError,
 )
-from muxi_runtime.gateway.caller import Caller, CallRequest, Inputs, Question
+from muxi_runtime.gateway.asking import Asking
+from muxi_runtime.gateway.caller import Caller, CallRequest, Inputs
 from muxi_runtime.gateway.guard import LABELS_META, Guarded, Tally, guard
 from muxi_runtime.gateway.guarded_caller import GuardedCaller
 from muxi_runtime.gateway.host_server import HOST, HostServer, reads_rests
-from muxi_runtime.gateway.json_limits import contains_deeper_than, printable
+from muxi_runtime.gateway.json_limits import contains_deeper_than
 from muxi_runtime.gateway.labels import LabelBook, Reasons
 from muxi_runtime.gateway.notes import LIMITS_META, with_note
 from muxi_runtime.gateway.rests import make_room
@@ -49,8 +50,8 @@ from muxi_runtime.gateway.task_labels import TaskLabels
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
 from muxi_runtime.gateway.upstream import Upstream
-from muxi_runtime.identity.access import demand, demand_call
-from muxi_runtime.identity.roles import Action
+from muxi_runtime.gateway.wanted import wanted_call
+from muxi_runtime.identity.access import demand_call
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.policy.contract import Access, Decision, Effect, Policy, ToolCall
 from muxi_sandbox.errors import SandboxError
@@ -99,6 +100,7 @@ class Door:
         tasks: TaskRegistry,
         policy: Policy,
         journal: Journal,
+        asking: Asking,
         host: HostServer,
         built_in: Callable[[str], bool],
         settings: GatewaySettings,
@@ -109,6 +111,7 @@ class Door:
         self._tasks = tasks
         self._policy = policy
         self._journal = journal
+        self._asking = asking
         self._host = host
         self._built_in = built_in
         self._settings = settings
@@ -133,8 +136,7 @@ class Door:
             await self._tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
             raise
         except anyio.get_cancelled_exc_class():
-            with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
-                await self._tell(call, "call.cancelled")
+            await self._tell_cancelled(call)
             raise
         result = guarded.result
         reached = sorted((result.get("_meta") or {}).get(LIMITS_META, ()))
@@ -219,6 +221,28 @@ class Door:
 
     async def _permit(self, call: _Call) -> None:
         """Ask the policy, and a person if it says so; the decision is durable before anything happens."""
+        decision = await self._decide(call)
+        if decision.effect is Effect.ASK:
+            await self._ask(call, decision)
+            again = self._policy.decide(self._question(call))
+            if again.effect is Effect.ASK and (again.rules, again.wording) == (decision.rules, decision.wording):
+                return
+            decision = await self._decide(call)  # a person takes their time, and the rules changed meanwhile
+        if decision.effect is Effect.ALLOW:
+            return
+        if decision.effect is Effect.ASK:
+            raise DeniedError(
+                f"Other rules ask about {call.tool.full_name} than when a person was asked.",
+                rule=decision.rule,
+                remedy="Make the call again to ask anew.",
+            )
+        raise DeniedError(
+            f"{call.tool.full_name} was denied by the rule {decision.rule!r}: {decision.reason}",
+            rule=decision.rule,
+            remedy=decision.remedy,
+        )
+
+    async def _decide(self, call: _Call) -> Decision:
         decision = self._policy.decide(self._question(call))
         await self._tell(
             call,
@@ -228,32 +252,51 @@ class Door:
             pin=call.tool.pin,
             fingerprint=call.fingerprint,
         )
-        if decision.effect is Effect.ALLOW:
-            return
-        if decision.effect is Effect.ASK:
-            await self._ask(call, decision)
-            return
-        raise DeniedError(
-            f"{call.tool.full_name} was denied by the rule {decision.rule!r}: {decision.reason}",
-            rule=decision.rule,
-            remedy=decision.remedy,
-        )
+        return decision
 
     async def _ask(self, call: _Call, decision: Decision) -> None:
-        shown = printable(json.dumps(dict(call.request.arguments), ensure_ascii=False), 1000)
-        text = f"Allow {call.tool.full_name} with {shown}? Rule {decision.rule}: {decision.reason}"
-        demand(call.caller.principal, Action.APPROVE)
-        answer = await call.caller.ask(Question(text, call.fingerprint))
-        if answer is None:
-            raise DeniedError(
-                f"{call.tool.full_name} needs a person's approval (rule {decision.rule!r}: {decision.reason}), "
-                "and this client cannot ask for it.",
-                rule=decision.rule,
-                remedy=decision.remedy or "Use a client that supports elicitation, or add a rule that permits it.",
+        """Get a person's leave; what they said, now or before, is in the journal with the call."""
+        try:
+            wanted = wanted_call(
+                call=call.id,
+                request=call.request,
+                tool=call.tool,
+                principal=call.caller.principal,
+                task=call.task,
+                fingerprint=call.fingerprint,
+                decision=decision,
             )
-        await self._tell(call, "call.answered", allowed=answer.allowed, rule=decision.rule, detail=answer.detail[:200])
-        if not answer.allowed:
-            raise DeniedError(f"{call.tool.full_name} was not approved: {answer.detail}", rule=decision.rule)
+            approval = await self._asking.permit(wanted, call.caller, decision.remedy)
+        except anyio.get_cancelled_exc_class():
+            await self._tell_cancelled(call)
+            raise
+        except DeniedError as error:
+            if error.answered:
+                await self._tell_answered(call, decision, error.approval, allowed=False, detail=str(error))
+            else:
+                await self._tell(call, "call.refused", message=str(error)[:500])
+            raise
+        await self._tell_answered(call, decision, approval.id, allowed=True, detail=f"for {approval.scope}")
+        self._check_same(call)
+
+    async def _tell_answered(
+        self, call: _Call, decision: Decision, approval: str, *, allowed: bool, detail: str
+    ) -> None:
+        facts = {"allowed": allowed, "rule": decision.rule, "detail": detail[:200], "approval": approval}
+        await self._tell(call, "call.answered", **facts)
+
+    def _check_same(self, call: _Call) -> None:
+        """Whether the tool is the one that a person was asked about, however long they took.
+
+        Raises:
+            RefusedError: it changed, or is not there any more.
+        """
+        if self._what(call.request).pin != call.tool.pin:
+            raise DeniedError(
+                f"{call.tool.full_name} has changed since a person was asked.",
+                rule="changed-meanwhile",
+                remedy="Make the call again to ask anew.",
+            )
 
     async def _perform(self, call: _Call) -> Mapping[str, Any]:
         if call.task is None or call.request.server == HOST:
@@ -342,6 +385,10 @@ class Door:
             return
         reasons = {**(more or {}), **self._book.of_result(call.tool, call.request.arguments)}
         await self._labels.add(call.task, reasons, source=f"{call.tool.server}.{call.tool.name}", call=call.id)
+
+    async def _tell_cancelled(self, call: _Call) -> None:
+        with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
+            await self._tell(call, "call.cancelled")
 
     async def _tell(self, call: _Call, kind: str, **data: object) -> None:
         elapsed = round(time.monotonic() - call.started, 4)

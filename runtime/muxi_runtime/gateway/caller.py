@@ -70,19 +70,30 @@ class Question:
 
     Attributes:
         text: plain text, control characters removed.
-        fingerprint: SHA-256 over the tool's pin and the arguments: an answer counts for exactly these.
+        mark: SHA-256 over all that is asked about: an answer counts for exactly this (see `approvals.Wanted`).
+        approval: the id of the approval that an answer decides.
+        scopes: what a yes may be for, the narrowest first.
     """
 
     text: str
-    fingerprint: str
+    mark: str
+    approval: str
+    scopes: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What came back."""
+    """What came back.
+
+    Attributes:
+        scope: what a yes is for: one of the question's.
+        by_person: false where nobody answered in time, or the client failed to ask.
+    """
 
     allowed: bool
     detail: str = ""
+    scope: str = "once"
+    by_person: bool = True
 
 
 class Caller(Protocol):
@@ -97,6 +108,20 @@ class Caller(Protocol):
 
         A front whose protocol answers by repeating the call raises its own exception here, which the door lets through.
         """
+
+    @property
+    def asked(self) -> str:
+        """The approval that it comes back for, after it was asked before; empty if it was not."""
+
+    @property
+    def brought_answer(self) -> bool:
+        """Whether it brings a person's answer along."""
+
+    def permitted(self, mark: str, approval: str) -> None:
+        """A person has allowed this call: for `resumes`, should it have to come back in the middle of it."""
+
+    def resumes(self, mark: str) -> str:
+        """The approval by which this very call was begun before, where it comes back in the middle; else empty."""
 
     @property
     def wants_progress(self) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
@@ -41,7 +41,8 @@ __all__ = ["call_tool", "check_reachable", "http_client"]
 CONNECT_SECONDS = 5
 START = "`muxi-runtime up` starts it, `muxi-runtime status` shows it."
 
-OnQuestion = Callable[[str], Awaitable[bool]]
+OnQuestion = Callable[[str, Sequence[str]], Awaitable[str | None]]
+"""Asks a person: the question, and what a yes may be for; what it is for, or `None` for a no."""
 
 _BY_KIND: dict[str, type[RefusedError]] = {
     "unknown_tool": UnknownToolError,
@@ -83,8 +84,10 @@ async def call_tool(
 
     async def elicit(context: ClientRequestContext, params: types.ElicitRequestParams) -> types.ElicitResult:
         del context
-        allowed = on_question is not None and await on_question(params.message)
-        return types.ElicitResult(action="accept", content={"allow": allowed})
+        scopes = _scopes(params)
+        chosen = await on_question(params.message, scopes) if on_question is not None else None
+        content: dict[str, str | int | float | bool | list[str] | None] = {"allow": chosen is not None}
+        return types.ElicitResult(action="accept", content={**content, **({"for": chosen} if chosen in scopes else {})})
 
     try:
         async with http_client(key, task=task) as http:
@@ -99,6 +102,13 @@ async def call_tool(
         # The SDK's task groups wrap what passes through them.
         raise sole_error(group) or group from group
     return result.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _scopes(params: types.ElicitRequestParams) -> list[str]:
+    """What the runtime's own question offers; a server's question has none of it."""
+    schema = params.requested_schema if isinstance(params, types.ElicitRequestFormParams) else {}
+    offered = (schema.get("properties") or {}).get("for") or {}
+    return [str(scope) for scope in offered.get("enum") or ()]
 
 
 async def _call(

@@ -48,6 +48,8 @@ class PlainCaller:
 
     wants_progress = False
     log_level = None
+    asked = ""
+    brought_answer = False
     inputs = Inputs()
     capabilities: Mapping[str, Any] = MappingProxyType({})
 
@@ -67,6 +69,14 @@ class PlainCaller:
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Nobody to tell."""
+
+    def permitted(self, mark: str, approval: str) -> None:
+        """It does not come back."""
+
+    def resumes(self, mark: str) -> str:
+        """It does not come back."""
+        del mark
+        return ""
 
     async def ask(self, question: Question) -> Answer | None:
         """Nobody to ask."""

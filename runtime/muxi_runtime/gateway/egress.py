@@ -10,8 +10,11 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from muxi_runtime.gateway.wanted import wanted_connection
 from muxi_runtime.identity.principal import Principal
 from muxi_runtime.journal.contract import Draft, Journal
+from muxi_runtime.policy.approval_desk import Approvals
+from muxi_runtime.policy.approvals import Wanted
 from muxi_runtime.policy.contract import Connection, Decision, Effect, Policy
 from muxi_runtime.policy.questions import place
 from muxi_sandbox.egress.contract import Destination, Peer, Verdict
@@ -54,8 +57,11 @@ async def _unlabelled(_task: str, _server: str, _host: str, _port: int) -> None:
 class EgressGate:
     """A `Gatekeeper`. Until `principal_of` is set, every connection is refused."""
 
-    def __init__(self, *, policy: Policy, journal: Journal, built_in: Callable[[str], bool]) -> None:
-        """`built_in` tells whether a server comes with this runtime."""
+    def __init__(
+        self, *, policy: Policy, journal: Journal, built_in: Callable[[str], bool], approvals: Approvals | None = None
+    ) -> None:
+        """`built_in` tells whether a server comes with this runtime. Without `approvals` a question is a refusal."""
+        self._approvals = approvals
         self._policy = policy
         self._journal = journal
         self._built_in = built_in
@@ -71,7 +77,7 @@ class EgressGate:
     async def decide(self, peer: Peer, destination: Destination) -> Verdict:
         """See `Gatekeeper.decide`."""
         try:
-            return self._decide(peer, destination)
+            return await self._decide(peer, destination)
         except Exception as error:  # the contract: whatever goes wrong in here is a refusal
             logger.exception("a connection could not be decided")
             return Verdict(
@@ -81,7 +87,7 @@ class EgressGate:
                 remedy="See the runtime's log.",
             )
 
-    def _decide(self, peer: Peer, destination: Destination) -> Verdict:
+    async def _decide(self, peer: Peer, destination: Destination) -> Verdict:
         principal = self.principal_of(peer.task)
         if principal is None:
             return Verdict(
@@ -100,7 +106,10 @@ class EgressGate:
             built_in=self._built_in(peer.server),
             labels=self.labels_of(peer.task),
         )
-        return _verdict(self._policy.decide(request))
+        decision = self._policy.decide(request)
+        if decision.effect is Effect.ASK and self._approvals is not None:
+            return await _asked(self._approvals, wanted_connection(request, decision), decision)
+        return _verdict(decision)
 
     async def tell(self, peer: Peer, kind: str, facts: Mapping[str, Any]) -> None:
         """See `Gatekeeper.tell`.
@@ -130,6 +139,20 @@ class EgressGate:
         await self._journal.append(
             Draft(kind, principal=str(principal) if principal else None, task=peer.task, call=call, data=data)
         )
+
+
+async def _asked(approvals: Approvals, wanted: Wanted, decision: Decision) -> Verdict:
+    """What a person has allowed before; else a refusal, and a question that waits for the next time."""
+    used = await approvals.use(wanted)
+    if used is not None:
+        return Verdict(allowed=True, rule=decision.rule, reason=f"Allowed by {used.id}.")
+    approval = await approvals.request(wanted)
+    return Verdict(
+        allowed=False,
+        rule=decision.rule,
+        reason=f"{decision.reason} A connection cannot wait for a person's answer.",
+        remedy=f"`muxi-runtime approvals allow {approval.id} --for task` lets later ones through.",
+    )
 
 
 def _verdict(decision: Decision) -> Verdict:

@@ -71,6 +71,7 @@ class _Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
         super().__init__(config)
         self._ready = ready
+        self.servers = []
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
@@ -103,5 +104,9 @@ async def serve_http(app: ASGIApp, bound: socket.socket, *, ready: Callable[[], 
                     server.should_exit = True
 
             group.start_soon(stop_on_signal)
-            await server.serve(sockets=[bound])
+            try:
+                await server.serve(sockets=[bound])
+            finally:
+                for accepting in server.servers:
+                    accepting.close()  # where it is cancelled: the event loop would watch this descriptor's next owner
             group.cancel_scope.cancel()

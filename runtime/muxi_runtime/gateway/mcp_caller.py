@@ -22,6 +22,7 @@ from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from muxi_runtime.errors import ForwardedError
+from muxi_runtime.gateway.approval_form import elicitation, read_answer
 from muxi_runtime.gateway.caller import ASKABLE, Answer, Inputs, Question
 from muxi_runtime.gateway.held import HELD
 from muxi_runtime.gateway.http_auth import principal_of
@@ -42,17 +43,6 @@ MAX_PENDING = 10_000
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 LEGACY_LEVEL = "info"
 """Of a legacy client that has set none: its era leaves it to the server, a modern server wants to be told."""
-SCHEMA: dict[str, Any] = {
-    "type": "object",
-    "properties": {
-        "allow": {
-            "type": "boolean",
-            "title": "Allow this call",
-            "description": "Once, with exactly these arguments.",
-        }
-    },
-    "required": ["allow"],
-}
 
 
 class AnswerNeededError(Exception):  # not a failure: the door lets it through to the front
@@ -72,7 +62,7 @@ class PendingQuestions:
 
     def __init__(self, seconds: float) -> None:
         self.seconds = seconds
-        self._open: dict[str, tuple[str, float]] = {}
+        self._open: dict[str, tuple[str, str, float]] = {}
 
     def boundary(self) -> RequestStateBoundary:
         """Middleware that seals handles and refuses those of another principal, tool or argument set."""
@@ -84,20 +74,29 @@ class PendingQuestions:
         )
         return RequestStateBoundary(security, default_audience="muxi-runtime")
 
-    def put(self, question: Question) -> str:
-        """Remember a question; the handle for the client."""
+    def put(self, mark: str, approval: str) -> str:
+        """Remember what is asked, and for which approval; the handle for the client."""
         now = time.monotonic()
         self._open = (
-            {k: v for k, v in self._open.items() if v[1] > now} if len(self._open) >= MAX_PENDING else self._open
+            {k: v for k, v in self._open.items() if v[2] > now} if len(self._open) >= MAX_PENDING else self._open
         )
         nonce = secrets.token_hex(16)
-        self._open[nonce] = (question.fingerprint, now + self.seconds)
+        self._open[nonce] = (mark, approval, now + self.seconds)
         return nonce
 
-    def take(self, nonce: object, question: Question) -> bool:
-        """Whether the handle is of this question and not used before; it is used up."""
-        fingerprint, expires = self._open.pop(nonce, ("", 0.0)) if isinstance(nonce, str) else ("", 0.0)
-        return fingerprint == question.fingerprint and time.monotonic() < expires
+    def approval(self, nonce: object) -> str:
+        """The approval that a handle is for; empty if it counts for none."""
+        _, approval, expires = self._open.get(nonce, _NOTHING) if isinstance(nonce, str) else _NOTHING
+        return approval if time.monotonic() < expires else ""
+
+    def take(self, nonce: object, mark: str) -> str:
+        """The approval of a handle that is for exactly this and was not used before; it is used up."""
+        approval = self.approval(nonce)
+        asked, _, _ = self._open.pop(nonce, _NOTHING) if isinstance(nonce, str) else _NOTHING
+        return approval if asked == mark else ""
+
+
+_NOTHING = ("", "", 0.0)
 
 
 class McpCaller:
@@ -109,7 +108,7 @@ class McpCaller:
         """`log_level` is what a legacy session has set; a modern request says its own."""
         self._pending = pending
         self._legacy_level = log_level or LEGACY_LEVEL
-        self._approved: Question | None = None
+        self._approved: tuple[str, str] | None = None
         self._away = False
         self.held: HeldCall | None = None
         self.come_back(ctx)
@@ -198,27 +197,42 @@ class McpCaller:
         """
         if self.capabilities.get("elicitation") is None:
             return None
-        answer = self._answer_at_hand(question) if self.is_modern else await self._elicit(question)
-        if answer is not None and answer.allowed:
-            self._approved = question
-        return answer
+        return self._answer_at_hand(question) if self.is_modern else await self._elicit(question)
+
+    @property
+    def asked(self) -> str:
+        """See `Caller.asked`; of a modern client."""
+        return self._pending.approval(self._state.get("question"))
+
+    @property
+    def brought_answer(self) -> bool:
+        """See `Caller.brought_answer`."""
+        given = self._params.get("inputResponses")
+        return isinstance(given, dict) and QUESTION in given
+
+    def permitted(self, mark: str, approval: str) -> None:
+        """See `Caller.permitted`."""
+        self._approved = (mark, approval)
+
+    def resumes(self, mark: str) -> str:
+        """See `Caller.resumes`."""
+        return self._pending.take(self._state.get("approved"), mark)
 
     def _answer_at_hand(self, question: Question) -> Answer:
-        if self._pending.take(self._state.get("approved"), question):
-            return Answer(allowed=True, detail="allowed before, for this same call")
-        if self._pending.take(self._state.get("question"), question):
-            return _read((self._params.get("inputResponses") or {}).get(QUESTION))
-        asked = {"method": "elicitation/create", "params": {"message": question.text, "requestedSchema": SCHEMA}}
-        raise AnswerNeededError({QUESTION: asked}, {"question": self._pending.put(question)})
+        if self.brought_answer and self._pending.take(self._state.get("question"), question.mark) == question.approval:
+            return read_answer(self._params["inputResponses"][QUESTION], question.scopes)
+        handle = self._pending.put(question.mark, question.approval)
+        raise AnswerNeededError({QUESTION: elicitation(question)}, {"question": handle})
 
     async def _elicit(self, question: Question) -> Answer | None:
+        asked = elicitation(question)
         try:
-            result = await self._send("elicitation/create", {"message": question.text, "requestedSchema": SCHEMA})
+            result = await self._send(asked["method"], asked["params"])
         except NoBackChannelError:
             return None
         except ForwardedError as error:
-            return Answer(allowed=False, detail=f"the client could not ask: {error}")
-        return _read(result)
+            return Answer(allowed=False, detail=f"the client could not ask: {error}", by_person=False)
+        return read_answer(result, question.scopes)
 
     def hand_over(self, requests: Mapping[str, Any], state: str | None) -> bool:
         """A modern client is answered with a modern server's questions; the server's state goes along, sealed.
@@ -230,7 +244,7 @@ class McpCaller:
             return False
         kept = {"server": state} if state is not None else {}
         if self._approved is not None:
-            kept["approved"] = self._pending.put(self._approved)
+            kept["approved"] = self._pending.put(*self._approved)
         raise AnswerNeededError(requests, kept)
 
     async def answers(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -305,13 +319,3 @@ def _opened(state: object) -> Mapping[str, Any]:
 
 def _is_wanted(level: object, wanted: str | None) -> bool:
     return wanted in LEVELS and level in LEVELS and LEVELS.index(str(level)) >= LEVELS.index(wanted)
-
-
-def _read(result: object) -> Answer:
-    if not isinstance(result, dict) or result.get("action") not in {"accept", "decline", "cancel"}:
-        return Answer(allowed=False, detail="the answer could not be read")
-    if result["action"] != "accept":
-        return Answer(allowed=False, detail=f"the person chose to {result['action']}")
-    content = result.get("content")
-    allowed = isinstance(content, dict) and content.get("allow") is True
-    return Answer(allowed=allowed, detail="allowed once" if allowed else "the person did not allow it")

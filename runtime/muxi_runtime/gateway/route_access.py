@@ -31,6 +31,7 @@ OPEN = frozenset({"/health"})
 """What answers whoever asks: it tells nothing but that the runtime lives."""
 
 _TASK = "/control/tasks/{task}"
+_APPROVAL = "/control/approvals/{approval}"
 
 ROUTES: Mapping[tuple[str, str], Action] = {
     ("GET", "/control/whoami"): Action.WHOAMI,
@@ -40,6 +41,10 @@ ROUTES: Mapping[tuple[str, str], Action] = {
     ("PUT", "/control/policy"): Action.POLICY,
     ("GET", "/control/servers/{server}/logs"): Action.OWN_TASKS,
     ("GET", "/control/tools"): Action.SEE_TOOLS,
+    ("GET", "/control/approvals"): Action.APPROVALS,
+    ("GET", _APPROVAL): Action.APPROVALS,
+    ("POST", _APPROVAL): Action.APPROVALS,
+    ("DELETE", _APPROVAL): Action.APPROVALS,
     ("GET", "/control/tasks"): Action.OWN_TASKS,
     ("GET", "/control/all-tasks"): Action.ALL_TASKS,
     ("DELETE", _TASK): Action.OWN_TASKS,

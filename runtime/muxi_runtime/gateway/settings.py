@@ -40,6 +40,9 @@ class GatewaySettings(BaseModel):
     max_json_depth: int = Field(64, ge=4, description="nesting of one message")
     call_seconds: float = Field(600, gt=0, description="one tool call, a person's answer not counted")
     question_seconds: float = Field(300, gt=0, description="how long a person may take to answer")
+    approval_wait_seconds: float = Field(
+        50, ge=0, description="how long a call waits for an answer where its client cannot ask; then it is refused"
+    )
     handshake_seconds: float = Field(30, gt=0, description="a sandboxed server's first answer")
     idle_task_seconds: float = Field(1800, gt=0, description="a task without calls ends after this")
     pause_idle_seconds: float = Field(60, ge=0, description="a sandbox without calls is paused after this; 0: never")

@@ -9,7 +9,7 @@
 | -32052 | server | the server behind the tool failed |
 | -32603 | internal | the runtime failed |
 
-`data` holds `kind`, `remedy`, and what the kind adds (`rule`; `exit_code` and `out_of_memory`).
+`data` holds `kind`, `remedy`, and what the kind adds (`rule` and `approval`; `exit_code` and `out_of_memory`).
 """
 
 from __future__ import annotations
@@ -94,7 +94,9 @@ def _in_words(error: MuxiError | SandboxError) -> MCPError:
 def _more(error: MuxiError) -> dict[str, str]:
     if isinstance(error, ForbiddenError) and error.scope:
         return {"scope": error.scope}
-    return {"rule": error.rule} if isinstance(error, DeniedError) else {}
+    if not isinstance(error, DeniedError):
+        return {}
+    return {"rule": error.rule, **({"approval": error.approval} if error.approval else {})}
 
 
 def _sandbox_data(error: SandboxError) -> dict[str, Any]:

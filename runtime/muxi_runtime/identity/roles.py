@@ -32,6 +32,10 @@ class Action(StrEnum):
     """Use the MCP endpoint: tools, resources, prompts."""
     APPROVE = "approve"
     """Answer the question that a rule asks before one's own call."""
+    APPROVALS = "approvals"
+    """See and answer questions over HTTP, as far as the action before and the next one go."""
+    ALL_APPROVALS = "all-approvals"
+    """See and answer everybody's questions."""
     OWN_TASKS = "own-tasks"
     """List, keep and end one's own tasks; their files, snapshots and logs."""
     ALL_TASKS = "all-tasks"
@@ -71,6 +75,8 @@ ACTIONS: Mapping[Action, Grant] = {
     Action.WHOAMI: Grant(_ALL),
     Action.CALL: Grant(_CALLERS, ("call",)),
     Action.APPROVE: Grant(_PEOPLE, ("call",)),
+    Action.APPROVALS: Grant(_PEOPLE, ("call", "admin")),
+    Action.ALL_APPROVALS: Grant(_OPERATORS, ("admin",)),
     Action.OWN_TASKS: Grant(_CALLERS, ("call",)),
     Action.ALL_TASKS: Grant(_OVERSEERS, ("read",)),
     Action.END_TASKS: Grant(_OPERATORS, ("admin",)),

@@ -105,7 +105,9 @@ def _call(call: str, own: Sequence[Event], of_task: Sequence[Event]) -> Node:
         for event in of_task
         if event.kind in SANDBOX and event.data.get("sandbox") in sandboxes and event.seq <= own[-1].seq
     ]
-    first, last = own[0], own[-1]
+    first = own[0]
+    # A question outlives its call: what is said of it later does not tell whether the call is over.
+    last = next((event for event in reversed(own) if not event.kind.startswith("approval.")), first)
     parts = [Node("", (event,)) for event in (*own, *lease) if event.kind not in {OPENING, CLOSING}]
     parts += _connections([event for event in (*own, *shared) if event.kind in {OPENING, CLOSING}])
     title = f"call {call}" + ("" if last.kind in _ENDS else " (not over, or the runtime ended)")

@@ -105,6 +105,7 @@ def _decision(request: Request, effect: Effect, deciding: Sequence[Rule], took_p
         reason=rule.reason or f"The rule at {rule.file}:{rule.line} {verb} this {_noun(request)}.",
         remedy="" if effect is Effect.ALLOW else rule.remedy or _remedy(request, effect, rule),
         rules=tuple(part.id for part in took_part or deciding),
+        wording=RuleSet({part.id: part for part in deciding}).digest if effect is Effect.ASK else "",
     )
 
 

@@ -107,6 +107,7 @@ class Decision:
         reason: a sentence: why.
         remedy: a sentence or command: what would change the answer; empty for `allow`.
         rules: all rules that took part, for `policy explain`.
+        wording: of `ask`, tells the texts of the rules that ask from others: SHA-256, in hex.
     """
 
     effect: Effect
@@ -114,6 +115,7 @@ class Decision:
     reason: str
     remedy: str = ""
     rules: tuple[str, ...] = ()
+    wording: str = ""
 
 
 class Policy(Protocol):

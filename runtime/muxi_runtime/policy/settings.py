@@ -17,3 +17,6 @@ class PolicySettings(BaseModel):
     files: tuple[Path, ...] = Field(
         (), description="Cedar files that replace the default rules; `default` stands for the shipped ones"
     )
+    approval_seconds: float = Field(
+        3600, gt=0, description="how long a question waits for an answer, and what was allowed once for its call"
+    )

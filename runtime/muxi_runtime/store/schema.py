@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
-__all__ = ["journal", "kept_tasks", "keys", "metadata", "pins", "users"]
+__all__ = ["approvals", "journal", "kept_tasks", "keys", "metadata", "pins", "users"]
 
 metadata = MetaData(
     naming_convention={
@@ -79,6 +79,37 @@ kept_tasks = Table(
     Column("sandboxes", Text, nullable=False),
     Column("snapshot", Text),
     Column("labels", Text),
+)
+
+approvals = Table(
+    "approvals",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("state", String(8), nullable=False),
+    # No foreign key: the local user is in no table.
+    Column("user", String(64), nullable=False),
+    Column("key", String(16)),
+    Column("task", String(64), nullable=False),
+    Column("place", Text, nullable=False),
+    Column("title", Text, nullable=False),
+    Column("server", String(32), nullable=False),
+    Column("tool", Text, nullable=False),
+    Column("pin", Text, nullable=False),
+    Column("fingerprint", String(64), nullable=False),
+    Column("shown", Text, nullable=False),
+    Column("rules", Text, nullable=False),
+    Column("wording", String(64), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("call", String(32), nullable=False),
+    Column("created_at", String(27), nullable=False),
+    Column("expires_at", String(27)),
+    Column("scope", String(8)),
+    Column("answered_at", String(27)),
+    Column("answered_by", Text, nullable=False),
+    Column("how", String(16), nullable=False),
+    Column("note", Text, nullable=False),
+    Index("ix_approvals_state", "state"),
 )
 
 pins = Table(
