@@ -248,7 +248,7 @@ async def test_a_tool_that_changes_while_a_person_thinks_is_not_called(tmp_path:
             await answer(gateway, approval)
 
         group.start_soon(change_and_allow)
-        with pytest.raises(MCPError, match="has changed since"):
+        with pytest.raises(MCPError, match="changed while the call was on its way"):
             await call(client, a=1)
     assert "danger" not in gateway.seen
 

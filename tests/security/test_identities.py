@@ -219,8 +219,9 @@ async def test_a_service_is_never_asked_for_approval(gateway: Gateway):
         asked.append(arguments)
         raise AssertionError("it was asked")
 
+    token = key_of(gateway, Role.SERVICE)
     for mode in ("legacy", "2026-07-28"):
-        async with gateway.client(key=key_of(gateway, Role.SERVICE), mode=mode, elicitation_callback=approve) as client:
+        async with gateway.client(key=token, mode=mode, elicitation_callback=approve) as client:
             with pytest.raises(MCPError, match="approvals allow") as refused:
                 await client.call_tool("demo__echo", {"text": "x"})
     assert asked == []
@@ -234,7 +235,7 @@ async def test_a_service_is_never_asked_for_approval(gateway: Gateway):
     ):
         async with gateway.http(key_of(gateway, role, *scopes)) as http:
             assert (await http.post(path, json={"allow": True})).status_code == status, (role, scopes)
-    async with gateway.client(key=key_of(gateway, Role.SERVICE), mode=mode) as client:
+    async with gateway.client(key=token, mode=mode) as client:
         assert (await client.call_tool("demo__echo", {"text": "x"})).content[0].text == "x"
 
 

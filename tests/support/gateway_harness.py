@@ -87,7 +87,12 @@ def write_settings(
         name: ServerSettings(manifest=home / f"{name}.yaml", pins=pins, **overrides.get(name, {})) for name in manifests
     }
     return Settings(
-        home=home, gateway=gateway, policy=PolicySettings(files=files, **policy), servers=servers | disabled, labels=labels)
+        home=home,
+        gateway=gateway,
+        policy=PolicySettings(files=files, **policy),
+        servers=servers | disabled,
+        labels=labels,
+    )
 
 
 @asynccontextmanager

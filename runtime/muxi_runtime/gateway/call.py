@@ -14,8 +14,6 @@ What is refused raises a `RefusedError`; what broke raises a `SandboxError` or `
 
 from __future__ import annotations
 
-import hashlib
-import json
 import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -50,7 +48,7 @@ from muxi_runtime.gateway.task_labels import TaskLabels
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
 from muxi_runtime.gateway.upstream import Upstream
-from muxi_runtime.gateway.wanted import wanted_call
+from muxi_runtime.gateway.wanted import fingerprint_of, wanted_call
 from muxi_runtime.identity.access import demand_call
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.policy.contract import Access, Decision, Effect, Policy, ToolCall
@@ -180,7 +178,7 @@ class Door:
                 limit = self._settings.max_json_depth
                 raise InvalidArgumentsError(f"The arguments are nested deeper than {limit} levels.")
             tool.check(request.arguments)
-            fingerprint = _fingerprint(tool, request)
+            fingerprint = fingerprint_of(tool, request)
             task = await self._where(request, caller)
         except RefusedError as error:
             data = {"server": request.server[:80], "tool": request.tool[:200], "message": str(error)[:500]}
@@ -272,31 +270,13 @@ class Door:
             raise
         except DeniedError as error:
             if error.answered:
-                await self._tell_answered(call, decision, error.approval, allowed=False, detail=str(error))
+                said = {"allowed": False, "detail": str(error)[:200], "approval": error.approval}
+                await self._tell(call, "call.answered", rule=decision.rule, **said)
             else:
                 await self._tell(call, "call.refused", message=str(error)[:500])
             raise
-        await self._tell_answered(call, decision, approval.id, allowed=True, detail=f"for {approval.scope}")
-        self._check_same(call)
-
-    async def _tell_answered(
-        self, call: _Call, decision: Decision, approval: str, *, allowed: bool, detail: str
-    ) -> None:
-        facts = {"allowed": allowed, "rule": decision.rule, "detail": detail[:200], "approval": approval}
-        await self._tell(call, "call.answered", **facts)
-
-    def _check_same(self, call: _Call) -> None:
-        """Whether the tool is the one that a person was asked about, however long they took.
-
-        Raises:
-            RefusedError: it changed, or is not there any more.
-        """
-        if self._what(call.request).pin != call.tool.pin:
-            raise DeniedError(
-                f"{call.tool.full_name} has changed since a person was asked.",
-                rule="changed-meanwhile",
-                remedy="Make the call again to ask anew.",
-            )
+        said = {"allowed": True, "detail": f"for {approval.scope}", "approval": approval.id}
+        await self._tell(call, "call.answered", rule=decision.rule, **said)
 
     async def _perform(self, call: _Call) -> Mapping[str, Any]:
         if call.task is None or call.request.server == HOST:
@@ -412,13 +392,3 @@ class Watch:
 
     task: Task
     end: Callable[[], None]
-
-
-def _fingerprint(tool: Tool | Subject, request: CallRequest) -> str:
-    try:
-        canonical = json.dumps(dict(request.arguments), sort_keys=True, separators=(",", ":"), allow_nan=False)
-    except ValueError as error:
-        raise InvalidArgumentsError(
-            "The arguments hold a number that JSON has no form for: NaN or infinity."
-        ) from error
-    return hashlib.sha256(f"{tool.pin}\n{canonical}".encode(errors="surrogatepass")).hexdigest()

@@ -51,6 +51,24 @@ class GuardedCaller:
         """See `Caller`: the question is ours."""
         return await self._caller.ask(question)
 
+    @property
+    def asked(self) -> str:
+        """See `Caller`."""
+        return self._caller.asked
+
+    @property
+    def brought_answer(self) -> bool:
+        """See `Caller`."""
+        return self._caller.brought_answer
+
+    def permitted(self, mark: str, approval: str) -> None:
+        """See `Caller`."""
+        self._caller.permitted(mark, approval)
+
+    def resumes(self, mark: str) -> str:
+        """See `Caller`."""
+        return self._caller.resumes(mark)
+
     async def answers(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
         """See `Caller`. Keys are the server's own and go back to it: they are left alone."""
         await self._first()

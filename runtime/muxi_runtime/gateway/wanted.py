@@ -6,6 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
+from muxi_runtime.errors import InvalidArgumentsError
 from muxi_runtime.gateway.json_limits import printable
 from muxi_runtime.policy.approvals import Wanted
 from muxi_runtime.policy.questions import place
@@ -18,10 +19,25 @@ if TYPE_CHECKING:
     from muxi_runtime.identity.principal import Principal
     from muxi_runtime.policy.contract import Connection, Decision
 
-__all__ = ["MAX_SHOWN", "wanted_call", "wanted_connection"]
+__all__ = ["MAX_SHOWN", "fingerprint_of", "wanted_call", "wanted_connection"]
 
 MAX_SHOWN = 20_000
 """Characters of the arguments that are kept for a person to see."""
+
+
+def fingerprint_of(tool: Tool | Subject, request: CallRequest) -> str:
+    """What an approval for once is bound to: this pinned tool with these arguments.
+
+    Raises:
+        InvalidArgumentsError: JSON has no form for them.
+    """
+    try:
+        canonical = json.dumps(dict(request.arguments), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    except ValueError as error:
+        raise InvalidArgumentsError(
+            "The arguments hold a number that JSON has no form for: NaN or infinity."
+        ) from error
+    return hashlib.sha256(f"{tool.pin}\n{canonical}".encode(errors="surrogatepass")).hexdigest()
 
 
 def wanted_call(
