@@ -118,7 +118,7 @@ async def open_gateway(  # noqa: PLR0913 - one for each thing that a test may se
     settings = write_settings(
         home,
         rules,
-        GatewaySettings(**{"port": 0, **gateway}),
+        GatewaySettings(**{"port": 0, "approval_wait_seconds": 0.2, **gateway}),
         manifests or {"demo": DEMO},
         pins=pins,
         overrides=overrides or {},
