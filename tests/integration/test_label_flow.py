@@ -45,7 +45,7 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, python_image: str, hosts: 
         (home / f"{name}.yaml").write_text(json.dumps({"name": name, "labels": {"all": labels}, **FILES}))
     strange, trusted = (f"{ADDRESS}:{one.port}" for one in hosts)
     settings = {
-        "gateway": {"port": 0},
+        "gateway": {"port": 0, "approval_wait_seconds": 1},
         "servers": {
             "crm": {"manifest": "crm.yaml"},
             "web": {"manifest": "web.yaml"},

@@ -75,7 +75,9 @@ class Running:
 def running_runtime(home: Path, sections: dict[str, Any] | None = None, **gateway: Any) -> Iterator[Running]:
     """Up for the block, down after it. `gateway` are settings of that section, `sections` all others."""
     home.mkdir(parents=True, exist_ok=True)
-    (home / "muxi.yaml").write_text(json.dumps({"gateway": {"port": 0, **gateway}, **(sections or {})}))
+    (home / "muxi.yaml").write_text(
+        json.dumps({"gateway": {"port": 0, "approval_wait_seconds": 1, **gateway}, **(sections or {})})
+    )
     running = Running(home)
     try:
         running.up()
