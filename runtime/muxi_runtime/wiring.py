@@ -25,6 +25,7 @@ from muxi_runtime.gateway.credentials import ConfiguredCredentials
 from muxi_runtime.gateway.egress import EgressGate, label_flows
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.front import Front
+from muxi_runtime.gateway.giving import Giving
 from muxi_runtime.gateway.handshake import open_session
 from muxi_runtime.gateway.host_server import HOST, HostServer
 from muxi_runtime.gateway.http import Checks, build_app, build_session_manager
@@ -145,8 +146,7 @@ class Parts:
                 host=host,
                 built_in=self._is_built_in,
                 settings=gateway,
-                book=book,
-                labels=self.labels,
+                giving=Giving(book=book, labels=self.labels, tasks=tasks.all, settings=gateway),
             )
             front = Front(
                 door=door,

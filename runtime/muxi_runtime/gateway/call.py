@@ -16,8 +16,8 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -34,19 +34,17 @@ from muxi_runtime.errors import (
 )
 from muxi_runtime.gateway.asking import Asking
 from muxi_runtime.gateway.caller import Caller, CallRequest, Inputs
-from muxi_runtime.gateway.guard import LABELS_META, Guarded, Tally, guard
+from muxi_runtime.gateway.giving import Giving
 from muxi_runtime.gateway.guarded_caller import GuardedCaller
 from muxi_runtime.gateway.host_server import HOST, HostServer, reads_rests
 from muxi_runtime.gateway.json_limits import contains_deeper_than
-from muxi_runtime.gateway.labels import LabelBook, Reasons
 from muxi_runtime.gateway.notes import LIMITS_META, with_note
-from muxi_runtime.gateway.rests import make_room
 from muxi_runtime.gateway.settings import GatewaySettings
 from muxi_runtime.gateway.subjects import Subject, access_of, params_of, subject_of
 from muxi_runtime.gateway.task import Task
-from muxi_runtime.gateway.task_labels import TaskLabels
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
+from muxi_runtime.gateway.underway import Call, CallLog
 from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.gateway.wanted import fingerprint_of, wanted_call
 from muxi_runtime.identity.access import demand_call
@@ -56,36 +54,8 @@ from muxi_sandbox.errors import SandboxError
 
 __all__ = ["Door", "Watch"]
 
-FAREWELL_SECONDS = 5
-"""How long the journal may take to note a call whose caller has gone."""
 MAX_ROUNDS = 20
 """How often one call may ask its caller for more."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Call:
-    """One call on its way through the door."""
-
-    id: str
-    request: CallRequest
-    caller: Caller
-    tool: Tool | Subject
-    task: Task | None
-    started: float
-    fingerprint: str
-    """What an approval is bound to: this pinned tool with these arguments."""
-    found: dict[str, object] = field(default_factory=dict)
-    """What came to be known on the way; every event from then on has it."""
-    tally: Tally = field(default_factory=Tally)
-
-    @property
-    def labels(self) -> frozenset[str]:
-        """What its task has seen."""
-        return frozenset(self.task.labels) if self.task else frozenset()
-
-    @property
-    def task_id(self) -> str:
-        return self.task.id if self.task else ""
 
 
 class Door:
@@ -102,19 +72,18 @@ class Door:
         host: HostServer,
         built_in: Callable[[str], bool],
         settings: GatewaySettings,
-        book: LabelBook,
-        labels: TaskLabels,
+        giving: Giving,
     ) -> None:
         self._tools = tools
         self._tasks = tasks
         self._policy = policy
         self._journal = journal
+        self._log = CallLog(journal)
         self._asking = asking
         self._host = host
         self._built_in = built_in
         self._settings = settings
-        self._book = book
-        self._labels = labels
+        self._giving = giving
 
     async def call(self, request: CallRequest, caller: Caller) -> Mapping[str, Any]:
         """Make one call: its result as JSON values.
@@ -128,18 +97,18 @@ class Door:
         call = await self._admit(request, caller)
         await self._permit(call)
         try:
-            guarded = await self._guard(call, await self._perform(call))
+            guarded = await self._giving.guard(call, await self._perform(call))
         except (SandboxError, MuxiError) as error:
-            await self._label(call)  # an error may quote what the server sent
-            await self._tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
+            await self._giving.label(call)  # an error may quote what the server sent
+            await self._log.tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
             raise
         except anyio.get_cancelled_exc_class():
-            await self._tell_cancelled(call)
+            await self._log.cancelled(call)
             raise
         result = guarded.result
         reached = sorted((result.get("_meta") or {}).get(LIMITS_META, ()))
         told = {"limits": reached, "stripped": call.tally.stripped, "kept": list(guarded.rests)}
-        await self._tell(
+        await self._log.tell(
             call,
             "call.finished",
             is_error=bool(result.get("isError")),
@@ -163,12 +132,12 @@ class Door:
                 call.found["sandbox"] = upstream.sandbox.id
                 end = await upstream.watch(call.tool.name, told, seconds=self._settings.call_seconds, caller=caller)
         except (SandboxError, MuxiError) as error:
-            await self._tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
+            await self._log.tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
             raise
-        await self._tell(call, "call.finished", is_error=False, result_bytes=0)
+        await self._log.tell(call, "call.finished", is_error=False, result_bytes=0)
         return Watch(call.task, end)
 
-    async def _admit(self, request: CallRequest, caller: Caller) -> _Call:
+    async def _admit(self, request: CallRequest, caller: Caller) -> Call:
         """What, valid, where: everything that can refuse a call before policy is asked."""
         call_id = f"c-{secrets.token_hex(8)}"
         try:
@@ -184,7 +153,7 @@ class Door:
             data = {"server": request.server[:80], "tool": request.tool[:200], "message": str(error)[:500]}
             await self._journal.append(Draft("call.refused", principal=str(caller.principal), call=call_id, data=data))
             raise
-        return _Call(call_id, request, caller, tool, task, time.monotonic(), fingerprint)
+        return Call(call_id, request, caller, tool, task, time.monotonic(), fingerprint)
 
     async def _where(self, request: CallRequest, caller: Caller) -> Task | None:
         """The task; the host's own tools do without one, and open none."""
@@ -199,8 +168,8 @@ class Door:
             raise UnknownToolError(f"Server {request.server!r} has neither resources nor prompts.")
         return subject_of(request)
 
-    def _question(self, call: _Call) -> ToolCall | Access:
-        built_in, is_remote = self._built_in(call.tool.server), self._book.is_remote(call.tool.server)
+    def _question(self, call: Call) -> ToolCall | Access:
+        built_in, is_remote = self._built_in(call.tool.server), self._giving.is_remote(call.tool.server)
         if isinstance(call.tool, Subject):
             access = access_of(call.request, call.caller.principal, call.task_id, built_in=built_in)
             return replace(access, labels=call.labels, open_world=is_remote)
@@ -217,7 +186,7 @@ class Door:
             labels=call.labels,
         )
 
-    async def _permit(self, call: _Call) -> None:
+    async def _permit(self, call: Call) -> None:
         """Ask the policy, and a person if it says so; the decision is durable before anything happens."""
         decision = await self._decide(call)
         if decision.effect is Effect.ASK:
@@ -240,9 +209,9 @@ class Door:
             remedy=decision.remedy,
         )
 
-    async def _decide(self, call: _Call) -> Decision:
+    async def _decide(self, call: Call) -> Decision:
         decision = self._policy.decide(self._question(call))
-        await self._tell(
+        await self._log.tell(
             call,
             "call.decided",
             effect=decision.effect.value,
@@ -252,7 +221,7 @@ class Door:
         )
         return decision
 
-    async def _ask(self, call: _Call, decision: Decision) -> None:
+    async def _ask(self, call: Call, decision: Decision) -> None:
         """Get a person's leave; what they said, now or before, is in the journal with the call."""
         try:
             wanted = wanted_call(
@@ -266,19 +235,31 @@ class Door:
             )
             approval = await self._asking.permit(wanted, call.caller, decision.remedy)
         except anyio.get_cancelled_exc_class():
-            await self._tell_cancelled(call)
+            await self._log.cancelled(call)
             raise
         except DeniedError as error:
             if error.answered:
-                said = {"allowed": False, "detail": str(error)[:200], "approval": error.approval}
-                await self._tell(call, "call.answered", rule=decision.rule, **said)
+                await self._log.answered(call, decision.rule, error.approval, allowed=False, detail=str(error))
             else:
-                await self._tell(call, "call.refused", message=str(error)[:500])
+                await self._log.tell(call, "call.refused", message=str(error)[:500])
             raise
-        said = {"allowed": True, "detail": f"for {approval.scope}", "approval": approval.id}
-        await self._tell(call, "call.answered", rule=decision.rule, **said)
+        await self._log.answered(call, decision.rule, approval.id, allowed=True, detail=f"for {approval.scope}")
+        self._check_same(call)
 
-    async def _perform(self, call: _Call) -> Mapping[str, Any]:
+    def _check_same(self, call: Call) -> None:
+        """Whether the tool is the one that a person was asked about, however long they took.
+
+        Raises:
+            RefusedError: it changed, or is not there any more.
+        """
+        if self._what(call.request).pin != call.tool.pin:
+            raise DeniedError(
+                f"{call.tool.full_name} has changed since a person was asked.",
+                rule="changed-meanwhile",
+                remedy="Make the call again to ask anew.",
+            )
+
+    async def _perform(self, call: Call) -> Mapping[str, Any]:
         if call.task is None or call.request.server == HOST:
             return await self._host.answer(call.request, call.caller.principal, call.task)
         async with self._tasks.use(call.task, call.tool.server, call.id) as upstream:
@@ -294,7 +275,7 @@ class Door:
                     raise ServerError(f"The call was cut off: {reason}.") from error
                 raise
 
-    def _require_same(self, call: _Call) -> None:
+    def _require_same(self, call: Call) -> None:
         """A new session may have shown another tool under the name that was decided on.
 
         Raises:
@@ -306,10 +287,10 @@ class Door:
                 remedy="List the tools again, then call it as it is now.",
             )
 
-    async def _ask_until_done(self, call: _Call, upstream: Upstream) -> Mapping[str, Any]:
+    async def _ask_until_done(self, call: Call, upstream: Upstream) -> Mapping[str, Any]:
         """The result, after as many rounds as a modern server needs for its questions."""
         inputs = call.caller.inputs
-        reached = GuardedCaller(call.caller, call.tally, partial(self._label, call))
+        reached = GuardedCaller(call.caller, call.tally, partial(self._giving.label, call))
         for _ in range(MAX_ROUNDS):
             result = await upstream.request(
                 call.request.method,
@@ -317,73 +298,17 @@ class Door:
                 seconds=self._settings.call_seconds,
                 caller=reached,
                 inputs=inputs,
-                told=partial(self._tell_asked, call),
+                told=partial(self._log.asked, call),
             )
             if result.get("resultType") != "input_required":
                 return result if isinstance(call.tool, Subject) else upstream.with_limits(result)
             requests, state = result.get("inputRequests") or {}, result.get("requestState")
-            await self._tell_asked(call, [str(asked["method"]) for asked in requests.values()])
-            await self._label(call)
+            await self._log.asked(call, [str(asked["method"]) for asked in requests.values()])
+            await self._giving.label(call)
             shown = {key: call.tally.clean(asked) for key, asked in requests.items()}
             if not call.caller.hand_over(shown, state):
                 inputs = Inputs(await call.caller.answers(shown), state)
         raise ServerError(f"{call.tool.full_name} asked its caller for more than {MAX_ROUNDS} times.")
-
-    async def _tell_asked(self, call: _Call, methods: Sequence[str]) -> None:
-        await self._tell(call, "call.asked", requests=sorted(methods))
-
-    async def _guard(self, call: _Call, result: Mapping[str, Any]) -> Guarded:
-        """What may be given out. The task is labelled by then."""
-        has_schema = isinstance(call.tool, Tool) and "outputSchema" in call.tool.definition
-        guarded = guard(
-            result,
-            name=call.tool.full_name,
-            settings=self._settings,
-            tally=call.tally,
-            keep=partial(self._keep, call),
-            has_schema=has_schema,
-        )
-        await self._label(call, {} if call.request.server == HOST else self._book.of_text(guarded.text))
-        if call.labels and isinstance(call.tool, Tool) and call.request.server != HOST:
-            meta = {**(guarded.result.get("_meta") or {}), LABELS_META: sorted(call.labels)}
-            guarded.result["_meta"] = meta
-        return guarded
-
-    def _keep(self, call: _Call, text: str, mime_type: str) -> str:
-        if call.task is None:
-            raise ServerError(f"The result of {call.tool.full_name} is too long.")
-        settings = self._settings
-        uri = call.task.rests.put(
-            text, mime_type, limit=settings.kept_results_bytes, seconds=settings.kept_result_seconds
-        )
-        make_room((task.rests for task in self._tasks.all()), settings.all_kept_results_bytes)
-        return uri
-
-    async def _label(self, call: _Call, more: Reasons | None = None) -> None:
-        """Before anything of the server's is given out. What it is makes no difference: an error may hold as much."""
-        if call.task is None or call.request.server == HOST:
-            return
-        reasons = {**(more or {}), **self._book.of_result(call.tool, call.request.arguments)}
-        await self._labels.add(call.task, reasons, source=f"{call.tool.server}.{call.tool.name}", call=call.id)
-
-    async def _tell_cancelled(self, call: _Call) -> None:
-        with anyio.move_on_after(FAREWELL_SECONDS, shield=True):
-            await self._tell(call, "call.cancelled")
-
-    async def _tell(self, call: _Call, kind: str, **data: object) -> None:
-        elapsed = round(time.monotonic() - call.started, 4)
-        facts = {"server": call.tool.server, "tool": call.tool.name[:500], "seconds": elapsed, **call.found, **data}
-        if isinstance(call.tool, Subject):
-            facts["method"] = call.request.method
-        await self._journal.append(
-            Draft(
-                kind,
-                principal=str(call.caller.principal),
-                task=call.task_id or None,
-                call=call.id,
-                data=facts,
-            )
-        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,85 @@
+"""What a server sent becomes what its caller gets: guarded, and the task labelled before.
+
+Above: the door. Below: `guard` (what is taken out and cut), `labels` (which labels), `task_labels` (the task's own).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from muxi_runtime.errors import ServerError
+from muxi_runtime.gateway.guard import LABELS_META, Guarded, guard
+from muxi_runtime.gateway.host_server import HOST
+from muxi_runtime.gateway.rests import make_room
+from muxi_runtime.gateway.tools import Tool
+
+if TYPE_CHECKING:
+    from muxi_runtime.gateway.labels import LabelBook, Reasons
+    from muxi_runtime.gateway.settings import GatewaySettings
+    from muxi_runtime.gateway.task import Task
+    from muxi_runtime.gateway.task_labels import TaskLabels
+    from muxi_runtime.gateway.underway import Call
+
+__all__ = ["Giving"]
+
+
+class Giving:
+    """Gives out results."""
+
+    def __init__(
+        self, *, book: LabelBook, labels: TaskLabels, tasks: Callable[[], Iterable[Task]], settings: GatewaySettings
+    ) -> None:
+        """`tasks` are all that are open: what they keep of long results is bounded together."""
+        self._book = book
+        self._labels = labels
+        self._tasks = tasks
+        self._settings = settings
+
+    def is_remote(self, server: str) -> bool:
+        """Whether a server runs elsewhere."""
+        return self._book.is_remote(server)
+
+    async def guard(self, call: Call, result: Mapping[str, Any]) -> Guarded:
+        """What may be given out. The task is labelled by then.
+
+        Raises:
+            ServerError: nothing of it may be.
+            JournalError: a label could not be journalled.
+        """
+        has_schema = isinstance(call.tool, Tool) and "outputSchema" in call.tool.definition
+        guarded = guard(
+            result,
+            name=call.tool.full_name,
+            settings=self._settings,
+            tally=call.tally,
+            keep=partial(self._keep, call),
+            has_schema=has_schema,
+        )
+        await self.label(call, {} if call.request.server == HOST else self._book.of_text(guarded.text))
+        if call.labels and isinstance(call.tool, Tool) and call.request.server != HOST:
+            meta = {**(guarded.result.get("_meta") or {}), LABELS_META: sorted(call.labels)}
+            guarded.result["_meta"] = meta
+        return guarded
+
+    def _keep(self, call: Call, text: str, mime_type: str) -> str:
+        if call.task is None:
+            raise ServerError(f"The result of {call.tool.full_name} is too long.")
+        settings = self._settings
+        uri = call.task.rests.put(
+            text, mime_type, limit=settings.kept_results_bytes, seconds=settings.kept_result_seconds
+        )
+        make_room((task.rests for task in self._tasks()), settings.all_kept_results_bytes)
+        return uri
+
+    async def label(self, call: Call, more: Reasons | None = None) -> None:
+        """Before anything of the server's is given out. What it is makes no difference: an error may hold as much.
+
+        Raises:
+            JournalError: it could not be journalled.
+        """
+        if call.task is None or call.request.server == HOST:
+            return
+        reasons = {**(more or {}), **self._book.of_result(call.tool, call.request.arguments)}
+        await self._labels.add(call.task, reasons, source=f"{call.tool.server}.{call.tool.name}", call=call.id)
