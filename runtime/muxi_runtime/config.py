@@ -25,6 +25,7 @@ from muxi_runtime.identity.oauth.settings import AuthSettings
 from muxi_runtime.installing.settings import InstallSettings
 from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.policy.settings import PolicySettings
+from muxi_runtime.vault.settings import VaultSettings
 from muxi_runtime.yaml_model import expand_home, load_yaml_model
 from muxi_sandbox.docker.settings import EngineSettings
 from muxi_sandbox.egress.settings import EgressSettings
@@ -47,6 +48,7 @@ class FileSettings(BaseModel):
     egress: EgressSettings = Field(default_factory=EgressSettings)
     pool: PoolSettings = Field(default_factory=PoolSettings)
     snapshots: SnapshotSettings = Field(default_factory=SnapshotSettings)
+    secrets: VaultSettings = Field(default_factory=VaultSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)

@@ -15,6 +15,8 @@
     ├── ServerError        the server behind a tool failed (not the tool): silent, broke the protocol
     ├── ForwardedError     the server behind a tool answered with a protocol error of its own
     ├── JournalError       an event could not be made durable, or the chain is broken
+    ├── VaultError         a secret cannot be read or written
+    │   └── UnknownSecretError
     └── NotRunningError    a command needs the running runtime
 
 One of the sandboxes' tree is here, since it is of no sandbox: `RemoteError`, a server over HTTP that is out of reach.
@@ -141,6 +143,14 @@ class RemoteError(SandboxError):
 
 class JournalError(MuxiError):
     """The journal could not keep its promise."""
+
+
+class VaultError(MuxiError):
+    """A secret cannot be read or written."""
+
+
+class UnknownSecretError(VaultError):
+    """No value was set for it."""
 
 
 class NotRunningError(MuxiError):

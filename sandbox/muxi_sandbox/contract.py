@@ -20,7 +20,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Protocol
+from typing import Literal, Protocol, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -36,6 +36,8 @@ __all__ = [
     "Limits",
     "Prepared",
     "Sandbox",
+    "SecretPlace",
+    "SecretRoute",
     "Spec",
     "WorkspaceAccess",
 ]
@@ -71,12 +73,31 @@ class Limits(BaseModel):
     lease_seconds: float = Field(8 * 3600, gt=0, description="the longest that one lease may live")
 
 
+SecretPlace: TypeAlias = Literal["header", "path", "query", "body"]
+"""Where in an HTTP request a secret may stand."""
+
+
+class SecretRoute(BaseModel):
+    """Where the value of a secret may go, in place of what stands for it in the sandbox. The value is not in here.
+
+    `hosts` are canonical, each with its port.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(pattern=r"^[A-Z][A-Z0-9_]{0,63}$")
+    placeholder: str = Field(pattern=r"^muxi-secret-[0-9a-f]{32}$")
+    hosts: tuple[str, ...] = ()
+    places: tuple[SecretPlace, ...] = ("header",)
+
+
 class Spec(BaseModel):
     """What to run and what it gets. Data only: no field reaches the engine as an option of its own.
 
     `task` is `None` while the sandbox is nobody's yet. `image` is a reference or id that the engine has; `command`
-    empty means the image's own. `environment` holds no secrets. `network` holds what it may connect to, as
-    `egress.names` reads it; empty means nothing at all. `seccomp` names a profile of `muxi_images`. `runtime` names
+    empty means the image's own. `environment` holds placeholders of secrets; a value only where the manifest exposes it.
+    `network` holds what it may connect to, as `egress.names` reads it; empty means nothing at all. `secrets` holds
+    which placeholders the egress proxy replaces. `seccomp` names a profile of `muxi_images`. `runtime` names
     an engine runtime, `None` for the default.
 
     Without `init` the program is process 1 itself, and reaps what is orphaned. The engine's init holds copies of the
@@ -94,6 +115,7 @@ class Spec(BaseModel):
     environment: dict[str, str] = Field(default_factory=dict)
     workspace: WorkspaceAccess = WorkspaceAccess.NONE
     network: tuple[str, ...] = ()
+    secrets: tuple[SecretRoute, ...] = ()
     limits: Limits = Field(default_factory=Limits)
     seccomp: str = Field("default", pattern=Name)
     runtime: str | None = None

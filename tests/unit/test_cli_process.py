@@ -140,10 +140,10 @@ def test_a_wrong_configuration_is_3_and_says_where_and_what_to_do(run, tmp_path)
 
 def test_a_manifest_that_cannot_be_used_is_3_in_config_check(run, tmp_path):
     (tmp_path / "muxi.yaml").write_text("servers: {mine: {manifest: m.yaml}}\n")
-    (tmp_path / "m.yaml").write_text("name: mine\nimage: x\nprofile: {secrets: [token]}\n")
+    (tmp_path / "m.yaml").write_text("name: mine\nimage: x\nprofile: {secrets: {token: {expose: env}}}\n")
     done = run("--config", str(tmp_path / "muxi.yaml"), "config", "check")
     assert done.returncode == ExitCode.CONFIGURATION
-    assert "m.yaml: profile.secrets: secrets are not available" in done.stderr
+    assert "m.yaml: profile.secrets: 'token' is no name" in done.stderr
 
 
 def test_nothing_that_answers_is_5_and_names_the_command_to_type(run):

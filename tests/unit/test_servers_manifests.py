@@ -21,6 +21,6 @@ def test_a_manifest_asks_for_the_workspace_and_nothing_else(name: str) -> None:
     assert not manifest.init
     assert manifest.profile.workspace is WorkspaceAccess.WRITE
     assert manifest.profile.network.allow == ()
-    assert manifest.profile.secrets == ()
+    assert manifest.profile.secrets == {}
     assert manifest.profile.scope is Scope.TASK
     assert not manifest.environment

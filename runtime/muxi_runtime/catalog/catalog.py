@@ -17,6 +17,7 @@ from muxi_runtime.catalog.added import AddedServers
 from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.catalog.limits import LimitsClassSettings, lowered, named_class, replaced
 from muxi_runtime.catalog.manifest import Manifest, NetworkProfile, Profile, Scope
+from muxi_runtime.catalog.secret_use import SecretUse, permitted, wrong_secrets
 from muxi_runtime.catalog.settings import NetworkSettings, ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.yaml_model import load_yaml_model
@@ -145,7 +146,19 @@ def _granted(
     }
     if settings.network is not None:
         granted["network"] = _network(name, settings.network)
+    allow = profile.network.allow if settings.network is None else settings.network.allow
+    granted["secrets"] = _secrets(name, settings.secrets, profile.secrets, allow)
     return granted
+
+
+def _secrets(
+    name: str, own: Mapping[str, SecretUse], asked: Mapping[str, SecretUse], allow: tuple[str, ...]
+) -> dict[str, SecretUse]:
+    """What the manifest asks for, as far as its hosts are still allowed; the operator's word counts."""
+    wrong = list(wrong_secrets(own, allow, f"servers.{name}.secrets"))
+    if wrong:
+        raise ConfigError("\n".join(wrong), remedy="Correct muxi.yaml.")
+    return {**{secret: permitted(use, allow) for secret, use in asked.items()}, **own}
 
 
 def _network(name: str, settings: NetworkSettings) -> NetworkProfile:
@@ -175,8 +188,18 @@ def _remote_refusals(manifest: Manifest) -> Iterator[str]:
     given = manifest.model_fields_set & {"command", "init", "warm", "pause", "environment"}
     for name in sorted(given):
         yield f"{name}: is for servers in a sandbox; one with a `url` has none."
-    for name in sorted(manifest.profile.model_fields_set & {"workspace", "network", "limits_class", "limits"}):
+    for name in sorted(manifest.profile.model_fields_set & {"workspace", "network", "secrets", "limits_class", "limits"}):
         yield f"profile.{name}: is for servers in a sandbox; one with a `url` has none."
+
+
+def _secret_refusals(manifest: Manifest) -> Iterator[str]:
+    profile = manifest.profile
+    yield from wrong_secrets(profile.secrets, profile.network.allow, "profile.secrets")
+    for name, use in profile.secrets.items():
+        if not use.hosts and not use.expose:
+            yield f"profile.secrets.{name}: name the hosts that get it."
+        if name in manifest.environment:
+            yield f"profile.secrets.{name}: `environment` has a variable of that name already."
 
 
 def _refusals(manifest: Manifest, name: str) -> Iterator[str]:
@@ -186,10 +209,10 @@ def _refusals(manifest: Manifest, name: str) -> Iterator[str]:
     yield from _presumptions(manifest)
     if manifest.is_remote:
         yield from _remote_refusals(manifest)
-    for host, reason in _wrong_hosts(profile.network.allow):
-        yield f"profile.network.allow: {host!r} is no host: {reason}."
-    if profile.secrets:
-        yield "profile.secrets: secrets are not available in this version; leave them out."
+    wrong_hosts = [f"{host!r} is no host: {reason}." for host, reason in _wrong_hosts(profile.network.allow)]
+    yield from (f"profile.network.allow: {wrong}" for wrong in wrong_hosts)
+    if not wrong_hosts:
+        yield from _secret_refusals(manifest)
     if profile.scope is Scope.SHARED:
         yield "profile.scope: `shared` is not available in this version; use `task`."
     for variable in manifest.environment:

@@ -9,6 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from muxi_runtime.catalog.labels import LabelOverrides
+from muxi_runtime.catalog.secret_use import SecretUse
 
 __all__ = ["NetworkSettings", "PoolSize", "RemoteAuth", "ServerSettings"]
 
@@ -69,7 +70,7 @@ class ServerSettings(BaseModel):
     """What the operator says of one server: switch it, point to a manifest of one's own, set limits and hosts.
 
     `limits` replaces single limits, whatever class and manifest say: the operator may raise and lower. `network`
-    replaces all that the manifest asks for.
+    replaces all that the manifest asks for. `secrets` replaces what it asks for of each secret that is named here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -81,6 +82,9 @@ class ServerSettings(BaseModel):
     manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
     labels: LabelOverrides = Field(default_factory=LabelOverrides)
     network: NetworkSettings | None = Field(None, description="absent: what the manifest asks for")
+    secrets: dict[str, SecretUse] = Field(
+        default_factory=dict, description="by name, in place of the manifest's; without hosts it goes nowhere"
+    )
     limits_class: str | None = Field(None, description="in place of the manifest's")
     limits: dict[str, float] = Field(default_factory=dict, description="single limits to replace")
     pool: PoolSize = Field(default_factory=PoolSize)

@@ -13,6 +13,7 @@ from muxi_runtime.errors import (
     NotRunningError,
     RefusedError,
     SetupError,
+    VaultError,
 )
 from muxi_sandbox.errors import SandboxError
 
@@ -21,6 +22,7 @@ __all__ = ["exit_code", "first_known", "show"]
 CODES: tuple[tuple[type[Exception], ExitCode], ...] = (
     (ConfigError, ExitCode.CONFIGURATION),
     (SetupError, ExitCode.SETUP),
+    (VaultError, ExitCode.CONFIGURATION),
     (SandboxError, ExitCode.SETUP),
     (NotRunningError, ExitCode.NOT_RUNNING),
     (RefusedError, ExitCode.REFUSED),

@@ -50,6 +50,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "users": ("muxi_runtime.cli.users:users", "Add, list and change users: roles and groups."),
     "approvals": ("muxi_runtime.cli.approvals:approvals", "Answer what rules ask a person about."),
     "keys": ("muxi_runtime.cli.keys:keys", "Create, list and revoke API keys."),
+    "secrets": ("muxi_runtime.cli.secrets:secrets", "Set, list, remove and rotate secrets."),
     "journal": ("muxi_runtime.cli.journal:journal", "Read, search and verify the journal."),
     "config": ("muxi_runtime.cli.config:config", "Show and check the configuration."),
 }

@@ -5,9 +5,10 @@ Only types that SQLite and Postgres share: times are ISO 8601 text in UTC, which
 
 from __future__ import annotations
 
-from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
 __all__ = ["approvals", "journal", "kept_tasks", "keys", "metadata", "pins", "users"]
+__all__ = ["journal", "kept_tasks", "keys", "metadata", "pins", "secrets", "users"]
 
 metadata = MetaData(
     naming_convention={
@@ -123,4 +124,15 @@ pins = Table(
     Column("identity", Text, nullable=False),
     Column("definition", Text, nullable=False),
     Column("at", String(27), nullable=False),
+)
+
+secrets = Table(
+    "secrets",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("key_id", String(16), nullable=False),
+    # Nonce and sealed value, see `vault.cipher`.
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", String(27), nullable=False),
+    Column("set_at", String(27), nullable=False),
 )
