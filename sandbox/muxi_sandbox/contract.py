@@ -95,10 +95,10 @@ class Spec(BaseModel):
     """What to run and what it gets. Data only: no field reaches the engine as an option of its own.
 
     `task` is `None` while the sandbox is nobody's yet. `image` is a reference or id that the engine has; `command`
-    empty means the image's own. `environment` holds placeholders of secrets; a value only where the manifest exposes it.
-    `network` holds what it may connect to, as `egress.names` reads it; empty means nothing at all. `secrets` holds
-    which placeholders the egress proxy replaces. `seccomp` names a profile of `muxi_images`. `runtime` names
-    an engine runtime, `None` for the default.
+    empty means the image's own. `environment` holds placeholders of secrets, and values only where the manifest exposes
+    them. `network` holds what it may connect to, as `egress.names` reads it; empty means nothing at all. `secrets`
+    holds which placeholders the egress proxy replaces, and where. `seccomp` names a profile of `muxi_images`. `runtime`
+    names an engine runtime, `None` for the default.
 
     Without `init` the program is process 1 itself, and reaps what is orphaned. The engine's init holds copies of the
     program's streams where every process of the sandbox can open them; a program that runs others in its sandbox and

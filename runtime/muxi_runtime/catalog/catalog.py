@@ -188,7 +188,9 @@ def _remote_refusals(manifest: Manifest) -> Iterator[str]:
     given = manifest.model_fields_set & {"command", "init", "warm", "pause", "environment"}
     for name in sorted(given):
         yield f"{name}: is for servers in a sandbox; one with a `url` has none."
-    for name in sorted(manifest.profile.model_fields_set & {"workspace", "network", "secrets", "limits_class", "limits"}):
+    for name in sorted(
+        manifest.profile.model_fields_set & {"workspace", "network", "secrets", "limits_class", "limits"}
+    ):
         yield f"profile.{name}: is for servers in a sandbox; one with a `url` has none."
 
 

@@ -1,5 +1,6 @@
-"""AES-256-GCM (NIST SP 800-38D) over the value of one secret. The secret's name is authenticated with it: a value that
-is moved to another name in the database does not decrypt.
+"""AES-256-GCM (NIST SP 800-38D) over the value of one secret.
+
+The secret's name is authenticated with it: a value that is moved to another name in the database does not decrypt.
 """
 
 from __future__ import annotations

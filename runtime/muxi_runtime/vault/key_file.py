@@ -67,7 +67,7 @@ class KeyFile:
         if not keys or len(keys) != len(matches):
             raise VaultError(
                 f"{self.path} does not hold a key of the vault.",
-                remedy="Restore it from a backup. Without it the secrets cannot be read: move it away and set them anew.",
+                remedy="Restore it from a backup. If it is lost, move it away, and set the secrets anew.",
             )
         return keys
 
@@ -93,7 +93,7 @@ class KeyFile:
 
     def _text(self) -> str:
         descriptor = os.open(self.path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
-        with open(descriptor, "rb") as file:
+        with os.fdopen(descriptor, "rb") as file:
             mode = os.fstat(descriptor).st_mode
             if not stat.S_ISREG(mode) or mode & OTHERS:
                 raise VaultError(

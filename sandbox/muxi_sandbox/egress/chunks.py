@@ -17,13 +17,20 @@ MOST_TRAILERS = 64
 class ChunkedBody:
     """Follows the body byte by byte, in whatever pieces it comes."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, with_content: bool = False) -> None:
         self._line = bytearray()
         self._left = 0
         self._ends_chunk = False
         self._in_trailers = False
         self._trailers = 0
+        self._content: bytearray | None = bytearray() if with_content else None
         self.is_over = False
+
+    def take(self) -> bytes:
+        """What the chunks held since this was last asked; of a body made `with_content`."""
+        content = bytes(self._content or b"")
+        self._content = bytearray()
+        return content
 
     def feed(self, data: bytes) -> int:
         """How many of the bytes belong to the body; fewer than all once it is over.
@@ -36,6 +43,8 @@ class ChunkedBody:
             if self._left:
                 taken = min(self._left, len(data) - at)
                 self._left -= taken
+                if self._content is not None:
+                    self._content += data[at : at + taken]
                 at += taken
                 self._ends_chunk = not self._left
                 continue

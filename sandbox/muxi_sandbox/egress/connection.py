@@ -20,10 +20,11 @@ from muxi_sandbox.egress.contract import Destination, Peer
 from muxi_sandbox.egress.duplex import Duplex
 from muxi_sandbox.egress.heads import END, Request, parse_head
 from muxi_sandbox.egress.names import HostRule, permits
-from muxi_sandbox.egress.refusal import RefusedConnectionError
+from muxi_sandbox.egress.reading import Reading
+from muxi_sandbox.egress.refusal import RefusedConnectionError, answer
 from muxi_sandbox.egress.relay import BUFFER_BYTES, Meter, receive, relay, send, send_last
 from muxi_sandbox.egress.tls import ALERT
-from muxi_sandbox.egress.tunnel import read_first_bytes
+from muxi_sandbox.egress.tunnel import RECORD, read_first_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -31,19 +32,12 @@ if TYPE_CHECKING:
     from muxi_sandbox.egress.admission import Tally
     from muxi_sandbox.egress.contract import Gatekeeper
     from muxi_sandbox.egress.dialling import Dialler
+    from muxi_sandbox.egress.reading import Secrets
     from muxi_sandbox.egress.settings import EgressSettings
 
-__all__ = ["Connection", "answer"]
+__all__ = ["Connection"]
 
 ESTABLISHED = b"HTTP/1.1 200 Connection established\r\n\r\n"
-PHRASES = {
-    400: "Bad Request",
-    403: "Forbidden",
-    429: "Too Many Requests",
-    502: "Bad Gateway",
-    503: "Service Unavailable",
-    504: "Gateway Timeout",
-}
 
 
 @dataclass(slots=True)
@@ -60,6 +54,7 @@ class Connection:
     meter: Meter
     id: str = field(default_factory=lambda: f"n-{secrets.token_hex(6)}")
     """By which what was decided of it and what became of it are told together."""
+    secrets: Secrets | None = None
     _answered: bool = field(default=False, init=False)
     _opened_at: float = field(default=0.0, init=False)
 
@@ -140,15 +135,38 @@ class Connection:
             raise RefusedConnectionError(verdict.rule, verdict.reason, remedy=verdict.remedy)
         return verdict.rule
 
+    def _reading(self, destination: Destination, host: socket.socket) -> Reading | None:
+        """Of a sandbox whose server has secrets; `None` for any other."""
+        if not self.peer.secrets:
+            return None
+        if self.secrets is None:
+            raise RefusedConnectionError("secret", "No vault is open here, and the server has secrets.")
+        return Reading(
+            self.client,
+            host,
+            self.peer,
+            destination,
+            self.secrets,
+            self.settings,
+            self.meter,
+            tell=lambda kind, facts: self._tell(kind, destination, **facts),
+            tell_refusal=partial(self._tell_refusal, destination),
+            may_tell=self.tally.may_tell,
+        )
+
     async def _connected(
         self, request: Request, destination: Destination, addresses: Sequence[str], rest: bytes
     ) -> str:
         with await self.dialler.dial(addresses, request.port) as host:
+            reading = self._reading(destination, host)
             if request.is_tunnel:
-                return await self._tunnel(destination, host, rest)
+                return await self._tunnel(destination, host, rest, reading)
+            if reading and request.head:
+                self._answered = True  # by whoever reads along
+                return await reading.plain(request.head, rest)
             return await self._plain(request, host, rest)
 
-    async def _tunnel(self, destination: Destination, host: socket.socket, rest: bytes) -> str:
+    async def _tunnel(self, destination: Destination, host: socket.socket, rest: bytes, reading: Reading | None) -> str:
         await send(self.client, ESTABLISHED)
         self._answered = True
         try:
@@ -156,6 +174,8 @@ class Connection:
         except RefusedConnectionError as refusal:
             await self._tell_refusal(destination, refusal)
             raise
+        if reading:
+            return await (reading.tunnel(first) if first.startswith(RECORD) else reading.other(first))
         self.meter.count_up(len(first))
         await send(host, first)
         up = partial(relay, self.client, host, self.meter.count_up)
@@ -222,15 +242,3 @@ class Connection:
             await send_last(self.client, answer(refusal))
         elif refusal.rule == "sni":
             await send_last(self.client, ALERT)
-
-
-def answer(refusal: RefusedConnectionError) -> bytes:
-    """An HTTP response that cannot be taken for the host's own."""
-    text = f"{refusal}{' ' + refusal.remedy if refusal.remedy else ''} (rule {refusal.rule})\n"
-    body = f"muxi-runtime: {text}".encode("utf-8", "replace")
-    head = (
-        f"HTTP/1.1 {refusal.status} {PHRASES[refusal.status]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        f"Content-Length: {len(body)}\r\nVia: 1.1 muxi-runtime\r\nX-Muxi-Rule: {refusal.rule}\r\n"
-        "Connection: close\r\n\r\n"
-    )
-    return head.encode("latin-1", "replace") + body

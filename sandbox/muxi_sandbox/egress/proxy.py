@@ -12,12 +12,12 @@ import anyio
 
 from muxi_sandbox.egress.addresses import SystemResolver
 from muxi_sandbox.egress.admission import Admission, Places, Tally
-from muxi_sandbox.egress.connection import Connection, answer
+from muxi_sandbox.egress.connection import Connection
 from muxi_sandbox.egress.dialling import Dialler
 from muxi_sandbox.egress.names import parse_rule
-from muxi_sandbox.egress.refusal import RefusedConnectionError
+from muxi_sandbox.egress.refusal import RefusedConnectionError, answer
 from muxi_sandbox.egress.relay import Budget, Meter, send_last
-from muxi_sandbox.errors import SandboxError
+from muxi_sandbox.errors import SandboxError, SpecRefusedError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
     from muxi_sandbox.egress.addresses import Resolver
     from muxi_sandbox.egress.contract import Gatekeeper, Peer
+    from muxi_sandbox.egress.reading import Secrets
     from muxi_sandbox.egress.settings import EgressSettings
 
 __all__ = ["EgressProxy"]
@@ -45,7 +46,16 @@ PAUSE_SECONDS = 0.1
 class EgressProxy:
     """See `contract.Egress`."""
 
-    def __init__(self, settings: EgressSettings, gatekeeper: Gatekeeper, *, resolver: Resolver | None = None) -> None:
+    def __init__(
+        self,
+        settings: EgressSettings,
+        gatekeeper: Gatekeeper,
+        *,
+        resolver: Resolver | None = None,
+        secrets: Secrets | None = None,
+    ) -> None:
+        """Without `secrets`, servers that have some are refused."""
+        self._secrets = secrets
         self._settings = settings
         self._gatekeeper = gatekeeper
         self._dialler = Dialler(settings, resolver or SystemResolver())
@@ -54,7 +64,7 @@ class EgressProxy:
     @asynccontextmanager
     async def serve(self, socket: Path, peer: Peer) -> AsyncIterator[None]:
         """See `contract.Egress.serve`. Leaving ends every connection."""
-        served = _Served(self._settings, self._gatekeeper, self._dialler, self._everyone, peer)
+        served = _Served(self._settings, self._gatekeeper, self._dialler, self._everyone, peer, self._secrets)
         listener = _listen(socket)
         try:
             async with anyio.create_task_group() as group:
@@ -67,6 +77,12 @@ class EgressProxy:
                     group.cancel_scope.cancel()
         finally:
             listener.close()
+
+    def certificate(self) -> bytes:
+        """See `contract.Egress.certificate`."""
+        if self._secrets is None:
+            raise SpecRefusedError("A server has secrets, and no vault is open here.")
+        return self._secrets.authority.certificate()
 
 
 def _listen(path: Path) -> socket.socket:
@@ -91,11 +107,13 @@ class _Served:
         dialler: Dialler,
         everyone: Places,
         peer: Peer,
+        secrets: Secrets | None,
     ) -> None:
         self._settings = settings
         self._gatekeeper = gatekeeper
         self._dialler = dialler
         self._peer = peer
+        self._secrets = secrets
         self._rules = tuple(parse_rule(text) for text in peer.allow)
         self._admission = Admission(settings, everyone)
         self._tally = Tally(settings.told_refusals_per_minute)
@@ -143,4 +161,5 @@ class _Served:
             dialler=self._dialler,
             tally=self._tally,
             meter=Meter(budget, self._budget),
+            secrets=self._secrets,
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RULES", "RefusedConnectionError"]
+__all__ = ["RULES", "RefusedConnectionError", "RefusedSecretError", "answer"]
 
 RULES = {
     "request": 400,  # no request that a proxy can serve
@@ -10,11 +10,23 @@ RULES = {
     "address": 403,
     "sni": 403,
     "protocol": 403,
+    "host": 403,  # a request inside a tunnel that names another host than the tunnel
+    "secret": 403,  # a placeholder where it does not belong, or a secret that is not to be had
+    "certificate": 502,
     "limit": 429,
     "unreachable": 502,
     "time": 504,
 }
 """Rules of the proxy's own, and the HTTP status that tells of each. A rule of the policy's is a 403."""
+
+PHRASES = {
+    400: "Bad Request",
+    403: "Forbidden",
+    429: "Too Many Requests",
+    502: "Bad Gateway",
+    503: "Service Unavailable",
+    504: "Gateway Timeout",
+}
 
 
 class RefusedConnectionError(Exception):
@@ -33,6 +45,36 @@ class RefusedConnectionError(Exception):
         self.address = address
 
     @property
+    def secret(self) -> str | None:
+        """The name of the secret that it is about, empty for one that is not the server's; `None`: about none."""
+        return None
+
+    @property
     def status(self) -> int:
         """The HTTP status of the answer."""
         return RULES.get(self.rule, 403)
+
+
+class RefusedSecretError(RefusedConnectionError):
+    """A placeholder whose secret is not put in there."""
+
+    def __init__(self, reason: str, *, secret: str = "", rule: str = "secret", remedy: str = "") -> None:
+        super().__init__(rule, reason, remedy=remedy)
+        self._secret = secret
+
+    @property
+    def secret(self) -> str | None:
+        """See `RefusedConnectionError.secret`."""
+        return self._secret
+
+
+def answer(refusal: RefusedConnectionError) -> bytes:
+    """An HTTP response that cannot be taken for the host's own."""
+    text = f"{refusal}{' ' + refusal.remedy if refusal.remedy else ''} (rule {refusal.rule})\n"
+    body = f"muxi-runtime: {text}".encode("utf-8", "replace")
+    head = (
+        f"HTTP/1.1 {refusal.status} {PHRASES[refusal.status]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        f"Content-Length: {len(body)}\r\nVia: 1.1 muxi-runtime\r\nX-Muxi-Rule: {refusal.rule}\r\n"
+        "Connection: close\r\n\r\n"
+    )
+    return head.encode("latin-1", "replace") + body

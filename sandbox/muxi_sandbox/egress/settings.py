@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from muxi_sandbox.egress.names import parse_authority
@@ -28,6 +30,12 @@ class EgressSettings(BaseModel):
     connect_seconds: float = Field(10, gt=0, description="until an address answers")
     idle_seconds: float = Field(120, gt=0, description="a connection on which nothing moves")
     connection_seconds: float = Field(3600, gt=0, description="one connection")
+    secret_body_bytes: int = Field(
+        2**20, ge=1024, description="a body in which a secret's placeholder is replaced; none is in a longer one"
+    )
+    certificates: Path | None = Field(
+        None, description="PEM file of authorities that hosts may have besides the system's, where secrets are put in"
+    )
     told_refusals_per_minute: int = Field(60, ge=1, description="refusals journalled one by one; more as a number")
 
     @field_validator("private")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from muxi_sandbox.egress.contract import Destination
 
-__all__ = ["read_first_bytes"]
+__all__ = ["RECORD", "read_first_bytes"]
 
 HTTPS = 443
 READ_BYTES = 16 * 2**10
