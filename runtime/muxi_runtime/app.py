@@ -21,22 +21,29 @@ from muxi_runtime.gateway.egress import EgressGate
 from muxi_runtime.gateway.kept import KeptTasks
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.reload import LiveCatalog
+from muxi_runtime.gateway.secret_gate import SecretGate
 from muxi_runtime.identity.keys import KeyStore
+from muxi_runtime.identity.principal import Principal
 from muxi_runtime.installing.turn import adding
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.journal.sqlite import SqliteJournal
 from muxi_runtime.policy.approval_desk import Approvals
 from muxi_runtime.policy.approval_store import ApprovalStore
+from muxi_runtime.policy.contract import Policy
 from muxi_runtime.policy.live import LivePolicy
 from muxi_runtime.setup.proof import demand_proof, prove_all, runtimes_of, store_proofs
 from muxi_runtime.setup.reap import OpenBackend, reap_left, reap_left_by_installs
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
+from muxi_runtime.vault.key_file import KeyFile
+from muxi_runtime.vault.store import Vault
 from muxi_runtime.wiring import Parts, Runtime
 from muxi_sandbox.contract import Backend
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
+from muxi_sandbox.egress.authority import Authority
 from muxi_sandbox.egress.proxy import EgressProxy
+from muxi_sandbox.egress.reading import Secrets
 from muxi_sandbox.workspaces.snapshots import SnapshotStore
 
 __all__ = ["Runtime", "open_runtime", "serve"]
@@ -74,7 +81,9 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
         async with SqliteJournal(database_path(settings.home), settings.journal) as journal:
             approvals = Approvals(ApprovalStore(store), journal, seconds=settings.policy.approval_seconds)
             gate = EgressGate(policy=policy, journal=journal, built_in=live.is_built_in, approvals=approvals)
-            egress = EgressProxy(settings.egress, gate)
+            vault = Vault(store, KeyFile(settings.secrets.key_path(settings.home)))
+            secrets = _secrets(settings, vault, policy, gate, live)
+            egress = EgressProxy(settings.egress, gate, secrets=secrets)
             async with backend or DockerBackend(settings.engine, installation, egress=egress) as entered:
                 kept = KeptTasks(store)
                 snapshots = SnapshotStore(settings.home / "snapshots", settings.snapshots)
@@ -88,12 +97,27 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
                     await reap_left_by_installs(settings.home, installs, journal)
                     await _prove(entered, settings, live.now, images, journal)
                 parts = Parts(
-                    settings, live, entered, journal, images, installation, gate, kept, snapshots, left, approvals
+                    settings, live, entered, journal, images, installation, gate, vault, kept, snapshots, left, approvals
                 )
                 async with parts.running(KeyStore(store), PinStore(store), policy) as runtime:
                     yield runtime
     finally:
         store.dispose()
+
+
+def _secrets(settings: Settings, vault: Vault, policy: Policy, gate: EgressGate, live: LiveCatalog) -> Secrets:
+    """What the proxy puts values of secrets in with; its key is made when it is first needed."""
+
+    def principal_of(task: str) -> Principal | None:
+        return gate.principal_of(task)  # set later
+
+    def labels_of(task: str) -> frozenset[str]:
+        return gate.labels_of(task)  # as above
+
+    keeper = SecretGate(
+        policy=policy, vault=vault, principal_of=principal_of, labels_of=labels_of, built_in=live.is_built_in
+    )
+    return Secrets(keeper, Authority(settings.home / "authority.pem"), settings.egress.certificates)
 
 
 async def _images(settings: Settings) -> Mapping[str, str | None]:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import time
 
+from anyio import to_thread
+
 from muxi_runtime.gateway.policy_watch import PolicyWatch
 from muxi_runtime.gateway.reload import LiveCatalog
 from muxi_runtime.gateway.tools import ToolBook
@@ -11,6 +13,8 @@ from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.gateway.wishes import pool_check
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.setup.proof import check_runtimes
+from muxi_runtime.vault.needs import check_secrets
+from muxi_runtime.vault.store import Vault
 from muxi_sandbox.contract import Backend, BackendHealth, Check
 from muxi_sandbox.pool.pool import Pool
 
@@ -30,6 +34,7 @@ class ComponentChecks:
         pool: Pool[Upstream],
         policy: PolicyWatch,
         keys_required: bool,
+        vault: Vault,
     ) -> None:
         self._backend = backend
         self._journal = journal
@@ -38,6 +43,7 @@ class ComponentChecks:
         self._pool = pool
         self._policy = policy
         self._keys_required = keys_required
+        self._vault = vault
 
     async def all(self) -> list[Check]:
         """Each part: whether it works, and what cures it if not."""
@@ -62,6 +68,7 @@ class ComponentChecks:
             pool_check(self._pool.report()),
             *check_runtimes(self._live.now.servers, health.runtimes),
             *self._egress(health),
+            *await to_thread.run_sync(check_secrets, self._live.now.servers, self._vault),
         ]
 
     def _egress(self, health: BackendHealth) -> list[Check]:

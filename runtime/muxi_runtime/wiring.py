@@ -43,6 +43,7 @@ from muxi_runtime.gateway.rate_limits import RateLimits
 from muxi_runtime.gateway.reload import LiveCatalog, Reloader
 from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.roots import Roots
+from muxi_runtime.gateway.secret_book import SecretBook
 from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.task_labels import TaskLabels
 from muxi_runtime.gateway.tasks import TaskRegistry
@@ -54,6 +55,7 @@ from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.journal.contract import Journal
 from muxi_runtime.policy.approval_desk import Approvals
 from muxi_runtime.policy.live import LivePolicy
+from muxi_runtime.vault.store import Vault
 from muxi_sandbox.contract import Backend, KeptSandbox, Sandbox
 from muxi_sandbox.errors import ImageMissingError
 from muxi_sandbox.pool.pool import Pool
@@ -92,6 +94,7 @@ class Parts:
     images: Mapping[str, str | None]
     installation: str
     gate: EgressGate
+    vault: Vault
     kept: KeptTasks
     snapshots: SnapshotStore
     left: Sequence[KeptTask]
@@ -105,7 +108,7 @@ class Parts:
     async def running(self, keys: KeyStore, store: PinStore, policy: LivePolicy) -> AsyncIterator[Runtime]:
         """The running system, for the block: tools listed, tasks kept from before restored, the pool filling."""
         gateway = self.settings.gateway
-        specs = SpecBook(self.live.now.servers, self._image)
+        specs = SpecBook(self.live.now.servers, self._image, SecretBook(self.installation, self.vault))
         pins = await to_thread.run_sync(
             partial(PinBook, store, is_trusted=self._needs_no_pins, was_added=specs.was_added, identity=specs.identity)
         )
@@ -208,6 +211,7 @@ class Parts:
             pool=pool,
             policy=watch,
             keys_required=gateway.keys_required,
+            vault=self.vault,
         )
         control = Control(
             tools=self.tools,

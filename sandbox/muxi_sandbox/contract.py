@@ -97,7 +97,8 @@ class Spec(BaseModel):
     `task` is `None` while the sandbox is nobody's yet. `image` is a reference or id that the engine has; `command`
     empty means the image's own. `environment` holds placeholders of secrets, and values only where the manifest exposes
     them. `network` holds what it may connect to, as `egress.names` reads it; empty means nothing at all. `secrets`
-    holds which placeholders the egress proxy replaces, and where. `seccomp` names a profile of `muxi_images`. `runtime`
+    holds which placeholders the egress proxy replaces, and where; `exposed` names the variables of `environment` that
+    hold values of secrets. `seccomp` names a profile of `muxi_images`. `runtime`
     names an engine runtime, `None` for the default.
 
     Without `init` the program is process 1 itself, and reaps what is orphaned. The engine's init holds copies of the
@@ -116,6 +117,7 @@ class Spec(BaseModel):
     workspace: WorkspaceAccess = WorkspaceAccess.NONE
     network: tuple[str, ...] = ()
     secrets: tuple[SecretRoute, ...] = ()
+    exposed: tuple[str, ...] = ()
     limits: Limits = Field(default_factory=Limits)
     seccomp: str = Field("default", pattern=Name)
     runtime: str | None = None

@@ -17,7 +17,7 @@ from muxi_runtime.catalog.added import AddedServers
 from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.catalog.limits import LimitsClassSettings, lowered, named_class, replaced
 from muxi_runtime.catalog.manifest import Manifest, NetworkProfile, Profile, Scope
-from muxi_runtime.catalog.secret_use import SecretUse, permitted, wrong_secrets
+from muxi_runtime.catalog.secret_profile import SecretProfile, permitted, wrong_secrets
 from muxi_runtime.catalog.settings import NetworkSettings, ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.yaml_model import load_yaml_model
@@ -152,8 +152,8 @@ def _granted(
 
 
 def _secrets(
-    name: str, own: Mapping[str, SecretUse], asked: Mapping[str, SecretUse], allow: tuple[str, ...]
-) -> dict[str, SecretUse]:
+    name: str, own: Mapping[str, SecretProfile], asked: Mapping[str, SecretProfile], allow: tuple[str, ...]
+) -> dict[str, SecretProfile]:
     """What the manifest asks for, as far as its hosts are still allowed; the operator's word counts."""
     wrong = list(wrong_secrets(own, allow, f"servers.{name}.secrets"))
     if wrong:

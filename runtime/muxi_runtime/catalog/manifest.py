@@ -27,7 +27,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from muxi_runtime.catalog.labels import ServerLabels
-from muxi_runtime.catalog.secret_use import SecretUse
+from muxi_runtime.catalog.secret_profile import SecretProfile
 from muxi_sandbox.contract import Limits, WorkspaceAccess
 
 __all__ = ["Install", "Manifest", "NetworkProfile", "Profile", "Scope"]
@@ -57,7 +57,7 @@ class Profile(BaseModel):
         WorkspaceAccess.NONE, description="none, read or write: the task's files, at /workspace"
     )
     network: NetworkProfile = Field(default_factory=NetworkProfile)
-    secrets: dict[str, SecretUse] = Field(
+    secrets: dict[str, SecretProfile] = Field(
         default_factory=dict, description="secrets that it needs, by name; the operator has the last word"
     )
     limits_class: str = Field("small", description="small, code, browser, or one of the operator's")

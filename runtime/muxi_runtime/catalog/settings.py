@@ -9,7 +9,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
 
 from muxi_runtime.catalog.labels import LabelOverrides
-from muxi_runtime.catalog.secret_use import SecretUse
+from muxi_runtime.catalog.secret_profile import SecretProfile
 
 __all__ = ["NetworkSettings", "PoolSize", "RemoteAuth", "ServerSettings"]
 
@@ -82,7 +82,7 @@ class ServerSettings(BaseModel):
     manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
     labels: LabelOverrides = Field(default_factory=LabelOverrides)
     network: NetworkSettings | None = Field(None, description="absent: what the manifest asks for")
-    secrets: dict[str, SecretUse] = Field(
+    secrets: dict[str, SecretProfile] = Field(
         default_factory=dict, description="by name, in place of the manifest's; without hosts it goes nowhere"
     )
     limits_class: str | None = Field(None, description="in place of the manifest's")

@@ -19,6 +19,9 @@ from muxi_runtime.cli.workbench import open_installer
 from muxi_runtime.config import Settings
 from muxi_runtime.errors import MuxiError
 from muxi_runtime.setup.step import Report, Step, run_steps
+from muxi_runtime.vault.key_file import KeyFile
+from muxi_runtime.vault.needs import check_secrets
+from muxi_runtime.vault.store import Vault
 from muxi_sandbox.contract import Check
 from muxi_sandbox.errors import ImageMissingError, SandboxError
 
@@ -52,7 +55,7 @@ async def _checks(settings: Settings, name: str, report: Report) -> list[Check]:
         manifest = load_manifest(added.manifests()[name], name)
     except MuxiError as error:
         return [Check("manifest", ok=False, detail=str(error))]
-    checks = [Check("manifest", ok=True, detail=str(added.manifests()[name]))]
+    checks = [Check("manifest", ok=True, detail=str(added.manifests()[name])), *_secrets(settings, manifest)]
     if name in added.disabled():
         cure = f"`muxi-runtime servers enable {name}`."
         checks.append(Check("enabled", ok=False, detail="It is switched off.", cure=cure))
@@ -71,6 +74,12 @@ async def _checks(settings: Settings, name: str, report: Report) -> list[Check]:
     checks.append(Check("start", ok=True, detail=f"{verb} and lists {tools}."))
     listed = {(kind, name_of(kind, d)): pin_of(d) for kind, definitions in lists.items() for d in definitions}
     return [*checks, _pins(settings, manifest, listed)]
+
+
+def _secrets(settings: Settings, manifest: Manifest) -> list[Check]:
+    with opened(settings) as engine:
+        vault = Vault(engine, KeyFile(settings.secrets.key_path(settings.home)))
+        return check_secrets({manifest.name: manifest}, vault)
 
 
 def _pins(settings: Settings, manifest: Manifest, listed: dict[tuple[PinKind, str], str]) -> Check:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.task_labels import TaskLabels
     from muxi_runtime.gateway.tasks import TaskRegistry
 
-__all__ = ["NO_TASK", "EgressGate", "label_flows"]
+__all__ = ["BROKEN", "NO_TASK", "EgressGate", "label_flows"]
 
 logger = logging.getLogger(__name__)
 
@@ -126,6 +126,10 @@ class EgressGate:
         elif kind == "egress.closed":
             await self.label(peer.task, peer.server, facts["host"], facts["port"])
             await self._append("egress.closed", peer, facts)
+        elif kind == "secret.used":
+            await self._append("secret.used", peer, facts)
+        elif kind == "secret.refused":
+            await self._append("secret.refused", peer, facts)
         else:
             raise ValueError(f"{kind!r} is no event of the egress proxy")
 

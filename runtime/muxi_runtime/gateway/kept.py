@@ -102,10 +102,16 @@ def _written(sandbox: KeptSandbox) -> dict[str, object]:
     return {
         "name": sandbox.name,
         "id": sandbox.id,
-        "spec": sandbox.spec.model_dump(mode="json"),
+        "spec": _without_values(sandbox.spec).model_dump(mode="json"),
         "volume": sandbox.volume,
         "read_only": sandbox.read_only,
     }
+
+
+def _without_values(spec: Spec) -> Spec:
+    """What is exposed to the sandbox is in its container; it is not written down a second time."""
+    kept = {name: value for name, value in spec.environment.items() if name not in spec.exposed}
+    return spec.model_copy(update={"environment": kept})
 
 
 def _read(entry: dict[str, object]) -> KeptSandbox:

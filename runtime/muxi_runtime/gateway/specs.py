@@ -8,6 +8,7 @@ from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.pins import identity_of
 from muxi_runtime.catalog.tool_cache import content_key
 from muxi_runtime.errors import MuxiError, UnknownToolError
+from muxi_runtime.gateway.secret_book import SecretBook
 from muxi_sandbox.contract import Spec
 from muxi_sandbox.errors import SandboxError
 
@@ -24,8 +25,13 @@ class SpecBook:
         self,
         manifests: Mapping[str, Manifest],
         resolve_image: Callable[[str], str],
+        secrets: SecretBook | None = None,
     ) -> None:
-        """`resolve_image` turns the NAME of `build:NAME` into a reference that the engine has."""
+        """`resolve_image` turns the NAME of `build:NAME` into a reference that the engine has.
+
+        Without `secrets` what stands for one is of no use, and none is exposed: for trying a server.
+        """
+        self._secrets = secrets or SecretBook("", None)
         self.manifests = manifests
         self._resolve_image = resolve_image
         self._image_ids: dict[str, str] = {}
@@ -49,6 +55,7 @@ class SpecBook:
             return UnknownToolError(f"There is no server {server!r}.")
         try:
             image = self.image(server)
+            exposed = self._secrets.exposed(manifest)
         except (SandboxError, MuxiError) as error:
             return error
         return Spec(
@@ -57,9 +64,11 @@ class SpecBook:
             image=image,
             command=(*manifest.command, *manifest.arguments),
             init=manifest.init,
-            environment=manifest.environment,
+            environment={**manifest.environment, **self._secrets.placeholders(manifest), **exposed},
             workspace=manifest.profile.workspace,
             network=manifest.profile.network.allow,
+            secrets=self._secrets.routes(manifest),
+            exposed=tuple(exposed),
             limits=manifest.profile.limits,
             seccomp=manifest.profile.seccomp,
             runtime=manifest.profile.runtime,

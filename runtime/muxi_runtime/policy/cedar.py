@@ -8,7 +8,7 @@ from typing import Any
 
 import cedarpy
 
-from muxi_runtime.policy.contract import Access, Connection, Decision, Effect, Request
+from muxi_runtime.policy.contract import Access, Connection, Decision, Effect, Request, SecretUse
 from muxi_runtime.policy.projection import UnreadableError
 from muxi_runtime.policy.questions import Questions, place
 from muxi_runtime.policy.rules import DEFAULT_DENY, EVALUATION_ERROR, UNREADABLE, Rule, RuleSet, load_rules, schema
@@ -118,12 +118,16 @@ def _remedy(request: Request, effect: Effect, rule: Rule) -> str:
 def _noun(request: Request) -> str:
     if isinstance(request, Access):
         return "access"
+    if isinstance(request, SecretUse):
+        return "use of a secret"
     return "connection" if isinstance(request, Connection) else "call"
 
 
 def _default_deny(request: Request) -> Decision:
     if isinstance(request, Connection):
         wanted = f"connect {request.server} to {place(request.host, request.port)}"
+    elif isinstance(request, SecretUse):
+        wanted = f"use the secret {request.name} of {request.server} for {place(request.host, request.port)}"
     elif isinstance(request, Access):
         wanted = f"access the {request.kind} {request.name} of {request.server}"
     else:

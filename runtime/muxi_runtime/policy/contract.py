@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol, TypeAlias
 
 from muxi_runtime.identity.principal import Principal
 
-__all__ = ["Access", "Connection", "Decision", "Effect", "Policy", "Request", "ToolCall"]
+__all__ = ["Access", "Connection", "Decision", "Effect", "Policy", "Request", "SecretUse", "ToolCall"]
 
 
 class Effect(StrEnum):
@@ -94,7 +94,31 @@ class Connection:
     labels: frozenset[str] = frozenset()
 
 
-Request: TypeAlias = ToolCall | Access | Connection
+@dataclass(frozen=True, slots=True)
+class SecretUse:
+    """One request: may this secret's value go to this host, from this task's sandbox of this server?
+
+    The connection was permitted already, and the server's profile names the host for the secret.
+
+    Attributes:
+        principal: whose task it is.
+        name: of the secret.
+        host: a canonical name, or an address.
+        built_in: whether the server is one that this project ships.
+        labels: the task's labels (`private`, `untrusted`).
+    """
+
+    principal: Principal
+    server: str
+    name: str
+    host: str
+    port: int
+    task: str
+    built_in: bool = False
+    labels: frozenset[str] = frozenset()
+
+
+Request: TypeAlias = ToolCall | Access | Connection | SecretUse
 """What is decided about."""
 
 

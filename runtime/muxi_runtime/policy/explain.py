@@ -8,7 +8,7 @@ from typing import Any
 
 from muxi_runtime.identity.principal import LOCAL, LOCAL_USER
 from muxi_runtime.policy.cedar import CedarPolicy
-from muxi_runtime.policy.contract import Access, Connection, Decision, Effect, Request, ToolCall
+from muxi_runtime.policy.contract import Access, Connection, Decision, Effect, Request, SecretUse, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
 from muxi_runtime.policy.questions import place
 from muxi_runtime.policy.rules import Rule
@@ -65,6 +65,9 @@ def _facts(policy: CedarPolicy, request: Request) -> dict[str, Any]:
     if isinstance(request, Connection):
         host = place(request.host, request.port)
         return known | {"server": request.server, "host": host, "scheme": request.scheme}
+    if isinstance(request, SecretUse):
+        host = place(request.host, request.port)
+        return known | {"server": request.server, "secret": request.name, "host": host}
     if isinstance(request, Access):
         return known | {request.kind: f"{request.server}.{request.name}"}
     return known | {

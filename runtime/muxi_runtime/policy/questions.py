@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 import cedarpy
 
 from muxi_runtime.identity.principal import Principal
-from muxi_runtime.policy.contract import Access, Connection, Request, ToolCall
+from muxi_runtime.policy.contract import Access, Connection, Request, SecretUse, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
 from muxi_runtime.policy.rules import schema
 
@@ -35,6 +35,7 @@ class Questions:
         self._reads = sorted(reads)
         self._of_call = lru_cache(maxsize=_PAIRS)(_of_call)
         self._of_access = lru_cache(maxsize=_PAIRS)(_of_access)
+        self._of_secret = lru_cache(maxsize=_PAIRS)(_of_secret)
         self._of_connection = lru_cache(maxsize=_PAIRS)(_of_connection)
 
     def about(self, request: Request) -> Question:
@@ -47,6 +48,8 @@ class Questions:
             raise UnreadableError("a server's name holds no dot")
         if isinstance(request, Access):
             return self._access(request)
+        if isinstance(request, SecretUse):
+            return self._secret_use(request)
         return self._connection(request) if isinstance(request, Connection) else self._call(request)
 
     @staticmethod
@@ -89,6 +92,12 @@ class Questions:
         context = {"scheme": connection.scheme, "server": {"__entity": _uid("Server", connection.server)}}
         host = _uid("Host", place(connection.host, connection.port))
         return _question(connection, "connect", host, context), entities
+
+    def _secret_use(self, use: SecretUse) -> Question:
+        entities = self._of_secret(_who(use.principal), use.server, use.name, use.host, use.port, use.built_in)
+        host = {"__entity": _uid("Host", place(use.host, use.port))}
+        context = {"host": host, "server": {"__entity": _uid("Server", use.server)}}
+        return _question(use, "use_secret", _uid("Secret", use.name), context), entities
 
 
 def place(host: str, port: int) -> str:
@@ -141,6 +150,22 @@ def _of_connection(
         *_user(who),
         _entity("Server", server, {"built_in": built_in}),
         _entity("Host", place(host, port), {"name": host, "port": port}),
+    )
+
+
+def _of_secret(
+    who: Who,
+    server: str,
+    name: str,
+    host: str,
+    port: int,
+    built_in: bool,  # noqa: FBT001 - a cache's key
+) -> cedarpy.Entities:
+    return _parsed(
+        *_user(who),
+        _entity("Server", server, {"built_in": built_in}),
+        _entity("Host", place(host, port), {"name": host, "port": port}),
+        _entity("Secret", name, {"name": name}),
     )
 
 

@@ -263,6 +263,8 @@ class DockerBackend:
         if (spec.workspace is not WorkspaceAccess.NONE and not volume) or spec.network:
             slot = self._run.slot(name, with_socket=bool(spec.network))
             self._open[name].callback(self._remove_slot, name, slot)
+            if spec.secrets:
+                slot.give(self._egress.certificate())
 
         def claimed(kept: KeptSandbox) -> None:
             self._claimed[name] = kept

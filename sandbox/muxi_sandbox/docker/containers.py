@@ -127,7 +127,7 @@ class Containers:
         wanted.claimed(kept)
         if wanted.slot is not None and wanted.spec.network:
             wanted.slot.socket.unlink(missing_ok=True)  # nobody listens there any more
-            peer = Peer(wanted.task, wanted.spec.server, kept.id, wanted.spec.network)
+            peer = Peer(wanted.task, wanted.spec.server, kept.id, wanted.spec.network, wanted.spec.secrets)
             await self._serve(wanted.ending, wanted.slot, peer)
         return prepared
 

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING
 import anyio
 
 from muxi_sandbox.contract import Check
-from muxi_sandbox.docker.hardening import labels_of
+from muxi_sandbox.docker.hardening import RUN, labels_of
 from muxi_sandbox.docker.images import ImageStore
+from muxi_sandbox.docker.slots import CERTIFICATE_NAME
 from muxi_sandbox.errors import SandboxError, SpecRefusedError
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from muxi_sandbox.docker.engine import Engine, Json
     from muxi_sandbox.docker.settings import EngineSettings
 
-__all__ = ["FORWARDER", "PROXY_URL", "PROXY_VARIABLES", "Forwarder", "command_of", "forwarded"]
+__all__ = ["FORWARDER", "PROXY_URL", "PROXY_VARIABLES", "TRUST_VARIABLES", "Forwarder", "command_of", "forwarded"]
 
 log = logging.getLogger(__name__)
 
@@ -50,6 +51,24 @@ PROXY_VARIABLES: Mapping[str, str] = {
     # Node's own fetch and https follow the others with this: 22.21, 24 and newer.
     "NODE_USE_ENV_PROXY": "1",
 }
+
+CERTIFICATE = f"{RUN}/{CERTIFICATE_NAME}"
+TRUST_VARIABLES: Mapping[str, str] = dict.fromkeys(
+    (
+        "SSL_CERT_FILE",  # OpenSSL, and with it Python, curl, wget; also Go and Ruby
+        "CURL_CA_BUNDLE",
+        "REQUESTS_CA_BUNDLE",
+        "PIP_CERT",
+        "NODE_EXTRA_CA_CERTS",
+        "npm_config_cafile",
+        "GIT_SSL_CAINFO",
+        "DENO_CERT",
+        "CARGO_HTTP_CAINFO",
+        "AWS_CA_BUNDLE",
+    ),
+    CERTIFICATE,
+)
+"""For a server with secrets: whoever it speaks TLS with, it is the proxy that answers, so no other authority counts."""
 
 
 class Forwarder:
@@ -154,7 +173,7 @@ def forwarded(spec: Spec, command: tuple[str, ...]) -> Spec:
     return spec.model_copy(
         update={
             "command": (FORWARDER, "--", *command),
-            "environment": {**PROXY_VARIABLES, **spec.environment},
+            "environment": {**PROXY_VARIABLES, **(TRUST_VARIABLES if spec.secrets else {}), **spec.environment},
         }
     )
 

@@ -60,5 +60,5 @@ class PreparedContainer:
                 view, is_new = self._workspaces.view(task, spec.workspace, spec.limits)
                 self._slot.show(view)
             if spec.network:
-                await self._serve(self._slot, Peer(task, spec.server, self._sandbox.id, spec.network))
+                await self._serve(self._slot, Peer(task, spec.server, self._sandbox.id, spec.network, spec.secrets))
         return Lease(self._sandbox, workspace_is_new=is_new)

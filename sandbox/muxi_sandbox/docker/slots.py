@@ -28,7 +28,7 @@ from muxi_sandbox.errors import SandboxError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["RunFolder", "Slot", "UnseenSlotError", "remove_folders"]
+__all__ = ["CERTIFICATE_NAME", "RunFolder", "Slot", "UnseenSlotError", "remove_folders"]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +36,7 @@ FOLDERS_MIB = 64
 """Room for folders and sockets only: what tasks write has file systems of its own."""
 NOT_OPENED = "it was not opened yet"
 SOCKET_NAME = "egress.sock"
+CERTIFICATE_NAME = "authority.pem"
 SOCKET_PATH_BYTES = 107
 """Of `sockaddr_un`, without its final zero."""
 
@@ -65,6 +66,23 @@ class Slot:
         """Of the egress proxy."""
         return self.run / SOCKET_NAME
 
+    @property
+    def certificate(self) -> Path:
+        """Of the authority that the sandbox trusts; there for servers with secrets only."""
+        return self.run / CERTIFICATE_NAME
+
+    def give(self, certificate: bytes) -> None:
+        """Let the container see the certificate, from its start on.
+
+        Raises:
+            SandboxError: it could not be written.
+        """
+        try:
+            self.certificate.write_bytes(certificate)
+            self.certificate.chmod(0o444)
+        except OSError as error:
+            raise SandboxError(f"{self.certificate} cannot be written: {error.strerror}.") from error
+
     def show(self, workspace: Path) -> None:
         """Let the container see it from now on.
 
@@ -88,6 +106,7 @@ class Slot:
                 log.warning("slot %s could not be unmounted and is left: %s", self.folder, error)
                 return
         self.socket.unlink(missing_ok=True)
+        self.certificate.unlink(missing_ok=True)
         remove_folders(self.workspace, self.run, self.folder)
 
 

@@ -18,13 +18,13 @@ from pydantic import BaseModel, ConfigDict, Field
 from muxi_sandbox.contract import SecretPlace
 from muxi_sandbox.egress.names import HostRule, parse_authority, parse_rule, permits
 
-__all__ = ["SecretUse", "hosts_of", "permitted", "wrong_secrets"]
+__all__ = ["SecretProfile", "hosts_of", "permitted", "wrong_secrets"]
 
 NAME = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 HTTPS = 443
 
 
-class SecretUse(BaseModel):
+class SecretProfile(BaseModel):
     """One secret of one server."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -38,20 +38,20 @@ class SecretUse(BaseModel):
     )
 
 
-def hosts_of(use: SecretUse) -> tuple[tuple[str, int], ...]:
+def hosts_of(use: SecretProfile) -> tuple[tuple[str, int], ...]:
     """Canonical hosts and ports. Raises ValueError as `parse_authority`."""
     parsed = (parse_authority(text) for text in use.hosts)
     return tuple((host, port or HTTPS) for host, port in parsed)
 
 
-def permitted(use: SecretUse, allow: Sequence[str]) -> SecretUse:
+def permitted(use: SecretProfile, allow: Sequence[str]) -> SecretProfile:
     """The same for those of its hosts that the server may connect to at all."""
     rules = tuple(map(parse_rule, allow))
     hosts = [text for text in use.hosts if _is_permitted(text, rules)]
     return use.model_copy(update={"hosts": tuple(hosts)})
 
 
-def wrong_secrets(secrets: Mapping[str, SecretUse], allow: Sequence[str], where: str) -> Iterator[str]:
+def wrong_secrets(secrets: Mapping[str, SecretProfile], allow: Sequence[str], where: str) -> Iterator[str]:
     """What is wrong with them, a line each; `where` is their place in the file, `allow` hosts that are well-formed."""
     rules = tuple(map(parse_rule, allow))
     for name, use in secrets.items():

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from muxi_runtime.catalog.catalog import Catalog, load_catalog
-from muxi_runtime.catalog.secret_use import SecretUse, hosts_of
+from muxi_runtime.catalog.secret_profile import SecretProfile, hosts_of
 from muxi_runtime.catalog.settings import NetworkSettings, ServerSettings
 
 HEAD = "name: mine\nimage: some:1\n"
@@ -40,7 +40,7 @@ def test_a_host_that_the_operator_closes_gets_no_secret_either(tmp_path: Path) -
 
 
 def test_the_operator_replaces_what_a_manifest_asks_for(tmp_path: Path) -> None:
-    own = {"TOKEN": SecretUse(hosts=("a.test",)), "OTHER": SecretUse(expose="env")}
+    own = {"TOKEN": SecretProfile(hosts=("a.test",)), "OTHER": SecretProfile(expose="env")}
     assert catalog_of(tmp_path, TWO_HOSTS, secrets=own).servers["mine"].profile.secrets == own
     nowhere = catalog_of(tmp_path, TWO_HOSTS, secrets={"TOKEN": {}})
     assert nowhere.servers["mine"].profile.secrets["TOKEN"].hosts == ()
