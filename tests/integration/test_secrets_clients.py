@@ -155,6 +155,18 @@ async def test_git_uses_a_secret_as_its_password(
     assert all(MINE.encode() not in request for request in site[0].received)
 
 
+async def test_chromium_trusts_the_proxy_and_sends_the_placeholder_of_its_page(
+    backend: Backend, images: dict[str, str], site: tuple[Host, Path]
+) -> None:
+    # A browser has no variable that makes it send a header: what stands in its agent's name stands in a header.
+    options = "--headless=new --no-sandbox --disable-gpu --disable-dev-shm-usage --user-data-dir=/tmp/profile"
+    command = f"timeout 120 chromium {options} --user-agent=$TOKEN --dump-dom $URL/page"
+    spec = spec_of(images["clients"], site[0].port, command).model_copy(update={"seccomp": "browser"})
+    output = await run(backend, spec)
+    assert any(b"GET /page" in request and VALUE.encode() in request for request in site[0].received)
+    assert VALUE not in output
+
+
 @pytest.mark.promise("secrets-not-inside")
 async def test_the_sandbox_holds_placeholders_and_no_key(
     backend: Backend, images: dict[str, str], site: tuple[Host, Path], engine_socket: Path, tmp_path: Path

@@ -23,6 +23,7 @@ from muxi_sandbox.contract import BackendHealth, KeptSandbox, Lease, WorkspaceAc
 from muxi_sandbox.docker.containers import Containers, Wanted
 from muxi_sandbox.docker.engine import Engine
 from muxi_sandbox.docker.forwarding import Forwarder
+from muxi_sandbox.docker.hardening import is_browser
 from muxi_sandbox.docker.health import examine
 from muxi_sandbox.docker.host_workspaces import HostWorkspaces
 from muxi_sandbox.docker.images import ImageStore
@@ -264,7 +265,7 @@ class DockerBackend:
             slot = self._run.slot(name, with_socket=bool(spec.network))
             self._open[name].callback(self._remove_slot, name, slot)
             if spec.secrets:
-                slot.give(self._egress.certificate())
+                slot.give(self._egress.certificate(), to_browser=is_browser(spec))
 
         def claimed(kept: KeptSandbox) -> None:
             self._claimed[name] = kept

@@ -14,8 +14,10 @@ from muxi_sandbox.docker.attach import Attachment, attach
 from muxi_sandbox.docker.hardening import (
     alarming,
     create_options,
+    is_browser,
     labels_of,
     missing_defences,
+    policies_mount,
     run_mount,
     slot_mount,
     volume_mount,
@@ -184,6 +186,8 @@ def _mounts(wanted: Wanted) -> list[Json]:
         mounts.append(slot_mount(slot.workspace, read_only=wanted.read_only))
     if slot is not None and spec.network:
         mounts.append(run_mount(slot.run))
+        if spec.secrets and is_browser(spec):
+            mounts.append(policies_mount(slot.policies))
     return mounts
 
 

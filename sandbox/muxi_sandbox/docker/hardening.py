@@ -20,8 +20,10 @@ __all__ = [
     "WORKSPACE",
     "alarming",
     "create_options",
+    "is_browser",
     "labels_of",
     "missing_defences",
+    "policies_mount",
     "run_mount",
     "slot_mount",
     "volume_mount",
@@ -33,6 +35,7 @@ MIB = 2**20
 NOBODY = 65534
 WORKSPACE = "/workspace"
 RUN = "/run/muxi"
+CHROMIUM = "/etc/chromium/policies/managed"
 TMP = "/tmp"  # noqa: S108  # nosec B108  # a path inside the sandbox, a tmpfs of its own
 
 # What every supported engine masks by itself. Asked for by asking for nothing; looked for in its answer.
@@ -157,6 +160,17 @@ def run_mount(folder: Path) -> dict[str, Any]:
     """The folder of the egress socket. Connecting to a socket writes nothing, so read-only is enough."""
     options = {"Propagation": "rprivate"}
     return {"Type": "bind", "Source": str(folder), "Target": RUN, "ReadOnly": True, "BindOptions": options}
+
+
+def is_browser(spec: Spec) -> bool:
+    """Whether it may run a browser in it."""
+    return spec.seccomp == "browser"
+
+
+def policies_mount(folder: Path) -> dict[str, Any]:
+    """What a browser trusts, where Debian's Chromium looks for it."""
+    options = {"Propagation": "rprivate"}
+    return {"Type": "bind", "Source": str(folder), "Target": CHROMIUM, "ReadOnly": True, "BindOptions": options}
 
 
 def workspace_options(limits: Limits) -> dict[str, str]:

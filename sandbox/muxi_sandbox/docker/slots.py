@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import json
 import logging
 import os
 import stat
@@ -37,6 +38,7 @@ FOLDERS_MIB = 64
 NOT_OPENED = "it was not opened yet"
 SOCKET_NAME = "egress.sock"
 CERTIFICATE_NAME = "authority.pem"
+POLICY_NAME = "muxi.json"
 SOCKET_PATH_BYTES = 107
 """Of `sockaddr_un`, without its final zero."""
 
@@ -71,17 +73,25 @@ class Slot:
         """Of the authority that the sandbox trusts; there for servers with secrets only."""
         return self.run / CERTIFICATE_NAME
 
-    def give(self, certificate: bytes) -> None:
-        """Let the container see the certificate, from its start on.
+    @property
+    def policies(self) -> Path:
+        """Of a browser; there for those of servers with secrets only."""
+        return self.folder / "policies"
+
+    def give(self, certificate: bytes, *, to_browser: bool) -> None:
+        """Let the container see the certificate (PEM), from its start on. `to_browser`: also as Chromium takes one.
 
         Raises:
             SandboxError: it could not be written.
         """
         try:
-            self.certificate.write_bytes(certificate)
-            self.certificate.chmod(0o444)
+            _write_public(self.certificate, certificate)
+            if to_browser:
+                self.policies.mkdir(mode=0o755, exist_ok=True)
+                self.policies.chmod(0o755)
+                _write_public(self.policies / POLICY_NAME, _chromium_policy(certificate))
         except OSError as error:
-            raise SandboxError(f"{self.certificate} cannot be written: {error.strerror}.") from error
+            raise SandboxError(f"{error.filename or self.folder} cannot be written: {error.strerror}.") from error
 
     def show(self, workspace: Path) -> None:
         """Let the container see it from now on.
@@ -107,7 +117,21 @@ class Slot:
                 return
         self.socket.unlink(missing_ok=True)
         self.certificate.unlink(missing_ok=True)
-        remove_folders(self.workspace, self.run, self.folder)
+        (self.policies / POLICY_NAME).unlink(missing_ok=True)
+        remove_folders(self.policies, self.workspace, self.run, self.folder)
+
+
+def _write_public(path: Path, data: bytes) -> None:
+    """For the container's user to read, whatever this process's umask is; an older one is replaced."""
+    path.unlink(missing_ok=True)
+    path.write_bytes(data)
+    path.chmod(0o444)
+
+
+def _chromium_policy(certificate: bytes) -> bytes:
+    """The enterprise policy `CACertificates`: what Chromium trusts besides its own list, each as DER in base64."""
+    lines = certificate.decode("ascii").splitlines()
+    return json.dumps({"CACertificates": ["".join(line for line in lines if not line.startswith("-"))]}).encode()
 
 
 def remove_folders(*folders: Path) -> None:
