@@ -98,7 +98,8 @@ def make_certificate(folder: Path, name: str) -> tuple[Path, Path]:
         *("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}"),
         *("-keyout", "site.key", "-out", "site.csr"),
     )
-    (folder / "site.ext").write_text(f"subjectAltName=DNS:{name}\nbasicConstraints=CA:FALSE\n")
+    kind = "IP" if name.replace(".", "").isdigit() else "DNS"
+    (folder / "site.ext").write_text(f"subjectAltName={kind}:{name}\nbasicConstraints=CA:FALSE\n")
     openssl(
         *("x509", "-req", "-in", "site.csr", "-CA", "ca.pem", "-CAkey", "ca.key", "-CAcreateserial", "-days", 2),
         *("-extfile", "site.ext", "-out", "site.crt"),

@@ -89,7 +89,10 @@ def echo(connection: socket.socket, found: Host) -> None:
 
 @contextmanager
 def tls_host(
-    folder: Path, serve: Callable[[socket.socket, Host], None] = echo, name: str = NAME
+    folder: Path,
+    serve: Callable[[socket.socket, Host], None] = echo,
+    name: str = NAME,
+    address: str = "127.0.0.1",
 ) -> Iterator[tuple[Host, Path]]:
     """A host over TLS, and the certificate of its authority."""
     folder.mkdir()
@@ -101,7 +104,7 @@ def tls_host(
         with context.wrap_socket(connection, server_side=True) as wrapped:
             serve(wrapped, found)
 
-    with host(secure) as found:
+    with host(secure, address) as found:
         yield found, authority
 
 

@@ -29,8 +29,11 @@ _END_SECONDS = 10.0
 _PASSED_ON = (
     *("TZ", "MPLCONFIGDIR", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
     *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS", "NODE_USE_ENV_PROXY"),
+    *("CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT", "npm_config_cafile"),
     "NODE_OPTIONS",  # the image's own: it makes fetch follow the proxies
 )
+_PLACEHOLDER = "muxi-secret-"
+"""What stands for a secret; the proxy puts the value in. It is of no use elsewhere, so programs may have it."""
 
 
 def give_up(why: str) -> NoReturn:
@@ -49,6 +52,7 @@ def program_environment(temporary: str) -> dict[str, str]:
         "MPLBACKEND": "Agg",
         "PYTHONDONTWRITEBYTECODE": "1",
         **{name: os.environ[name] for name in _PASSED_ON if name in os.environ},
+        **{name: value for name, value in os.environ.items() if value.startswith(_PLACEHOLDER)},
     }
 
 

@@ -13,9 +13,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.pins import PinKind, name_of
 
-__all__ = ["Finding", "review", "review_texts"]
+__all__ = ["Finding", "exposures", "review", "review_texts"]
 
 LONGEST_DESCRIPTION = 4000
 SHOWN = 120
@@ -87,6 +88,17 @@ def review_texts(definitions: Sequence[Mapping[str, Any]], kind: PinKind) -> lis
         for where, text in _texts(definition, ()):
             found += (Finding(name, where, what, passage) for what, passage in _text(text))
     return found
+
+
+def exposures(manifest: Manifest) -> list[Finding]:
+    """Secrets whose values the server would see, and could send to each of its hosts or tell in a result."""
+    return [
+        Finding(
+            "", f"profile.secrets.{name}", "The server sees the value of this secret itself.", f"expose: {use.expose}"
+        )
+        for name, use in manifest.profile.secrets.items()
+        if use.expose
+    ]
 
 
 def _name(tool: str, others: Mapping[str, Sequence[str]]) -> Iterator[Finding]:

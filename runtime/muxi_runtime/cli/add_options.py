@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -23,6 +23,8 @@ _OPTIONS = (
     click.option("--arg", "arguments", multiple=True, help="An argument for the program; may be given again."),
     click.option("--env", "variables", multiple=True, metavar="NAME=VALUE", help="A variable, no secret; again too."),
     click.option("--allow", multiple=True, metavar="HOST", help="A host that it may connect to; again too."),
+    click.option("--secret", "secrets", multiple=True, metavar="NAME=HOST", help="A secret that HOST gets; again too."),
+    click.option("--expose-secret", "exposed", multiple=True, metavar="NAME", help="One that it sees itself."),
     click.option("--workspace", type=click.Choice(("none", "read", "write")), help="How it sees the task's files."),
     click.option("--limits-class", help="small, code, browser, or one of muxi.yaml."),
     click.option("--browser", is_flag=True, help="It runs a browser: more memory, and namespaces for its own sandbox."),
@@ -72,8 +74,12 @@ def wish_of(source: str, options: Mapping[str, Any]) -> Wish:
 def _fields(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:
     """Fields of the manifest, what was typed before what the document says."""
     profile: dict[str, Any] = {}
-    if options["allow"]:
-        profile["network"] = {"allow": options["allow"]}
+    secrets = _secrets(options["secrets"], options["exposed"])
+    hosts = [host for use in secrets.values() for host in use.get("hosts", ())]
+    if options["allow"] or hosts:
+        profile["network"] = {"allow": tuple(dict.fromkeys((*options["allow"], *hosts)))}
+    if secrets:
+        profile["secrets"] = secrets
     if options["workspace"]:
         profile["workspace"] = options["workspace"]
     if options["browser"]:
@@ -88,6 +94,28 @@ def _fields(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, A
         "profile": profile,
     }
     return {name: value for name, value in fields.items() if value}
+
+
+def _secrets(sent: Sequence[str], exposed: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """The profile's secrets; whoever gets one may be connected to."""
+    from muxi_runtime.catalog.secret_profile import SecretProfile, wrong_secrets  # noqa: PLC0415 - see `wish_of`
+
+    found: dict[str, dict[str, Any]] = {name: {"expose": "env"} for name in exposed}
+    for text in sent:
+        name, _, host = text.partition("=")
+        if not host:
+            raise click.BadParameter(f"{text!r} is not NAME=HOST", param_hint="--secret")
+        host = host if ":" in host else f"{host}:443"
+        found.setdefault(name, {}).setdefault("hosts", []).append(host)
+    hosts = [host for use in found.values() for host in use.get("hosts", ())]
+    try:
+        profiles = {name: SecretProfile.model_validate(use) for name, use in found.items()}
+        wrong = list(wrong_secrets(profiles, hosts, "secret"))
+    except ValueError as error:
+        raise click.BadParameter(str(error), param_hint="--secret") from error
+    if wrong:
+        raise click.BadParameter(" ".join(wrong), param_hint="--secret")
+    return found
 
 
 def _variable(text: str) -> tuple[str, str]:

@@ -12,6 +12,7 @@ from rich.console import RenderableType
 from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.pins import PinKind, name_of
 from muxi_runtime.catalog.review import Finding
+from muxi_runtime.catalog.secret_profile import SecretProfile
 from muxi_runtime.cli.output import fields, plain, table
 from muxi_runtime.errors import RefusedError
 from muxi_runtime.installing.installer import Candidate
@@ -62,10 +63,17 @@ def profile_lines(manifest: Manifest) -> list[tuple[str, object]]:
     return [
         ("network", ", ".join(profile.network.allow) or "none"),
         ("workspace", profile.workspace.value),
+        ("secrets", "; ".join(_secret(name, use) for name, use in profile.secrets.items()) or "none"),
         ("environment", ", ".join(manifest.environment) or "none"),
         ("limits", profile.limits_class),
         ("system calls", "also those for user namespaces" if profile.seccomp == "browser" else "the usual ones"),
     ]
+
+
+def _secret(name: str, use: SecretProfile) -> str:
+    if use.expose:
+        return f"{name}, which it sees itself"
+    return f"{name} for {', '.join(use.hosts)} ({', '.join(use.places)}), which it does not see"
 
 
 def require_somebody(*, yes: bool, as_json: bool) -> None:

@@ -21,7 +21,7 @@ from anyio import to_thread
 
 from muxi_runtime.catalog.manifest import Install, Manifest
 from muxi_runtime.catalog.pins import PinKind
-from muxi_runtime.catalog.review import Finding, review, review_texts
+from muxi_runtime.catalog.review import Finding, exposures, review, review_texts
 from muxi_runtime.catalog.sources import Source, SourceKind
 from muxi_runtime.errors import ConfigError, ForwardedError, ServerError
 from muxi_runtime.gateway.eras import Eras
@@ -176,7 +176,7 @@ class Installer:
         made = await self._make(wish, progress)
         progress("asking for its tools")
         lists = await self.lists(made.manifest)
-        findings = review(lists[PinKind.TOOL], others)
+        findings = [*exposures(made.manifest), *review(lists[PinKind.TOOL], others)]
         for kind in (PinKind.PROMPT, PinKind.TEMPLATE):
             findings += review_texts(lists[kind], kind)
         return Candidate(made.manifest, lists, findings, made.parts, made.notes)
