@@ -88,6 +88,9 @@ class Breakable:
             yield
             group.cancel_scope.cancel()
 
+    def certificate(self) -> bytes:
+        return self._egress.certificate()
+
 
 @pytest.fixture
 def site() -> Iterator[int]:

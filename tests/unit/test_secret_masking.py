@@ -35,7 +35,7 @@ def test_pieces_are_masked_as_the_whole_is(data: bytes, cuts: list[int]) -> None
 @given(before=st.binary(max_size=50), after=st.binary(max_size=50), cuts=st.lists(st.integers(0, 200)))
 def test_a_text_is_found_wherever_the_pieces_end(before: bytes, after: bytes, cuts: list[int]) -> None:
     mask = Mask({b"hunter2-hunter2": b""})
-    assert any([mask.finds(piece) for piece in cut(before + b"hunter2-hunter2" + after, cuts)])
+    assert any(mask.finds(piece) for piece in cut(before + b"hunter2-hunter2" + after, cuts))
 
 
 def test_what_is_not_the_beginning_of_a_secret_goes_on_at_once() -> None:
@@ -61,7 +61,7 @@ def test_nothing_to_mask_changes_nothing() -> None:
 def test_a_placeholder_is_seen_in_any_pieces_as_it_is_and_in_base64(before, lead, after, how, cuts) -> None:
     watch = Watch()
     data = before + how(lead + ONE.encode() + b":pass") + after
-    assert any([watch.sees(piece) for piece in cut(data, cuts)])
+    assert any(watch.sees(piece) for piece in cut(data, cuts))
 
 
 @pytest.mark.parametrize(

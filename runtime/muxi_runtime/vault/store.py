@@ -1,7 +1,7 @@
 """The vault: named secrets, their values encrypted in the database.
 
 Above: `gateway.secret_gate`, which takes a value when a connection may have it, and the command `secrets`. Below: one
-table, and the key file beside the database. Values are never kept in memory here and are in no text form of anything.
+table, and the key file beside the database. Values are not kept in memory here and are in no text form of anything.
 Calls block for about a millisecond.
 """
 

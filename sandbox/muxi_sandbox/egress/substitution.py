@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import html
 import json
 import re
 from typing import TYPE_CHECKING
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Substitution"]
 
+_ESCAPE = re.compile(r"%[0-9A-F]{2}")
 BASIC = re.compile(r"(Basic[ \t]+)([A-Za-z0-9+/]+={0,2})", re.IGNORECASE)
 """RFC 7617: what curl, git and others make of a user and a password."""
 
@@ -133,8 +135,10 @@ class Substitution:
 
     def _hide(self, value: str, placeholder: str) -> None:
         """In the forms in which a host may send it back without having meant to."""
-        forms = {value, quote(value, safe=""), quote_plus(value), json.dumps(value)[1:-1]}
-        forms.add(json.dumps(value, ensure_ascii=False)[1:-1])
+        percent = quote(value, safe="")
+        forms = {value, percent, quote_plus(value), _ESCAPE.sub(lambda match: match[0].lower(), percent)}
+        forms |= {_json(value), _json(value).replace("/", r"\/"), json.dumps(value, ensure_ascii=False)[1:-1]}
+        forms |= {html.escape(value), html.escape(value, quote=False)}
         self._masked |= {form.encode("utf-8"): placeholder.encode("ascii") for form in forms}
 
     @staticmethod
