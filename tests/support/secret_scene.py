@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import base64
+import json
 import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
 
 import anyio
 from anyio import to_thread
@@ -23,15 +26,21 @@ from muxi_sandbox.egress.reading import Secrets
 from muxi_sandbox.egress.settings import EgressSettings
 
 __all__ = [
+    "LEAKS",
     "MINE",
     "NAME",
     "OTHERS",
     "VALUE",
     "Keeper",
     "SecretScene",
+    "basic",
+    "clean",
     "echo",
+    "get",
+    "post",
     "read_request",
     "secret_scene",
+    "status",
     "tls_host",
 ]
 
@@ -183,3 +192,30 @@ async def secret_scene(
     async with proxy.serve(path, Peer("t-1", "web", "sandbox-1", allowed, (route,))):
         with anyio.fail_after(50):
             yield SecretScene(path, notes, keeper, authority)
+
+
+LEAKS = [VALUE, quote(VALUE, safe=""), quote(VALUE, safe="").lower(), VALUE.replace("/", r"\/")]
+
+
+def get(port: int, *headers: str, target: str = "/", close: bool = True) -> bytes:
+    lines = [f"GET {target} HTTP/1.1", f"Host: {NAME}:{port}", *headers, *(["Connection: close"] if close else [])]
+    return "\r\n".join([*lines, "", ""]).encode()
+
+
+def post(port: int, body: bytes, kind: str, *headers: str) -> bytes:
+    lines = ["POST / HTTP/1.1", f"Host: {NAME}:{port}", f"Content-Type: {kind}", f"Content-Length: {len(body)}"]
+    return "\r\n".join([*lines, *headers, "Connection: close", "", ""]).encode() + body
+
+
+def status(answer: bytes) -> int:
+    return int(answer.split(b" ", 2)[1])
+
+
+def basic(text: str) -> str:
+    return "Basic " + base64.b64encode(text.encode()).decode()
+
+
+def clean(scene: SecretScene, answer: bytes) -> bool:
+    """No form of the value in what the sandbox got, nor in what was noted."""
+    text = answer.decode("latin-1") + json.dumps(scene.notes.told, default=str)
+    return not any(leak in text for leak in [*LEAKS, basic(f"git:{VALUE}")[6:]])
