@@ -17,7 +17,7 @@ from muxi_runtime.journal.contract import Draft, Event
 from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.journal.writer import ChainWriter
 from muxi_runtime.policy.cedar import CedarPolicy
-from muxi_runtime.policy.contract import Access, Connection, Effect, Request, ToolCall
+from muxi_runtime.policy.contract import Access, Connection, Effect, Request, SecretUse, ToolCall
 from muxi_runtime.policy.learn import Proposal, cedar_string, learn
 from muxi_runtime.policy.observed import observe
 from muxi_runtime.policy.rules import load_rules, parse_rules
@@ -108,6 +108,19 @@ def test_hosts_that_were_used_are_permitted_to_that_server_and_listed():
         Connection(ADA, "mail", "example.org", 443, "t"),
         Connection(ADA, "web", "example.org", 80, "t"),
         Connection(ADA, "web", "evil.example", 443, "t"),
+    ):
+        assert effect(proposal, other) is Effect.DENY
+
+
+def test_a_secret_that_was_used_is_permitted_to_that_server_for_that_host() -> None:
+    facts = {"server": "web", "host": "api.test", "port": 443, "scheme": "connect", "name": "TOKEN", "rule": "r"}
+    proposal = learned(Draft("secret.used", "ada/k1", "t-1", "c-1", facts))
+    assert effect(proposal, SecretUse(ADA, "web", "TOKEN", "api.test", 443, "t-9")) is Effect.ALLOW
+    for other in (
+        SecretUse(BOB, "web", "TOKEN", "api.test", 443, "t"),
+        SecretUse(ADA, "shell", "TOKEN", "api.test", 443, "t"),
+        SecretUse(ADA, "web", "OTHER", "api.test", 443, "t"),
+        SecretUse(ADA, "web", "TOKEN", "b.test", 443, "t"),
     ):
         assert effect(proposal, other) is Effect.DENY
 

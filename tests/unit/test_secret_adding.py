@@ -59,7 +59,7 @@ def test_the_same_secret_is_either_sent_or_exposed() -> None:
 @pytest.mark.promise("secrets-not-inside")
 def test_one_that_the_server_sees_is_a_warning_that_yes_does_not_take() -> None:
     manifest = manifest_of(profile_of("--expose-secret", "KEY"))
-    candidate = Candidate(manifest, [], exposures(manifest), [])
+    candidate = Candidate(manifest, {}, exposures(manifest), [])
     assert "sees the value" in candidate_document(candidate)["findings"][0]["what"]
     with pytest.raises(RefusedError, match="KEY"):
         ask(candidate, yes=True, question="?")

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
-from muxi_runtime.policy.observed import Count, Deed, Observed, Place
+from muxi_runtime.policy.observed import Count, Deed, Observed, Place, Use
 from muxi_runtime.policy.questions import place as written_place
 from muxi_runtime.policy.rules import RuleSet, parse_rules
 
@@ -45,6 +45,8 @@ def learn(seen: Observed, rules: RuleSet) -> Proposal:
     places = [(place, count) for place, count in sorted(seen.places.items()) if count.done]
     permits = [_permit_deed(number, *item) for number, item in enumerate(deeds, 1)]
     permits += [_permit_place(number, *item) for number, item in enumerate(places, len(deeds) + 1)]
+    before = len(permits) + 1
+    permits += [_permit_use(number, *item) for number, item in enumerate(sorted(seen.uses.items()), before)]
     forbids = [rule.text for rule in rules.rules.values() if not rule.permits]
     parts = [
         "// What was seen, and nothing else, goes through. Read it before you use it: what nobody did yet is refused.",
@@ -82,6 +84,19 @@ def _permit_place(number: int, place: Place, count: Count) -> str:
         f"resource == Host::{cedar_string(host)}",
     )
     return f"{text[:-1]}\nwhen {{ context.server == Server::{cedar_string(place.server)} }};"
+
+
+def _permit_use(number: int, use: Use, count: Count) -> str:
+    place = use.place
+    text = _permit(
+        f"seen-{number}-{place.server}-{use.name}"[:120],
+        f"Seen {_times(count.done)}, {_days(count)}.",
+        f"principal == User::{cedar_string(place.user)}",
+        "use_secret",
+        f"resource == Secret::{cedar_string(use.name)}",
+    )
+    host = f"context.host == Host::{cedar_string(written_place(place.host, place.port))}"
+    return f"{text[:-1]}\nwhen {{ context.server == Server::{cedar_string(place.server)} && {host} }};"
 
 
 def _permit(name: str, reason: str, who: str, action: str, what: str) -> str:

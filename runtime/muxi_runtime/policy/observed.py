@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from muxi_runtime.journal.contract import Event
 
-__all__ = ["Count", "Deed", "Observed", "Place", "observe"]
+__all__ = ["Count", "Deed", "Observed", "Place", "Use", "observe"]
 
 KINDS = {"resources/": "Resource", "prompts/": "Prompt"}
 LONGEST_NAME = 500
@@ -33,6 +33,14 @@ class Place:
     server: str
     host: str
     port: int
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Use:
+    """Which secret went where."""
+
+    place: Place
+    name: str
 
 
 @dataclass(slots=True)
@@ -65,6 +73,7 @@ class Count:
 
 Deeds: TypeAlias = dict[Deed, Count]
 Places: TypeAlias = dict[Place, Count]
+Uses: TypeAlias = dict[Use, Count]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,20 +83,24 @@ class Observed:
     deeds: Deeds
     places: Places
     untold: int
+    uses: Uses = field(default_factory=dict)
 
 
 def observe(events: Iterable[Event]) -> Observed:
     """Count the decisions among the events, which come in their order."""
     deeds: Deeds = {}
     places: Places = {}
+    uses: Uses = {}
     asked: dict[str | None, tuple[Deed, Event]] = {}
     untold = 0
     for event in events:
-        if event.kind not in {"call.decided", "call.answered", "egress.decided"}:
+        if event.kind not in {"call.decided", "call.answered", "egress.decided", "secret.used"}:
             continue
         try:
             if event.kind == "egress.decided":
                 _note_place(places, event)
+            elif event.kind == "secret.used":
+                _note_use(uses, event)
             elif event.kind == "call.decided":
                 _note_call(deeds, asked, event)
             elif event.call in asked:
@@ -98,7 +111,7 @@ def observe(events: Iterable[Event]) -> Observed:
             untold += 1
     for deed, question in asked.values():  # nobody answered
         deeds.setdefault(deed, Count()).note(question.at, question.data["rule"], done=False)
-    return Observed(deeds, places, untold)
+    return Observed(deeds, places, untold, uses)
 
 
 def _note_call(deeds: Deeds, asked: dict[str | None, tuple[Deed, Event]], event: Event) -> None:
@@ -127,6 +140,12 @@ def _note_place(places: Places, event: Event) -> None:
         return  # what was sent was no request
     place = Place(_user(event), str(data["server"]), str(data["host"]), int(data["port"]))
     places.setdefault(place, Count()).note(event.at, str(data["rule"]), done=bool(data["allowed"]))
+
+
+def _note_use(uses: Uses, event: Event) -> None:
+    data: Any = event.data
+    place = Place(_user(event), str(data["server"]), str(data["host"]), int(data["port"]))
+    uses.setdefault(Use(place, str(data["name"])), Count()).note(event.at, str(data["rule"]), done=True)
 
 
 def _user(event: Event) -> str:
