@@ -97,10 +97,8 @@ def observe(events: Iterable[Event]) -> Observed:
         if event.kind not in {"call.decided", "call.answered", "egress.decided", "secret.used"}:
             continue
         try:
-            if event.kind == "egress.decided":
-                _note_place(places, event)
-            elif event.kind == "secret.used":
-                _note_use(uses, event)
+            if event.kind in {"egress.decided", "secret.used"}:
+                _note_connection(places, uses, event)
             elif event.kind == "call.decided":
                 _note_call(deeds, asked, event)
             elif event.call in asked:
@@ -140,6 +138,13 @@ def _note_place(places: Places, event: Event) -> None:
         return  # what was sent was no request
     place = Place(_user(event), str(data["server"]), str(data["host"]), int(data["port"]))
     places.setdefault(place, Count()).note(event.at, str(data["rule"]), done=bool(data["allowed"]))
+
+
+def _note_connection(places: Places, uses: Uses, event: Event) -> None:
+    if event.kind == "secret.used":
+        _note_use(uses, event)
+    else:
+        _note_place(places, event)
 
 
 def _note_use(uses: Uses, event: Event) -> None:
