@@ -142,7 +142,7 @@ class Substitution:
         self._masked |= {form.encode("utf-8"): placeholder.encode("ascii") for form in forms}
 
     @staticmethod
-    def _refusal(reason: str, secret: str = "", remedy: str = "") -> RefusedSecretError:
+    def _refusal(reason: str, secret: str = "", remedy: str = "") -> RefusedSecretError:  # nosec B107  # a name
         return RefusedSecretError(reason, secret=secret, remedy=remedy)
 
 
