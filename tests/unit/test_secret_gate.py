@@ -35,6 +35,7 @@ from muxi_sandbox.egress.contract import Destination, Peer
 VALUE = "a value of eight or more"
 PEER = Peer("t-1", "web", "c0ffee", ("api.test:443",))
 THERE = Destination("api.test", 443, "connect")
+SEEN = frozenset({"private"})
 PERMIT = '@id("any") permit (principal, action, resource);'
 MANIFEST = {
     "name": "web",
@@ -66,7 +67,13 @@ def gate(vault: Vault, *texts: str, tasks: Mapping[str, Principal] | None = None
     assert problems == []
     policy = CedarPolicy(rules) if texts else CedarPolicy.load(PolicySettings())
     known = {"t-1": Principal("ada", "k1")} if tasks is None else tasks
-    return SecretGate(policy=policy, vault=vault, principal_of=known.get, built_in=lambda name: name == "code")
+    return SecretGate(
+        policy=policy,
+        vault=vault,
+        principal_of=known.get,
+        labels_of=lambda _: SEEN,
+        built_in=lambda name: name == "code",
+    )
 
 
 async def test_what_the_profile_names_is_granted_by_the_shipped_rule(vault: Vault) -> None:
@@ -89,7 +96,8 @@ async def test_a_rule_sees_whose_task_of_which_server_sends_what_where(vault: Va
     refused = (
         '@id("no") forbid (principal == User::"ada", action == Action::"use_secret", resource == Secret::"TOKEN")'
         ' when { context.task == "t-1" && context.server == Server::"web" && !context.server.built_in'
-        ' && context.host == Host::"api.test:443" && context has key && context.key == "k1" };'
+        ' && context.host == Host::"api.test:443" && context.labels.contains("private")'
+        ' && context has key && context.key == "k1" };'
     )
     grant = await gate(vault, PERMIT, refused).grant(PEER, "TOKEN", THERE)
     assert (grant.verdict.allowed, grant.verdict.rule, grant.value) == (False, "no", "")
@@ -129,7 +137,9 @@ async def test_a_decision_that_breaks_is_a_refusal(vault: Vault) -> None:
         raise RuntimeError("broken")
 
     policy = CedarPolicy.load(PolicySettings())
-    made = SecretGate(policy=policy, vault=vault, principal_of=broken, built_in=lambda _: False)
+    made = SecretGate(
+        policy=policy, vault=vault, principal_of=broken, labels_of=lambda _: SEEN, built_in=lambda _: False
+    )
     assert (await made.grant(PEER, "TOKEN", THERE)).verdict.rule == BROKEN
 
 
