@@ -97,7 +97,18 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
                     await reap_left_by_installs(settings.home, installs, journal)
                     await _prove(entered, settings, live.now, images, journal)
                 parts = Parts(
-                    settings, live, entered, journal, images, installation, gate, vault, kept, snapshots, left, approvals
+                    settings,
+                    live,
+                    entered,
+                    journal,
+                    images,
+                    installation,
+                    gate,
+                    vault,
+                    kept,
+                    snapshots,
+                    left,
+                    approvals,
                 )
                 async with parts.running(KeyStore(store), PinStore(store), policy) as runtime:
                     yield runtime
