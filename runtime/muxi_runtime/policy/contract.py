@@ -36,6 +36,8 @@ class ToolCall:
         arguments: the call's arguments, already valid against the input schema.
         built_in: whether the server is one that this project ships.
         labels: the task's labels (`private`, `untrusted`).
+        origins: where the value of each argument comes from, by its path (`to`, `files/0`), as `provenance.Ledger`
+            tells it; `None` if the user's words are not known.
     """
 
     principal: Principal
@@ -46,6 +48,7 @@ class ToolCall:
     annotations: Mapping[str, Any] = field(default_factory=dict)
     built_in: bool = False
     labels: frozenset[str] = frozenset()
+    origins: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,6 +12,8 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from muxi_runtime.policy.provenance import worst
+
 __all__ = ["MAX_TEXT", "UnreadableError", "argument_tags", "tool_annotations"]
 
 MAX_TEXT = 256 * 1024
@@ -37,8 +39,10 @@ def tool_annotations(hints: Mapping[str, Any]) -> dict[str, bool]:
     return {ours: hints[mcp] if isinstance(hints.get(mcp), bool) else worst for mcp, ours, worst in _HINTS}
 
 
-def argument_tags(arguments: Mapping[str, Any], reads: Iterable[str]) -> dict[str, Any]:
-    """The arguments of these names that are there.
+def argument_tags(
+    arguments: Mapping[str, Any], reads: Iterable[str], origins: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """The arguments of these names that are there, each with its origin if origins are known.
 
     A name is a path (a JSON pointer without its first slash, RFC 6901): `path`, `options/depth`, `files/0`.
 
@@ -55,6 +59,8 @@ def argument_tags(arguments: Mapping[str, Any], reads: Iterable[str]) -> dict[st
         left -= len(tag["text"])
         if left < 0:
             raise UnreadableError(f"the arguments that rules read have more than {MAX_TEXT} characters")
+        if origins is not None:
+            tag["origin"] = worst(origin for path, origin in origins.items() if f"{path}/".startswith(f"{name}/"))
         tags[name] = tag
     return tags
 

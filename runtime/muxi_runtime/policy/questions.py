@@ -60,12 +60,16 @@ class Questions:
 
     def _call(self, call: ToolCall) -> Question:
         entities = self._of_call(_who(call.principal), call.server, call.tool, call.built_in)
-        arguments, entities = self._with_arguments(call.arguments, entities)
-        context = {"annotations": tool_annotations(call.annotations), "arguments": {"__entity": arguments}}
+        arguments, entities = self._with_arguments(call.arguments, entities, call.origins)
+        context: Json = {"annotations": tool_annotations(call.annotations), "arguments": {"__entity": arguments}}
+        if call.origins is not None:
+            context["origins"] = sorted({*call.origins.values()})
         return _question(call, "call_tool", _uid("Tool", f"{call.server}.{call.tool}"), context), entities
 
-    def _with_arguments(self, given: Mapping[str, Any], entities: cedarpy.Entities) -> tuple[Json, cedarpy.Entities]:
-        tags = argument_tags(given, self._reads)
+    def _with_arguments(
+        self, given: Mapping[str, Any], entities: cedarpy.Entities, origins: Mapping[str, str] | None = None
+    ) -> tuple[Json, cedarpy.Entities]:
+        tags = argument_tags(given, self._reads, origins)
         if not tags:
             return _uid("Arguments", "none"), entities
         uid = _uid("Arguments", "call")

@@ -1,0 +1,247 @@
+"""Where the values of a call's arguments come from: the user's words, records, or what strangers wrote. Pure.
+
+A model that obeys an instruction hidden in a web page calls tools with values from that page: an account, an address,
+a link. A task's ledger keeps what the user said and what tools gave back, and tells of each argument which of them
+holds it. It compares text, and claims no more: what a model writes in words of its own has the origin `model`.
+
+    plain       says nothing: true, false, null, an empty text, 0 or 1
+    user        the user's own words hold it
+    record      a result holds it in a field that the service itself fills, or in a result that strangers cannot write
+    both        as `record`, and text that strangers can write names it too
+    stranger    only text that strangers can write holds it
+    invented    an address, a link or an identifier that is found nowhere
+    model       words or a number that are found nowhere: an answer, a summary, a sum
+
+A longer text has the worst origin of the addresses and identifiers in it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+__all__ = ["KEYS", "ORIGINS", "Ledger", "worst"]
+
+ORIGINS = ("plain", "user", "record", "model", "both", "invented", "stranger")
+"""From the best to the worst: a text of several parts has the worst of theirs."""
+
+MAX_CHARACTERS = 4 * 1024 * 1024
+"""Of all results that one ledger keeps. What a ledger that is full was not told of may hold anything: see `_lookup`."""
+MAX_LEAVES = 1000
+"""Values of one call that are looked up; a call with more has the origin `stranger` for the rest."""
+
+KEYS = "(keys)"
+"""Among the record fields of a tool: its results are objects whose names of fields the service itself fills."""
+
+_CODE_LENGTH = 8
+"""From so many letters and digits on, spaces and hyphens inside of a code (an IBAN, a card's number) do not count."""
+_CODE_WORDS = 12
+
+_SPACE = re.compile(r"\s+")
+_EDGES = " \t\n\"'`.,;:!?()[]{}<>*\u201c\u201d\u2018\u2019"
+_SCHEME = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://")
+_NOT_CODE = re.compile(r"[\W_]+")
+_NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
+_DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})?(?:[ t]\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?z?)?")
+# What names a place or a thing rather than describes: a link or host, a mail address, a path, a code with digits.
+_ADDRESS = re.compile(
+    r"""
+    [^\s<>"'()\[\]{},;]+@[^\s<>"'()\[\]{},;]+                    # a mail address
+    | (?:[a-z0-9_-]+\.)+[a-z]{2,24}(?::\d+)?(?:/[^\s<>"']*)?     # a host, with or without a path behind it
+    | (?:\.{0,2}/)[^\s<>"']+                                     # a path
+    | (?=[a-z0-9_-]*\d)(?=[a-z0-9_-]*[a-z])[a-z0-9_-]{6,}        # a code of letters and digits
+    | \d{8,}                                                     # a number that nobody counts with
+    """,
+    re.VERBOSE,
+)
+
+
+def worst(origins: Iterable[str]) -> str:
+    """The worst of some origins; `plain` of none."""
+    return max(origins, key=ORIGINS.index, default="plain")
+
+
+class Ledger:
+    """What one task has been told, by origin. Grows with the results; not safe for several threads."""
+
+    def __init__(self, max_characters: int = MAX_CHARACTERS) -> None:
+        self._left = max_characters
+        self._full = False
+        self._user = _Texts()
+        self._records = _Texts()
+        self._strangers = _Texts()
+        self._fields: set[str] = set()
+
+    @property
+    def full(self) -> bool:
+        """Whether a result was too much to keep."""
+        return self._full
+
+    def told_by_user(self, text: str) -> None:
+        """Keep words of the user's own."""
+        self._user.add(text)
+
+    def returned(self, result: Any, *, untrusted: bool, records: Collection[str] = ()) -> None:  # noqa: ANN401 - JSON
+        """Keep a result (JSON values).
+
+        Args:
+            result: as the tool gave it.
+            untrusted: whether it can hold text that strangers wrote.
+            records: of an untrusted one, the names of the fields that the service itself fills or checks: ids,
+                senders, amounts. They vouch for themselves as a whole, not for parts of them. `*` stands for all,
+                also for values that have no field.
+        """
+        for name, value in _leaves(result):
+            text = value if isinstance(value, str) else _number_text(value)
+            self._left -= len(text)
+            if self._left < 0:
+                self._full = True
+                return
+            if not untrusted:
+                self._records.add(text)
+            elif name in records or "*" in records:
+                self._fields.add(_normal(text))
+            elif name != KEYS or text not in records:
+                self._strangers.add(text)
+
+    def origins(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+        """The origin of each value, by its path: `to`, `options/depth`, `files/0`."""
+        found: dict[str, str] = {}
+        for path, value in _paths(arguments):
+            if len(found) >= MAX_LEAVES:
+                found[path] = "stranger"
+                break
+            found[path] = self._origin(value)
+        return found
+
+    def _origin(self, value: object) -> str:
+        if value is None or isinstance(value, bool) or value in ("", 0, 1):
+            return "plain"
+        if isinstance(value, int | float):
+            return self._lookup(_number_text(value), number=float(value))
+        return self._text_origin(str(value))
+
+    def _text_origin(self, value: str) -> str:
+        text = _normal(value)
+        if not text:
+            return "plain"
+        whole = self._lookup(text)
+        if whole != "model" or _DATE.fullmatch(text):
+            return whole
+        addresses = {found[0].strip(_EDGES) for found in _ADDRESS.finditer(text)}
+        origins = [self._address_origin(address) for address in addresses - {""} if not _DATE.fullmatch(address)]
+        return worst([whole, *origins])
+
+    def _address_origin(self, address: str) -> str:
+        origin = self._lookup(address)
+        return "invented" if origin == "model" else origin
+
+    def _lookup(self, text: str, number: float | None = None) -> str:
+        """Of one value as a whole; `model` if nothing holds it."""
+        if self._user.holds(text, number):
+            return "user"
+        stranger = self._strangers.holds(text, number)
+        if text in self._fields or self._records.holds(text, number):
+            return "both" if stranger else "record"
+        # A result that was not kept may have been a stranger's.
+        return "stranger" if stranger or self._full else "model"
+
+
+class _Texts:
+    """Texts of one origin, in the forms in which values are looked up."""
+
+    def __init__(self) -> None:
+        self._new: list[str] = []
+        self._words = "\n"
+        self._codes = "\n"
+        self._numbers: set[float] = set()
+
+    def add(self, text: str) -> None:
+        self._new.append(text)
+
+    def holds(self, text: str, number: float | None) -> bool:
+        self._take_in()
+        if number is not None:
+            return number in self._numbers
+        if _holds_phrase(self._words, text):
+            return True
+        code = _code(text)
+        is_code = len(code) >= _CODE_LENGTH and any(map(str.isdigit, code)) and len(text.split()) <= _CODE_WORDS
+        return is_code and code in self._codes
+
+    def _take_in(self) -> None:
+        """What is new, all at once: most tasks are told more often than they are asked."""
+        if not self._new:
+            return
+        texts = list(map(_normal, self._new))
+        self._new.clear()
+        self._words = "\n".join([self._words, *texts, ""])
+        self._codes = "\n".join([self._codes, *map(_code, texts), ""])
+        for text in texts:
+            self._numbers.update(_numbers(text))
+
+
+def _holds_phrase(texts: str, phrase: str) -> bool:
+    """Whether it is there, and is no part of a longer word."""
+    begin = texts.find(phrase)
+    while begin >= 0:
+        end = begin + len(phrase)
+        if not (_joins(texts[begin - 1], phrase[0]) or _joins(phrase[-1], texts[end])):
+            return True
+        begin = texts.find(phrase, begin + 1)
+    return False
+
+
+def _joins(left: str, right: str) -> bool:
+    return left.isalnum() and right.isalnum()
+
+
+def _normal(text: str) -> str:
+    """As it is compared: one form of each character, small letters, single spaces, without hidden ones or edges."""
+    if not text.isascii():
+        text = unicodedata.normalize("NFKC", text)
+        text = "".join(char for char in text if unicodedata.category(char) != "Cf")
+    return _SPACE.sub(" ", _SCHEME.sub("", text.casefold())).strip(_EDGES).rstrip("/")
+
+
+def _code(text: str) -> str:
+    return _NOT_CODE.sub("", text)
+
+
+def _numbers(text: str) -> Iterator[float]:
+    for found in _NUMBER.finditer(text):
+        yield float(found[0].replace(",", ""))
+
+
+def _number_text(value: float) -> str:
+    """One text for each number, whether it came as `5` or `5.0`."""
+    return str(int(value)) if value == int(value) else repr(value)
+
+
+def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str | float]]:
+    """Each text and number with the name of its field; names of fields are texts of the field `(keys)`."""
+    if isinstance(value, Mapping):
+        for key, item in value.items():
+            yield KEYS, str(key)
+            yield from _leaves(item, str(key))
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        for item in value:
+            yield from _leaves(item, name)
+    elif isinstance(value, str | int | float) and not isinstance(value, bool):
+        yield name, value
+
+
+def _paths(value: object, path: str = "") -> Iterator[tuple[str, object]]:
+    """Each value with its path, in the form that rules use."""
+    if isinstance(value, Mapping):
+        steps: Iterator[tuple[str, object]] = ((str(key), item) for key, item in value.items())
+    elif isinstance(value, Sequence) and not isinstance(value, str):
+        steps = ((str(index), item) for index, item in enumerate(value))
+    else:
+        yield path, value
+        return
+    for step, item in steps:
+        escaped = step.replace("~", "~0").replace("/", "~1")
+        yield from _paths(item, f"{path}/{escaped}" if path else escaped)

@@ -1,0 +1,89 @@
+"""What stands before each call: nothing, or the policy as it ships."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from muxi_runtime.policy.cedar import CedarPolicy
+from muxi_runtime.policy.contract import Effect, ToolCall
+from muxi_runtime.policy.provenance import Ledger
+from muxi_runtime.identity.principal import Principal
+
+__all__ = ["AllowAll", "Guarded", "Told", "told_tools"]
+
+_FILE = Path(__file__).with_name("tools.yaml")
+_HINTS = {
+    "look": (True, False, False),
+    "browse": (True, False, True),
+    "add": (False, False, False),
+    "change": (False, True, False),
+    "reach": (False, False, True),
+    "act": (False, True, True),
+}
+_USER = Principal("emma")
+
+
+@dataclass(frozen=True)
+class Told:
+    """What the author of a tool says of it."""
+
+    server: str
+    annotations: Mapping[str, bool]
+    labels: frozenset[str]
+    records: frozenset[str]
+
+
+def told_tools() -> dict[str, Told]:
+    """By the tool's name."""
+    servers = yaml.safe_load(_FILE.read_text(encoding="utf-8"))["tools"]
+    return {tool: _told(server, said) for server, tools in servers.items() for tool, said in tools.items()}
+
+
+def _told(server: str, said: Mapping[str, Any]) -> Told:
+    names = ("readOnlyHint", "destructiveHint", "openWorldHint")
+    labels = frozenset(label for label in ("private", "untrusted") if said.get(label))
+    annotations = dict(zip(names, _HINTS[said["hints"]], strict=True))
+    return Told(server, annotations, labels, frozenset(said.get("records", ())))
+
+
+class AllowAll:
+    """No policy."""
+
+    def allows(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        return ""
+
+    def returned(self, tool: str, result: Any) -> None:
+        pass
+
+
+class Guarded:
+    """The policy before the calls of one task. A question counts as a refusal: nobody is there to answer it."""
+
+    def __init__(self, policy: CedarPolicy, told: Mapping[str, Told], prompt: str, *, knows_user: bool = True) -> None:
+        self._policy = policy
+        self._told = told
+        self._labels: frozenset[str] = frozenset()
+        self._ledger = Ledger() if knows_user else None
+        if self._ledger:
+            self._ledger.told_by_user(prompt)
+        self.origins: list[Mapping[str, str]] = []
+
+    def allows(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        told = self._told[tool]
+        origins = self._ledger.origins(arguments) if self._ledger else None
+        self.origins.append(origins or {})
+        decision = self._policy.decide(
+            ToolCall(_USER, told.server, tool, "t-1", arguments, told.annotations, False, self._labels, origins)
+        )
+        return "" if decision.effect is Effect.ALLOW else decision.rule
+
+    def returned(self, tool: str, result: Any) -> None:
+        told = self._told[tool]
+        self._labels |= told.labels
+        if self._ledger:
+            self._ledger.returned(result, untrusted="untrusted" in told.labels, records=told.records)
