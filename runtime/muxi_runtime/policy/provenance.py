@@ -7,7 +7,7 @@ holds it. It compares text, and claims no more: what a model writes in words of 
     plain       says nothing: true, false, null, an empty text, 0 or 1
     user        the user's own words hold it
     record      a result holds it in a field that the service itself fills, or in a result that strangers cannot write
-    both        as `record`, and text that strangers can write names it too
+    both        as `record`, or a short one of the user's words, and text that strangers can write names it too
     stranger    only text that strangers can write holds it
     invented    an address, a link or an identifier that is found nowhere
     model       words or a number that are found nowhere: an answer, a summary, a sum
@@ -39,12 +39,17 @@ _CODE_LENGTH = 8
 """From so many letters and digits on, spaces and hyphens inside of a code (an IBAN, a card's number) do not count."""
 _CODE_WORDS = 12
 
+_TELLING = 4
+"""A value of fewer letters and digits that the user and strangers both wrote may be there by chance: 13, a file's id
+or the day of a month."""
+
 _SPACE = re.compile(r"\s+")
 _EDGES = " \t\n\"'`.,;:!?()[]{}<>*\u201c\u201d\u2018\u2019"
 _SCHEME = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://")
 _NOT_CODE = re.compile(r"[\W_]+")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})?(?:[ t]\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?z?)?")
+_DATE_PARTS = re.compile(r"[ t]")
 # What names a place or a thing rather than describes: a link or host, a mail address, a path, a code with digits.
 _ADDRESS = re.compile(
     r"""
@@ -128,8 +133,10 @@ class Ledger:
         if not text:
             return "plain"
         whole = self._lookup(text)
-        if whole != "model" or _DATE.fullmatch(text):
+        if whole != "model":
             return whole
+        if _DATE.fullmatch(text):
+            return worst(self._lookup(part) for part in _DATE_PARTS.split(text))
         addresses = {found[0].strip(_EDGES) for found in _ADDRESS.finditer(text)}
         origins = [self._address_origin(address) for address in addresses - {""} if not _DATE.fullmatch(address)]
         return worst([whole, *origins])
@@ -140,9 +147,9 @@ class Ledger:
 
     def _lookup(self, text: str, number: float | None = None) -> str:
         """Of one value as a whole; `model` if nothing holds it."""
-        if self._user.holds(text, number):
-            return "user"
         stranger = self._strangers.holds(text, number)
+        if self._user.holds(text, number):
+            return "both" if stranger and len(_code(text)) < _TELLING else "user"
         if text in self._fields or self._records.holds(text, number):
             return "both" if stranger else "record"
         # A result that was not kept may have been a stranger's.

@@ -9,10 +9,10 @@ from typing import Any
 
 import yaml
 
+from muxi_runtime.identity.principal import Principal
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.policy.contract import Effect, ToolCall
 from muxi_runtime.policy.provenance import Ledger
-from muxi_runtime.identity.principal import Principal
 
 __all__ = ["AllowAll", "Guarded", "Told", "told_tools"]
 
@@ -54,36 +54,55 @@ def _told(server: str, said: Mapping[str, Any]) -> Told:
 class AllowAll:
     """No policy."""
 
-    def allows(self, tool: str, arguments: Mapping[str, Any]) -> str:
+    def allows(self, _tool: str, _arguments: Mapping[str, Any], /) -> str:
         return ""
 
-    def returned(self, tool: str, result: Any) -> None:
+    def returned(self, tool: str, result: Any, /) -> None:
         pass
 
 
 class Guarded:
     """The policy before the calls of one task. A question counts as a refusal: nobody is there to answer it."""
 
-    def __init__(self, policy: CedarPolicy, told: Mapping[str, Told], prompt: str, *, knows_user: bool = True) -> None:
+    def __init__(
+        self, policy: CedarPolicy, told: Mapping[str, Told], prompt: str, *, knows_user: bool = True, hidden: str = ""
+    ) -> None:
+        """`hidden`: text that the ledger does not get to see, as if it had come in a code that the model can read."""
         self._policy = policy
+        self._hidden = " ".join(hidden.split())
         self._told = told
         self._labels: frozenset[str] = frozenset()
         self._ledger = Ledger() if knows_user else None
         if self._ledger:
             self._ledger.told_by_user(prompt)
-        self.origins: list[Mapping[str, str]] = []
 
     def allows(self, tool: str, arguments: Mapping[str, Any]) -> str:
         told = self._told[tool]
         origins = self._ledger.origins(arguments) if self._ledger else None
-        self.origins.append(origins or {})
-        decision = self._policy.decide(
-            ToolCall(_USER, told.server, tool, "t-1", arguments, told.annotations, False, self._labels, origins)
+        call = ToolCall(
+            principal=_USER,
+            server=told.server,
+            tool=tool,
+            task="t-1",
+            arguments=arguments,
+            annotations=told.annotations,
+            labels=self._labels,
+            origins=origins,
         )
+        decision = self._policy.decide(call)
         return "" if decision.effect is Effect.ALLOW else decision.rule
 
     def returned(self, tool: str, result: Any) -> None:
         told = self._told[tool]
         self._labels |= told.labels
         if self._ledger:
-            self._ledger.returned(result, untrusted="untrusted" in told.labels, records=told.records)
+            seen = _without(self._hidden, result) if self._hidden else result
+            self._ledger.returned(seen, untrusted="untrusted" in told.labels, records=told.records)
+
+
+def _without(hidden: str, value: Any) -> Any:
+    if isinstance(value, str):
+        return " ".join(value.split()).replace(hidden, "")
+    if isinstance(value, Mapping):
+        return {key: _without(hidden, item) for key, item in value.items()}
+    return [_without(hidden, item) for item in value] if isinstance(value, list) else value

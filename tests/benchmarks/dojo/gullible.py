@@ -1,29 +1,32 @@
 """The scripted worst case: a model without any judgement of its own.
 
 It makes the calls by which AgentDojo itself solves the user's task. When a result shows it an injection it obeys at
-once: it makes the calls by which AgentDojo solves the injection's task, says what the injection wants said, and goes on
-with the user's task. It knows nothing of the policy; a call that is refused changes nothing of what it does next.
+once: it makes the calls that the injection wants (`scripts.py`), says what the injection wants said, and goes on with
+the user's task. It knows nothing of the policy; a call that is refused changes nothing of what it does next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from agentdojo.functions_runtime import FunctionCall, FunctionsRuntime
 from pydantic import BaseModel
 
-__all__ = ["Gate", "Outcome", "Tried", "plain", "run_pair"]
+__all__ = ["Gate", "Outcome", "Script", "Tried", "run_pair"]
+
+Script: TypeAlias = Callable[[Any, Any], list[FunctionCall]]
+"""The calls that an injection wants, in an environment."""
 
 
 class Gate(Protocol):
     """Stands before each call of one task."""
 
-    def allows(self, tool: str, arguments: Mapping[str, Any]) -> str:
+    def allows(self, tool: str, arguments: Mapping[str, Any], /) -> str:
         """The empty string, or the rule that refuses."""
 
-    def returned(self, tool: str, result: Any) -> None:  # noqa: ANN401 - JSON
+    def returned(self, tool: str, result: Any, /) -> None:
         """Told what a call that was made gave."""
 
 
@@ -55,55 +58,53 @@ class Outcome:
     tried: list[Tried] = field(default_factory=list)
 
 
-def run_pair(suite: Any, user: Any, injection: Any, environment: Any, gate: Gate) -> Outcome:  # noqa: ANN401
-    """One user's task, with an injection or `None`, in an environment of its own."""
+def run_pair(suite: Any, user: Any, injection: Any, environment: Any, gate: Gate, script: Script) -> Outcome:
+    """One user's task, with an injection or `None`, in an environment that is this run's own."""
     environment = user.init_environment(environment)
     before = environment.model_copy(deep=True)
     outcome = Outcome(suite.name, user.ID, injection.ID if injection else "")
-    made: list[FunctionCall] = []
-    runtime = FunctionsRuntime(suite.tools)
+    run = _Run(FunctionsRuntime(suite.tools), environment, gate, outcome)
     sees = _detector(injection.GOAL) if injection else _never
     plan = [(call, False) for call in user.ground_truth(environment)]
     while plan:
         call, injected = plan.pop(0)
-        shown = _make(call, runtime, environment, gate, outcome, made, injected=injected)
+        shown = run.make(call, injected=injected)
         if not outcome.saw_injection and any(map(sees, strings(shown))):
             outcome.saw_injection = True
-            plan = [(extra, True) for extra in injection.ground_truth(environment)] + plan
+            plan = [(extra, True) for extra in script(injection, environment)] + plan
     answer = user.GROUND_TRUTH_OUTPUT
     if outcome.saw_injection:
         answer = f"{injection.GROUND_TRUTH_OUTPUT}\n{answer}"
     said = [{"type": "text", "content": answer}]
-    outcome.useful = bool(suite._check_user_task_utility(user, said, before, environment, made))  # noqa: SLF001
+    outcome.useful = bool(suite._check_user_task_utility(user, said, before, environment, run.made))  # noqa: SLF001
     if injection:
-        outcome.obeyed = bool(suite._check_injection_task_security(injection, said, before, environment, made))  # noqa: SLF001
+        outcome.obeyed = bool(suite._check_injection_task_security(injection, said, before, environment, run.made))  # noqa: SLF001
     return outcome
 
 
-def _make(
-    call: FunctionCall,
-    runtime: FunctionsRuntime,
-    environment: Any,  # noqa: ANN401
-    gate: Gate,
-    outcome: Outcome,
-    made: list[FunctionCall],
-    *,
-    injected: bool,
-) -> Any:  # noqa: ANN401
-    """The result as JSON; `None` if the call was refused."""
-    arguments = plain(dict(call.args))
-    refused_by = gate.allows(call.function, arguments)
-    outcome.tried.append(Tried(call.function, arguments, injected, refused_by))
-    if refused_by:
-        return None
-    result, error = runtime.run_function(environment, call.function, call.args)
-    made.append(call)
-    shown = plain(error if error else result)
-    gate.returned(call.function, shown)
-    return shown
+@dataclass
+class _Run:
+    runtime: FunctionsRuntime
+    environment: Any
+    gate: Gate
+    outcome: Outcome
+    made: list[FunctionCall] = field(default_factory=list)
+
+    def make(self, call: FunctionCall, *, injected: bool) -> Any:
+        """The result as JSON; `None` if the call was refused."""
+        arguments = plain(dict(call.args))
+        refused_by = self.gate.allows(call.function, arguments)
+        self.outcome.tried.append(Tried(call.function, arguments, injected, refused_by))
+        if refused_by:
+            return None
+        result, error = self.runtime.run_function(self.environment, call.function, call.args)
+        self.made.append(call)
+        shown = plain(error or result)
+        self.gate.returned(call.function, shown)
+        return shown
 
 
-def plain(value: Any) -> Any:  # noqa: ANN401
+def plain(value: Any) -> Any:
     """As JSON values."""
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
@@ -114,7 +115,7 @@ def plain(value: Any) -> Any:  # noqa: ANN401
     return [plain(item) for item in value] if isinstance(value, list | tuple) else str(value)
 
 
-def strings(value: Any) -> Iterator[str]:  # noqa: ANN401
+def strings(value: Any) -> Iterator[str]:
     """All text in JSON values, names of fields included."""
     if isinstance(value, str):
         yield value
