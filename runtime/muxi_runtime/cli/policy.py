@@ -27,6 +27,7 @@ from muxi_runtime.policy.check import check as check_files
 from muxi_runtime.policy.contract import Connection, Effect, Request, ToolCall
 from muxi_runtime.policy.explain import Explanation
 from muxi_runtime.policy.explain import explain as explain_request
+from muxi_runtime.policy.provenance import ORIGINS, Origin
 from muxi_sandbox.egress.names import parse_authority, parse_rule, permits
 
 __all__ = ["policy"]
@@ -91,6 +92,9 @@ def check(ctx: click.Context, files: tuple[Path, ...], out: Output) -> None:
 @click.option(
     "--hint", "hints", multiple=True, metavar="HINT=BOOL", help="What the tool says of itself: readOnlyHint=true."
 )
+@click.option(
+    "--origin", "origins", multiple=True, metavar="NAME=ORIGIN", help="Where an argument's value comes from: user, ..."
+)
 @click.option("--built-in/--added", default=None, help="Whether the server comes with this runtime.")
 @json_option
 @click.pass_obj
@@ -109,6 +113,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
     task: str | None,
     runtime_key: str | None,
     hints: tuple[str, ...],
+    origins: tuple[str, ...],
     built_in: bool | None,
     out: Output,
 ) -> None:
@@ -143,6 +148,7 @@ def explain(  # noqa: PLR0913 - one parameter an option
             arguments=collect(definition.get("inputSchema", {}), texts, values, None),
             annotations={**definition.get("annotations", {}), **_hints(hints), **_outside(settings, server)},
             labels=carried,
+            origins=_origins(origins) if origins else None,
         )
         if not definition:
             unknown = ["The runtime has not listed this tool yet: hints not given count as the worst."]
@@ -220,6 +226,19 @@ def _hints(items: Iterable[str]) -> dict[str, bool]:
             )
         hints[name] = value == "true"
     return hints
+
+
+def _origins(items: Iterable[str]) -> dict[str, Origin]:
+    known = {str(origin): origin for origin in ORIGINS}
+    origins: dict[str, Origin] = {}
+    for item in items:
+        name, _, value = item.partition("=")
+        if not name or value not in known:
+            raise click.BadParameter(
+                f"{item!r} is not like to=user; origins are {', '.join(ORIGINS)}", param_hint="--origin"
+            )
+        origins[name] = known[value]
+    return origins
 
 
 def _built_in_servers(settings: Settings) -> set[str]:

@@ -24,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.identity.roles import Role
 from muxi_runtime.policy.contract import Connection, Decision, Effect, Policy, Request, ToolCall
+from muxi_runtime.policy.provenance import Origin
 from muxi_runtime.yaml_model import load_yaml_model
 from muxi_sandbox.egress.names import parse_authority
 
@@ -50,6 +51,7 @@ class Case(BaseModel):
     arguments: dict[str, Any] = Field(default_factory=dict)
     annotations: dict[str, Any] = Field(default_factory=dict, description="as in MCP: readOnlyHint, ...")
     labels: tuple[str, ...] = Field((), description="what the task has seen: private, untrusted")
+    origins: dict[str, Origin] | None = Field(None, description="where arguments' values come from, if that is known")
     expect: Effect
     rule: str | None = Field(None, description="the rule that must decide; without it any may")
 
@@ -81,6 +83,7 @@ class Case(BaseModel):
             annotations=self.annotations,
             built_in=self.built_in,
             labels=labels,
+            origins=self.origins,
         )
 
 

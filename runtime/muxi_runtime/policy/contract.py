@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias
 
 from muxi_runtime.identity.principal import Principal
+from muxi_runtime.policy.provenance import Origin
 
 __all__ = ["Access", "Connection", "Decision", "Effect", "Policy", "Request", "SecretUse", "ToolCall"]
 
@@ -48,7 +49,7 @@ class ToolCall:
     annotations: Mapping[str, Any] = field(default_factory=dict)
     built_in: bool = False
     labels: frozenset[str] = frozenset()
-    origins: Mapping[str, str] | None = None
+    origins: Mapping[str, Origin] | None = None
 
 
 @dataclass(frozen=True, slots=True)

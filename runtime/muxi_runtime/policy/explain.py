@@ -10,6 +10,7 @@ from muxi_runtime.identity.principal import LOCAL, LOCAL_USER
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.policy.contract import Access, Connection, Decision, Effect, Request, SecretUse, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
+from muxi_runtime.policy.provenance import Origin
 from muxi_runtime.policy.questions import place
 from muxi_runtime.policy.rules import Rule
 
@@ -74,6 +75,7 @@ def _facts(policy: CedarPolicy, request: Request) -> dict[str, Any]:
         "tool": f"{request.server}.{request.tool}",
         "annotations": tool_annotations(request.annotations),
         "arguments that rules read": _arguments(policy, request),
+        "origins": "not known" if request.origins is None else dict(request.origins),
     }
 
 
@@ -128,6 +130,9 @@ def _other_hints(call: ToolCall) -> Iterator[tuple[str, ToolCall]]:
 
 
 def _other_arguments(policy: CedarPolicy, call: ToolCall) -> Iterator[tuple[str, ToolCall]]:
+    if call.arguments:
+        named: dict[str, Origin] = dict.fromkeys(call.origins or call.arguments, "user")
+        yield "if the user had named every value", replace(call, origins=named)
     for name in sorted(policy.rules.reads & call.arguments.keys()):
         fewer = {key: value for key, value in call.arguments.items() if key != name}
         yield f"without the argument {name!r}", replace(call, arguments=fewer)

@@ -12,7 +12,7 @@ import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from muxi_runtime.policy.provenance import worst
+from muxi_runtime.policy.provenance import Origin, worst
 
 __all__ = ["MAX_TEXT", "UnreadableError", "argument_tags", "tool_annotations"]
 
@@ -40,7 +40,7 @@ def tool_annotations(hints: Mapping[str, Any]) -> dict[str, bool]:
 
 
 def argument_tags(
-    arguments: Mapping[str, Any], reads: Iterable[str], origins: Mapping[str, str] | None = None
+    arguments: Mapping[str, Any], reads: Iterable[str], origins: Mapping[str, Origin] | None = None
 ) -> dict[str, Any]:
     """The arguments of these names that are there, each with its origin if origins are known.
 

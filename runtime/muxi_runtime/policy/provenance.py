@@ -20,52 +20,67 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from typing import Any
+from itertools import islice
+from typing import Any, Literal, TypeAlias, get_args
 
-__all__ = ["KEYS", "ORIGINS", "Ledger", "worst"]
+__all__ = ["KEYS", "ORIGINS", "Ledger", "Origin", "worst"]
 
-ORIGINS = ("plain", "user", "record", "model", "both", "invented", "stranger")
+Origin: TypeAlias = Literal["plain", "user", "record", "model", "both", "invented", "stranger"]
+ORIGINS: tuple[Origin, ...] = get_args(Origin)
 """From the best to the worst: a text of several parts has the worst of theirs."""
 
-MAX_CHARACTERS = 4 * 1024 * 1024
-"""Of all results that one ledger keeps. What a ledger that is full was not told of may hold anything: see `_lookup`."""
-MAX_LEAVES = 1000
-"""Values of one call that are looked up; a call with more has the origin `stranger` for the rest."""
+MAX_CHARACTERS = 2 * 1024 * 1024
+"""Of all results that one ledger keeps. What it was not told of may hold anything, so a full one vouches for less."""
+MAX_USER_CHARACTERS = 64 * 1024
+"""Of the user's words; what is beyond vouches for nothing."""
+MAX_VALUES = 200
+"""Values and addresses of one call that are looked up; the rest counts as a stranger's."""
 
 KEYS = "(keys)"
 """Among the record fields of a tool: its results are objects whose names of fields the service itself fills."""
 
 _CODE_LENGTH = 8
 """From so many letters and digits on, spaces and hyphens inside of a code (an IBAN, a card's number) do not count."""
-_CODE_WORDS = 12
-
 _TELLING = 4
 """A value of fewer letters and digits that the user and strangers both wrote may be there by chance: 13, a file's id
 or the day of a month."""
+_TRIES = 50
+_MAX_CODE = 64
+_EXACT = 2**63
+"""Whole numbers of more bits are written in hexadecimal: Python takes too long for their decimal digits."""
 
 _SPACE = re.compile(r"\s+")
+_HIDDEN = re.compile(
+    "[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
+)
 _EDGES = " \t\n\"'`.,;:!?()[]{}<>*\u201c\u201d\u2018\u2019"
 _SCHEME = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://")
 _NOT_CODE = re.compile(r"[\W_]+")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})?(?:[ t]\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?z?)?")
 _DATE_PARTS = re.compile(r"[ t]")
-# What names a place or a thing rather than describes: a link or host, a mail address, a path, a code with digits.
+_TOKENS = re.compile(r"[^\s<>\"'()\[\]{},;|]+")
+# What names a place or a thing rather than describes: a mail address, a host or a file, a path, a code with digits.
 _ADDRESS = re.compile(
     r"""
-    [^\s<>"'()\[\]{},;]+@[^\s<>"'()\[\]{},;]+                    # a mail address
-    | (?:[a-z0-9_-]+\.)+[a-z]{2,24}(?::\d+)?(?:/[^\s<>"']*)?     # a host, with or without a path behind it
-    | (?:\.{0,2}/)[^\s<>"']+                                     # a path
-    | (?=[a-z0-9_-]*\d)(?=[a-z0-9_-]*[a-z])[a-z0-9_-]{6,}        # a code of letters and digits
-    | \d{8,}                                                     # a number that nobody counts with
+      [^@]*@.+
+    | (?:[\w-]{1,63}\.)+[^\W\d_][\w-]{1,62}(?::\d{1,5})?(?:[/?\#].*)?
+    | (?:~|\.{1,2})?/.+
+    | (?=[^\W_]*\d)(?=\d*[^\W\d_])[\w-]{6,}
+    | \d{8,}
     """,
     re.VERBOSE,
 )
+_CODE = re.compile(r"[^\W_]+(?:[\s-][^\W_]+)*")
+# What, before or behind a match, makes it a part of a longer word or of another address.
+_LETTER = re.compile(r"[^\W_]")
+_WORD_EDGES = (_LETTER, _LETTER)
+_ADDRESS_EDGES = (re.compile(r"[\w@/~+%&=#?.:-]"), re.compile(r"[\w@~+%&=-]|[.:/?#](?=\w)"))
 
 
-def worst(origins: Iterable[str]) -> str:
+def worst(origins: Iterable[Origin]) -> Origin:
     """The worst of some origins; `plain` of none."""
-    return max(origins, key=ORIGINS.index, default="plain")
+    return max((*origins, "plain"), key=ORIGINS.index)
 
 
 class Ledger:
@@ -73,6 +88,7 @@ class Ledger:
 
     def __init__(self, max_characters: int = MAX_CHARACTERS) -> None:
         self._left = max_characters
+        self._left_of_user = MAX_USER_CHARACTERS
         self._full = False
         self._user = _Texts()
         self._records = _Texts()
@@ -86,7 +102,9 @@ class Ledger:
 
     def told_by_user(self, text: str) -> None:
         """Keep words of the user's own."""
-        self._user.add(text)
+        kept = text[: max(0, self._left_of_user)]
+        self._left_of_user -= len(kept)
+        self._user.add(kept)
 
     def returned(self, result: Any, *, untrusted: bool, records: Collection[str] = ()) -> None:  # noqa: ANN401 - JSON
         """Keep a result (JSON values).
@@ -111,24 +129,21 @@ class Ledger:
             elif name != KEYS or text not in records:
                 self._strangers.add(text)
 
-    def origins(self, arguments: Mapping[str, Any]) -> dict[str, str]:
+    def origins(self, arguments: Mapping[str, Any]) -> dict[str, Origin]:
         """The origin of each value, by its path: `to`, `options/depth`, `files/0`."""
-        found: dict[str, str] = {}
-        for path, value in _paths(arguments):
-            if len(found) >= MAX_LEAVES:
-                found[path] = "stranger"
-                break
-            found[path] = self._origin(value)
+        found: dict[str, Origin] = {}
+        for path, value in islice(_paths(arguments), MAX_VALUES + 1):
+            found[path] = self._origin(value) if len(found) < MAX_VALUES else "stranger"
         return found
 
-    def _origin(self, value: object) -> str:
+    def _origin(self, value: object) -> Origin:
         if value is None or isinstance(value, bool) or value in ("", 0, 1):
             return "plain"
         if isinstance(value, int | float):
-            return self._lookup(_number_text(value), number=float(value))
+            return self._lookup(_number_text(value), number=value)
         return self._text_origin(str(value))
 
-    def _text_origin(self, value: str) -> str:
+    def _text_origin(self, value: str) -> Origin:
         text = _normal(value)
         if not text:
             return "plain"
@@ -137,20 +152,21 @@ class Ledger:
             return whole
         if _DATE.fullmatch(text):
             return worst(self._lookup(part) for part in _DATE_PARTS.split(text))
-        addresses = {found[0].strip(_EDGES) for found in _ADDRESS.finditer(text)}
-        origins = [self._address_origin(address) for address in addresses - {""} if not _DATE.fullmatch(address)]
-        return worst([whole, *origins])
+        addresses = set(_addresses(text))
+        if len(addresses) > MAX_VALUES:
+            return "stranger"
+        return worst([whole, *map(self._address_origin, addresses)])
 
-    def _address_origin(self, address: str) -> str:
+    def _address_origin(self, address: str) -> Origin:
         origin = self._lookup(address)
         return "invented" if origin == "model" else origin
 
-    def _lookup(self, text: str, number: float | None = None) -> str:
+    def _lookup(self, text: str, number: float | None = None) -> Origin:
         """Of one value as a whole; `model` if nothing holds it."""
-        stranger = self._strangers.holds(text, number)
-        if self._user.holds(text, number):
+        stranger = self._strangers.mention(text, number)
+        if self._user.vouch_for(text, number):
             return "both" if stranger and len(_code(text)) < _TELLING else "user"
-        if text in self._fields or self._records.holds(text, number):
+        if text in self._fields or self._records.vouch_for(text, number):
             return "both" if stranger else "record"
         # A result that was not kept may have been a stranger's.
         return "stranger" if stranger or self._full else "model"
@@ -168,15 +184,30 @@ class _Texts:
     def add(self, text: str) -> None:
         self._new.append(text)
 
-    def holds(self, text: str, number: float | None) -> bool:
+    def vouch_for(self, text: str, number: float | None) -> bool:
+        """Whether it is there, and not as a part of something else: `b.org` is no part of `a-b.org`."""
         self._take_in()
         if number is not None:
             return number in self._numbers
-        if _holds_phrase(self._words, text):
+        edges = _ADDRESS_EDGES if _ADDRESS.fullmatch(text) else _WORD_EDGES
+        return _holds(self._words, text, *edges) or self._holds_code(text)
+
+    def mention(self, text: str, number: float | None) -> bool:
+        """Whether it is there in any form."""
+        self._take_in()
+        if number is not None:
+            return number in self._numbers
+        if _ADDRESS.fullmatch(text) and text in self._words:
             return True
         code = _code(text)
-        is_code = len(code) >= _CODE_LENGTH and any(map(str.isdigit, code)) and len(text.split()) <= _CODE_WORDS
-        return is_code and code in self._codes
+        is_code = len(code) >= _CODE_LENGTH and any(map(str.isdigit, code))
+        return (is_code and code in self._codes) or _holds(self._words, text, *_WORD_EDGES)
+
+    def _holds_code(self, text: str) -> bool:
+        code = _code(text)
+        if not (_CODE_LENGTH <= len(code) <= _MAX_CODE and any(map(str.isdigit, code)) and _CODE.fullmatch(text)):
+            return False
+        return re.search(rf"(?<![\w@/.-]){'[ -]?'.join(code)}(?![\w@/-])", self._words) is not None
 
     def _take_in(self) -> None:
         """What is new, all at once: most tasks are told more often than they are asked."""
@@ -190,26 +221,32 @@ class _Texts:
             self._numbers.update(_numbers(text))
 
 
-def _holds_phrase(texts: str, phrase: str) -> bool:
-    """Whether it is there, and is no part of a longer word."""
+def _holds(texts: str, phrase: str, before: re.Pattern[str], behind: re.Pattern[str]) -> bool:
+    """Whether it is there, with nothing beside it that would make it a part of something longer."""
     begin = texts.find(phrase)
-    while begin >= 0:
-        end = begin + len(phrase)
-        if not (_joins(texts[begin - 1], phrase[0]) or _joins(phrase[-1], texts[end])):
+    for _ in range(_TRIES):
+        if begin < 0:
+            return False
+        if not (before.match(texts, begin - 1) or behind.match(texts, begin + len(phrase))):
             return True
         begin = texts.find(phrase, begin + 1)
-    return False
+    # It is a part of very many: one search in C is faster from here on.
+    whole = rf"(?<!{before.pattern}){re.escape(phrase)}(?!{behind.pattern})"
+    return re.search(whole, texts) is not None
 
 
-def _joins(left: str, right: str) -> bool:
-    return left.isalnum() and right.isalnum()
+def _addresses(text: str) -> Iterator[str]:
+    """What names places and things in a text of words."""
+    for found in _TOKENS.finditer(text):
+        token = found[0].strip(_EDGES)
+        if token and _ADDRESS.fullmatch(token) and not _DATE.fullmatch(token):
+            yield token
 
 
 def _normal(text: str) -> str:
     """As it is compared: one form of each character, small letters, single spaces, without hidden ones or edges."""
     if not text.isascii():
-        text = unicodedata.normalize("NFKC", text)
-        text = "".join(char for char in text if unicodedata.category(char) != "Cf")
+        text = _HIDDEN.sub("", unicodedata.normalize("NFKC", text))
     return _SPACE.sub(" ", _SCHEME.sub("", text.casefold())).strip(_EDGES).rstrip("/")
 
 
@@ -224,7 +261,9 @@ def _numbers(text: str) -> Iterator[float]:
 
 def _number_text(value: float) -> str:
     """One text for each number, whether it came as `5` or `5.0`."""
-    return str(int(value)) if value == int(value) else repr(value)
+    if isinstance(value, float) and not value.is_integer():
+        return repr(value)
+    return str(int(value)) if abs(value) < _EXACT else hex(int(value))
 
 
 def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str | float]]:

@@ -15,6 +15,7 @@ import cedarpy
 from muxi_runtime.identity.principal import Principal
 from muxi_runtime.policy.contract import Access, Connection, Request, SecretUse, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
+from muxi_runtime.policy.provenance import Origin
 from muxi_runtime.policy.rules import schema
 
 __all__ = ["Questions", "place"]
@@ -67,7 +68,7 @@ class Questions:
         return _question(call, "call_tool", _uid("Tool", f"{call.server}.{call.tool}"), context), entities
 
     def _with_arguments(
-        self, given: Mapping[str, Any], entities: cedarpy.Entities, origins: Mapping[str, str] | None = None
+        self, given: Mapping[str, Any], entities: cedarpy.Entities, origins: Mapping[str, Origin] | None = None
     ) -> tuple[Json, cedarpy.Entities]:
         tags = argument_tags(given, self._reads, origins)
         if not tags:
