@@ -29,7 +29,9 @@ GOAL_MICROSECONDS = 50
 SIZES = ((5, 20), (50, 200), (200, 2000), (800, 2000), (200, 8000))
 """Rules beside the shipped ones, and tools that are called in turn."""
 READING = 'context.arguments.hasTag("path") && context.arguments.getTag("path").text like "*/secret-{number}/*"'
-ABOUT = 'resource == Tool::"server{server}.tool{number}" && context.labels.contains("private")'
+NAMED = 'forbid (principal, action == Action::"call_tool", resource == Tool::"server{server}.tool{number}")'
+ANY = 'forbid (principal, action == Action::"call_tool", resource)'
+PRIVATE = 'context.labels.contains("private")'
 HINTS = {"readOnlyHint": False, "destructiveHint": True, "openWorldHint": True}
 PAGE = "The quick brown fox pays 4711 to GB29 NWBK 6016 1331 9268 19 at www.example.org every day of the week. "
 
@@ -61,14 +63,17 @@ def main() -> None:
 def _decisions() -> Iterator[Cost]:
     for rules, tools in SIZES:
         size = f"{rules} rules, {tools} tools"
-        about_tools = _policy(rules, ABOUT)
+        about_tools = _policy(rules, NAMED, PRIVATE)
         yield _cost(f"{size}: seen before", about_tools.decide, _calls(tools), warm=tools)
         yield _cost(f"{size}: of a new task", about_tools.decide, _calls(tools, tasks=True), warm=tools)
     rules, tools = SIZES[2]
-    reading = _policy(rules, READING)
-    yield _cost(f"{rules} rules that read an argument, {tools} tools", reading.decide, _calls(tools), warm=tools)
+    for heads, head in (("each about one tool", NAMED), ("each about all tools", ANY)):
+        reading = _policy(rules, head, READING)
+        yield _cost(f"{rules} rules that read an argument, {heads}", reading.decide, _calls(tools), warm=tools)
     known = _calls(tools, origins={"path": "user", "to": "record"})
-    yield _cost(f"{rules} rules, {tools} tools, origins known", _policy(rules, ABOUT).decide, known, warm=tools)
+    yield _cost(
+        f"{rules} rules, {tools} tools, origins known", _policy(rules, NAMED, PRIVATE).decide, known, warm=tools
+    )
 
 
 def _origins() -> Iterator[Cost]:
@@ -80,11 +85,10 @@ def _origins() -> Iterator[Cost]:
         yield _cost(f"origins of four arguments, {kib} KiB of results", ledger.origins, cycle([arguments]), warm=1)
 
 
-def _policy(rules: int, condition: str) -> CedarPolicy:
+def _policy(rules: int, head: str, condition: str) -> CedarPolicy:
     texts = read_files(())
     more = (
-        f'@id("r{n}") forbid (principal, action == Action::"call_tool", resource) when {{ '
-        f"{condition.format(server=n % 100, number=n)} }};"
+        f'@id("r{n}") {head.format(server=n % 100, number=n)} when {{ {condition.format(number=n)} }};'
         for n in range(rules)
     )
     found, problems = parse_rules({**texts, "more.cedar": "\n".join(more)})

@@ -13,6 +13,7 @@ from muxi_runtime.policy.projection import UnreadableError
 from muxi_runtime.policy.questions import Questions, place
 from muxi_runtime.policy.rules import DEFAULT_DENY, EVALUATION_ERROR, UNREADABLE, Rule, RuleSet, load_rules, schema
 from muxi_runtime.policy.settings import PolicySettings
+from muxi_runtime.policy.slices import Slices, tells_tasks_apart
 
 __all__ = ["CedarPolicy"]
 
@@ -25,8 +26,8 @@ class CedarPolicy:
 
     def __init__(self, rules: RuleSet) -> None:
         self.rules = rules
-        self._policies = rules.policies()
-        self._permits = rules.policies(permits_only=True)
+        self._slices = Slices(rules)
+        self._tells_tasks_apart = tells_tasks_apart(rules)
         self._questions = Questions(rules.reads)
         self._schema = schema()
         self._decided: dict[tuple[bool, str, frozenset[str], str], Decision] = {}
@@ -59,7 +60,7 @@ class CedarPolicy:
             return self._evaluate(request, question, entities)
         # Rules and entities do not change under one policy, so one question has one answer.
         who = request.principal
-        key = (request.built_in, who.role, who.groups, json.dumps(question, sort_keys=True))
+        key = (request.built_in, who.role, who.groups, self._key(question))
         decision = self._decided.get(key)
         if decision is None:
             if len(self._decided) >= _REMEMBERED:
@@ -67,8 +68,21 @@ class CedarPolicy:
             decision = self._decided[key] = self._evaluate(request, question, entities)
         return decision
 
+    def _key(self, question: dict[str, Any]) -> str:
+        """One text for each question that rules can tell from others: most cannot tell tasks apart."""
+        if not self._tells_tasks_apart:
+            question = {**question, "context": {**question["context"], "task": ""}}
+        return json.dumps(question, sort_keys=True)
+
+    def _policies(self, request: Request, question: dict[str, Any], *, permits_only: bool) -> cedarpy.PolicySet:
+        resource = question["resource"]
+        return self._slices.concerning(
+            question["action"]["id"], resource["type"], resource["id"], request.server, permits_only=permits_only
+        )
+
     def _evaluate(self, request: Request, question: dict[str, Any], entities: cedarpy.Entities) -> Decision:
-        answer = cedarpy.is_authorized(question, self._policies, entities, self._schema)
+        policies = self._policies(request, question, permits_only=False)
+        answer = cedarpy.is_authorized(question, policies, entities, self._schema)
         if answer.diagnostics.errors:
             # Cedar leaves a rule that fails out; a forbid that fails would thereby allow.
             return _failed(request, answer.diagnostics.errors)
@@ -86,7 +100,8 @@ class CedarPolicy:
         self, request: Request, question: dict[str, Any], entities: cedarpy.Entities, asking: Sequence[Rule]
     ) -> Decision:
         """A question is worth asking only where a permit stands behind it."""
-        answer = cedarpy.is_authorized(question, self._permits, entities, self._schema)
+        permits = self._policies(request, question, permits_only=True)
+        answer = cedarpy.is_authorized(question, permits, entities, self._schema)
         if not answer.allowed or answer.diagnostics.errors:
             return _default_deny(request)
         return _decision(request, Effect.ASK, asking)

@@ -261,7 +261,7 @@ def _numbers(text: str) -> Iterator[float]:
 
 def _number_text(value: float) -> str:
     """One text for each number, whether it came as `5` or `5.0`."""
-    if isinstance(value, float) and not value.is_integer():
+    if value % 1 != 0:  # also infinity and NaN
         return repr(value)
     return str(int(value)) if abs(value) < _EXACT else hex(int(value))
 
