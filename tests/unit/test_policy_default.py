@@ -19,7 +19,7 @@ def policy():
     return CedarPolicy.load(PolicySettings())
 
 
-def call(server, *, user="ada", built_in=False, annotations=None, labels=frozenset()):
+def call(server, *, user="ada", built_in=False, annotations=None, labels=frozenset(), origins=None):
     return ToolCall(
         principal=Principal(user, "k1"),
         server=server,
@@ -29,6 +29,7 @@ def call(server, *, user="ada", built_in=False, annotations=None, labels=frozens
         annotations=annotations or {},
         built_in=built_in,
         labels=labels,
+        origins=origins,
     )
 
 
@@ -79,6 +80,55 @@ def test_a_task_that_saw_private_and_untrusted_content_asks_before_it_reaches_ou
     for label in BOTH:
         one = call("x", built_in=built_in, annotations=reaches_out, labels=frozenset({label}))
         assert policy.decide(one).effect is Effect.ALLOW
+
+
+SENDS = {"readOnlyHint": False, "destructiveHint": False, "openWorldHint": True}
+DELETES = {"readOnlyHint": False, "destructiveHint": True, "openWorldHint": False}
+BROWSES = {"readOnlyHint": True, "openWorldHint": True}
+
+
+@pytest.mark.parametrize("annotations", [SENDS, DELETES, {}])
+@pytest.mark.parametrize("labels", [frozenset(), frozenset({"untrusted"}), BOTH])
+@pytest.mark.parametrize("rest", ["plain", "user", "record", "model"])
+def test_what_the_user_named_needs_no_second_word(policy, annotations, labels, rest):
+    named = call("mail", annotations=annotations, labels=labels, origins={"to": "user", "x": rest})
+    assert policy.decide(named).effect is Effect.ALLOW
+
+
+@pytest.mark.promise("strangers-are-not-obeyed")
+@pytest.mark.parametrize("annotations", [SENDS, DELETES, BROWSES, {}])
+@pytest.mark.parametrize("bad", ["stranger", "both", "invented"])
+@pytest.mark.parametrize("rest", ["plain", "user", "record", "model"])
+def test_a_value_that_strangers_named_needs_a_person(policy, annotations, bad, rest):
+    obeying = call("mail", annotations=annotations, labels=BOTH, origins={"to": bad, "x": rest})
+    assert policy.decide(obeying).effect is Effect.ASK
+
+
+@pytest.mark.promise("strangers-are-not-obeyed")
+@pytest.mark.parametrize("annotations", [SENDS, DELETES, {}])
+@pytest.mark.parametrize("origins", [{}, {"x": "plain"}, {"x": "record"}, {"x": "record", "y": "model"}])
+def test_a_call_of_which_the_user_named_nothing_needs_a_person(policy, annotations, origins):
+    assert policy.decide(call("mail", annotations=annotations, origins=origins)).effect is Effect.ASK
+
+
+@pytest.mark.promise("strangers-are-not-obeyed")
+def test_a_built_in_tool_that_reaches_out_asks_too(policy):
+    asked = policy.decide(call("code", built_in=True, annotations=SENDS, origins={"to": "stranger"}))
+    assert (asked.effect, asked.rule) == (Effect.ASK, "ask-before-obeying-strangers")
+
+
+def test_looking_things_up_with_what_strangers_named_is_allowed(policy):
+    look = {"readOnlyHint": True, "openWorldHint": False}
+    assert policy.decide(call("mail", annotations=look, labels=BOTH, origins={"q": "stranger"})).effect is Effect.ALLOW
+
+
+def test_an_address_from_nowhere_is_fine_in_a_task_that_read_nothing_of_strangers(policy):
+    assert policy.decide(call("web", annotations=BROWSES, origins={"url": "invented"})).effect is Effect.ALLOW
+
+
+@pytest.mark.parametrize("annotations", [SENDS, DELETES, {}])
+def test_where_the_users_words_are_not_known_nothing_is_loosened(policy, annotations):
+    assert policy.decide(call("mail", annotations=annotations)).effect is Effect.ASK
 
 
 def test_every_shipped_rule_has_an_id_and_words_for_people(policy):
