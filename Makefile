@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help up down test check bench security conformance lock compose-up compose-down clean venv venv-bench venv-dev
+.PHONY: help up down test check bench bench-policy security conformance lock compose-up compose-down clean venv venv-bench venv-dev
 
 BIN := .venv/bin
 SOURCES := runtime sandbox mcp_servers generator images scripts
@@ -33,6 +33,10 @@ check: venv-dev ## Lint, types, import rules, security lint, file sizes
 bench: venv-bench ## Measure what sandboxes and calls cost on this machine
 	@$(BIN)/muxi-runtime images build --install-engine
 	@$(BIN)/python -m tests.benchmarks
+
+bench-policy: venv-bench ## Measure the policy: AgentDojo with a model that obeys every injection, and what a decision costs
+	@$(BIN)/python -m tests.benchmarks.policy_timings
+	@PYTHONPATH=runtime:sandbox:. "$$(scripts/agentdojo.sh)" -m tests.benchmarks.dojo
 
 security: venv-dev ## Try every attack of the list, and print what came of each
 	@scripts/node.sh

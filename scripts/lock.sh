@@ -15,6 +15,7 @@ compile pyproject.toml --group build --output-file requirements.lock
 compile pyproject.toml --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
 compile pyproject.toml --group build --group dev --group bench --constraint requirements-dev.lock \
     --output-file requirements-bench.lock
+compile tests/benchmarks/agentdojo.in --constraint requirements.lock --output-file tests/benchmarks/agentdojo.lock
 
 # Gateways that `make bench` measures beside ours: each in a place of its own, so each with a lock of its own.
 peers=tests/benchmarks/peers
@@ -22,7 +23,7 @@ echo 'mcp-proxy==0.13.0' | compile - --output-file "$peers/mcp-proxy.lock"
 echo 'fastmcp==4.1.*' | compile - --output-file "$peers/fastmcp.lock"
 
 if grep -nE '://|^ *(-f|--find-links|--index-url|--extra-index-url)| @ |file:|^/' requirements.lock requirements-dev.lock requirements-bench.lock \
-    "$peers"/*.lock; then
+    tests/benchmarks/agentdojo.lock "$peers"/*.lock; then
     echo "a lock names a host or a local path: see the lines above" >&2
     exit 1
 fi
