@@ -50,7 +50,9 @@ def tells_tasks_apart(rules: RuleSet) -> bool:
 
 
 def _concerns(rule: Rule, action: str, kind: str, name: str, server: str) -> bool:
-    if not _may_be(rule.body["action"], {("Action", action)}, {"Action"}):
+    head = rule.body["action"]
+    # Only a plain name is judged: actions may come to be in groups.
+    if head["op"] == "==" and not _may_be(head, {("Action", action)}, {"Action"}):
         return False
     return _may_be(rule.body["resource"], {(kind, name), ("Server", server)}, {kind, "Server"})
 
