@@ -117,6 +117,15 @@ def test_a_built_in_tool_that_reaches_out_asks_too(policy):
     assert (asked.effect, asked.rule) == (Effect.ASK, "ask-before-obeying-strangers")
 
 
+@pytest.mark.promise("strangers-are-not-obeyed")
+@pytest.mark.parametrize("rest", ["record", "model"])
+def test_private_data_is_not_looked_up_outside_beside_a_word_of_the_users(policy, rest):
+    search = call("web", annotations=BROWSES, labels=BOTH, origins={"language": "user", "query": rest})
+    assert (policy.decide(search).effect, policy.decide(search).rule) == (Effect.ASK, "ask-before-leak")
+    own = call("web", annotations=BROWSES, labels=BOTH, origins={"language": "plain", "query": "user"})
+    assert policy.decide(own).effect is Effect.ALLOW
+
+
 def test_looking_things_up_with_what_strangers_named_is_allowed(policy):
     look = {"readOnlyHint": True, "openWorldHint": False}
     assert policy.decide(call("mail", annotations=look, labels=BOTH, origins={"q": "stranger"})).effect is Effect.ALLOW
