@@ -17,11 +17,12 @@ from pydantic import BaseModel, ConfigDict
 __all__ = ["ROOT", "MarkedTest", "Row", "RowText", "load_rows", "marked_tests"]
 
 ROOT = Path(__file__).parents[2]
-LIST = Path(__file__).with_name("attacks.yaml")
+LIST = Path(__file__).with_name("attacks")
+"""A file for each area, in the order of their names."""
 
 
 class RowText(BaseModel):
-    """One entry of `attacks.yaml`."""
+    """One entry. `promise` is one of docs/security.md; `tests` are needed only where a promise has several rows."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -51,8 +52,8 @@ class Row:
 
 def load_rows() -> list[Row]:
     """The list in its order, each row with its tests."""
-    areas = yaml.safe_load(LIST.read_text("utf-8"))
-    texts = [(area, RowText.model_validate(row)) for area, rows in areas.items() for row in rows]
+    files = [yaml.safe_load(path.read_text("utf-8")) for path in sorted(LIST.glob("*.yaml"))]
+    texts = [(area, RowText.model_validate(row)) for areas in files for area, rows in areas.items() for row in rows]
     named = {(text.promise, name) for _, text in texts for name in text.tests}
     marked = list(marked_tests())
     return [Row(area, text, tuple(_of(text, marked, named))) for area, text in texts]

@@ -244,20 +244,6 @@ class Door:
                 await self._log.tell(call, "call.refused", message=str(error)[:500])
             raise
         await self._log.answered(call, decision.rule, approval.id, allowed=True, detail=f"for {approval.scope}")
-        self._check_same(call)
-
-    def _check_same(self, call: Call) -> None:
-        """Whether the tool is the one that a person was asked about, however long they took.
-
-        Raises:
-            RefusedError: it changed, or is not there any more.
-        """
-        if self._what(call.request).pin != call.tool.pin:
-            raise DeniedError(
-                f"{call.tool.full_name} has changed since a person was asked.",
-                rule="changed-meanwhile",
-                remedy="Make the call again to ask anew.",
-            )
 
     async def _perform(self, call: Call) -> Mapping[str, Any]:
         if call.task is None or call.request.server == HOST:
