@@ -50,6 +50,7 @@ from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
 from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.gateway.wishes import pool_wishes
+from muxi_runtime.gateway.words import UserWords
 from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
 from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.journal.contract import Journal
@@ -150,6 +151,7 @@ class Parts:
                 built_in=self._is_built_in,
                 settings=gateway,
                 giving=Giving(book=book, labels=self.labels, tasks=tasks.all, settings=gateway),
+                words=UserWords(self.settings.policy.user_words_from),
             )
             front = Front(
                 door=door,

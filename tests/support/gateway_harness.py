@@ -112,9 +112,9 @@ async def open_gateway(  # noqa: PLR0913 - one for each thing that a test may se
 ) -> AsyncIterator[Gateway]:
     """Serve the demo server as `demo`, or the `manifests`; `rules` are Cedar, `gateway` its settings.
 
-    `approval_seconds` among them is the policy's. `overrides` are settings of servers, by name.
+    `approval_seconds` and `user_words_from` among them are the policy's. `overrides` are settings of servers, by name.
     """
-    approval_seconds = gateway.pop("approval_seconds", 3600)
+    policy = {name: gateway.pop(name) for name in ("approval_seconds", "user_words_from") if name in gateway}
     settings = write_settings(
         home,
         rules,
@@ -123,7 +123,7 @@ async def open_gateway(  # noqa: PLR0913 - one for each thing that a test may se
         pins=pins,
         overrides=overrides or {},
         labels=labels or LabelSettings(),
-        approval_seconds=approval_seconds,
+        **policy,
     )
     servers = dict(settings.servers)
     for name, shown in (server_auth or {}).items():

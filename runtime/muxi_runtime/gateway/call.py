@@ -47,6 +47,7 @@ from muxi_runtime.gateway.tools import Tool, ToolBook
 from muxi_runtime.gateway.underway import Call, CallLog
 from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.gateway.wanted import fingerprint_of, wanted_call
+from muxi_runtime.gateway.words import UserWords
 from muxi_runtime.identity.access import demand_call
 from muxi_runtime.journal.contract import Draft, Journal
 from muxi_runtime.policy.contract import Access, Decision, Effect, Policy, ToolCall
@@ -73,6 +74,7 @@ class Door:
         built_in: Callable[[str], bool],
         settings: GatewaySettings,
         giving: Giving,
+        words: UserWords,
     ) -> None:
         self._tools = tools
         self._tasks = tasks
@@ -84,6 +86,7 @@ class Door:
         self._built_in = built_in
         self._settings = settings
         self._giving = giving
+        self._words = words
 
     async def call(self, request: CallRequest, caller: Caller) -> Mapping[str, Any]:
         """Make one call: its result as JSON values.
@@ -100,6 +103,7 @@ class Door:
             guarded = await self._giving.guard(call, await self._perform(call))
         except (SandboxError, MuxiError) as error:
             await self._giving.label(call)  # an error may quote what the server sent
+            self._giving.note_words(call, str(error))
             await self._log.tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
             raise
         except anyio.get_cancelled_exc_class():
@@ -149,6 +153,7 @@ class Door:
             tool.check(request.arguments)
             fingerprint = fingerprint_of(tool, request)
             task = await self._where(request, caller)
+            self._words.take(task, request.origin.words)
         except RefusedError as error:
             data = {"server": request.server[:80], "tool": request.tool[:200], "message": str(error)[:500]}
             await self._journal.append(Draft("call.refused", principal=str(caller.principal), call=call_id, data=data))
@@ -184,6 +189,7 @@ class Door:
             annotations={**call.tool.annotations, **outside},
             built_in=built_in,
             labels=call.labels,
+            origins=call.origins,
         )
 
     async def _permit(self, call: Call) -> None:

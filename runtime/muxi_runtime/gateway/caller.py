@@ -30,11 +30,13 @@ class Origin:
         task: a task named by the caller (`_meta["muxi/task"]` or the `Muxi-Task` header).
         session: the id of the legacy session.
         client: the client's name for itself; with the key it selects the default task. Not trusted for anything else.
+        words: what the client says that its user wrote; believed of few (see `words`).
     """
 
     task: str | None = None
     session: str | None = None
     client: str = ""
+    words: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from muxi_runtime.catalog.labels import Label
 from muxi_runtime.errors import ServerError
 from muxi_runtime.gateway.guard import LABELS_META, Guarded, guard
 from muxi_runtime.gateway.host_server import HOST
@@ -58,6 +59,7 @@ class Giving:
             has_schema=has_schema,
         )
         await self.label(call, {} if call.request.server == HOST else self._book.of_text(guarded.text))
+        self.note_words(call, guarded.result)
         if call.labels and isinstance(call.tool, Tool) and call.request.server != HOST:
             meta = {**(guarded.result.get("_meta") or {}), LABELS_META: sorted(call.labels)}
             guarded.result["_meta"] = meta
@@ -72,6 +74,15 @@ class Giving:
         )
         make_room((task.rests for task in self._tasks()), settings.all_kept_results_bytes)
         return uri
+
+    def note_words(self, call: Call, value: object) -> None:
+        """Keep what comes back (JSON values), for whence later values come. The task is labelled by then."""
+        if call.task is None or call.task.words is None or call.request.server == HOST:
+            return
+        reasons = self._book.of_result(call.tool, call.request.arguments)
+        # A server that shares files or hosts with others may give back what a stranger wrote there.
+        shared = Label.UNTRUSTED in call.labels and not self._book.is_apart(call.tool.server)
+        call.task.words.returned(value, untrusted=Label.UNTRUSTED in reasons or shared)
 
     async def label(self, call: Call, more: Reasons | None = None) -> None:
         """Before anything of the server's is given out. What it is makes no difference: an error may hold as much.

@@ -50,6 +50,13 @@ class LabelBook:
         manifest = self._manifests().get(server)
         return manifest is not None and manifest.is_remote
 
+    def is_apart(self, server: str) -> bool:
+        """Whether what a server gives back cannot hold what others left in the workspace or on a host."""
+        manifest = self._manifests().get(server)
+        if manifest is None or manifest.is_remote:
+            return False
+        return manifest.profile.workspace == "none" and not manifest.profile.network.allow
+
     def of_result(self, what: Tool | Subject, arguments: Mapping[str, Any]) -> Reasons:
         """What the result of this call will carry, whatever it is: also an error, and what is said in mid-call."""
         if what.server == HOST:

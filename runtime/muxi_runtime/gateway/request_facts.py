@@ -25,6 +25,8 @@ __all__ = [
 ]
 
 META_TASK = "muxi/task"
+META_USER = "muxi/user"
+"""What the user wrote: the text of their message."""
 SESSION_HEADER = "mcp-session-id"
 TASK_HEADER = "muxi-task"
 
@@ -57,9 +59,11 @@ def client_of(ctx: ServerRequestContext[Any, Any]) -> str:
 def origin_of(meta: Mapping[str, Any], client: str, request: Request | None) -> Origin:
     """What tells the task that the request belongs to."""
     task = meta.get(META_TASK)
+    words = meta.get(META_USER)
     headers = request.headers if request is not None else {}
     return Origin(
         task=task if isinstance(task, str) else headers.get(TASK_HEADER),
         session=headers.get(SESSION_HEADER),
         client=client[:100],
+        words=words if isinstance(words, str) else "",
     )

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from muxi_runtime.gateway.owner import Owner
     from muxi_runtime.gateway.server_news import Watches
+    from muxi_runtime.gateway.words import TaskWords
     from muxi_runtime.identity.principal import Principal
     from muxi_sandbox.contract import KeptSandbox
 
@@ -74,6 +75,8 @@ class Task:
     labels: dict[str, Mark] = field(default_factory=dict)
     labelling: anyio.Lock = field(default_factory=anyio.Lock)
     rests: Rests = field(default_factory=Rests)
+    words: TaskWords | None = None
+    """Once the user's are known."""
 
     @contextmanager
     def in_use(self, server: str = "", call: str = "") -> Iterator[None]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.task import Task
     from muxi_runtime.gateway.tools import Tool
     from muxi_runtime.journal.contract import Journal
+    from muxi_runtime.policy.provenance import Origin
 
 __all__ = ["Call", "CallLog"]
 
@@ -45,6 +46,12 @@ class Call:
     def labels(self) -> frozenset[str]:
         """What its task has seen."""
         return frozenset(self.task.labels) if self.task else frozenset()
+
+    @property
+    def origins(self) -> Mapping[str, Origin] | None:
+        """Where the values of its arguments come from; `None` where the user's words are not known."""
+        words = self.task.words if self.task else None
+        return words.origins(self.request.arguments) if words else None
 
     @property
     def task_id(self) -> str:

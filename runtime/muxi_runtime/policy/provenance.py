@@ -100,6 +100,10 @@ class Ledger:
         """Whether a result was too much to keep."""
         return self._full
 
+    def missed(self) -> None:
+        """Something was returned that this was not told of."""
+        self._full = True
+
     def told_by_user(self, text: str) -> None:
         """Keep words of the user's own."""
         kept = text[: max(0, self._left_of_user)]

@@ -17,6 +17,9 @@ class PolicySettings(BaseModel):
     files: tuple[Path, ...] = Field(
         (), description="Cedar files that replace the default rules; `default` stands for the shipped ones"
     )
+    user_words_from: tuple[str, ...] = Field(
+        (), description="users whose clients are believed when they tell what their user wrote (`muxi/user`)"
+    )
     approval_seconds: float = Field(
         3600, gt=0, description="how long a question waits for an answer, and what was allowed once for its call"
     )
