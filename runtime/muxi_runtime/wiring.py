@@ -116,7 +116,7 @@ class Parts:
         self.tools, self.offers = ToolBook(pins.judge), OfferBook(pins.judge)
         warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
         adopted = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds, adopted=True)
-        remotes = Remotes(self.tools.input_schema, warm, ConfiguredCredentials(self.settings.servers))
+        remotes = Remotes(self.tools.input_schema, warm, ConfiguredCredentials(self.settings.servers, self.vault))
         listing = self._listing(specs, remotes)
         async with (
             Pool(self.backend, warm, self.settings.pool) as pool,

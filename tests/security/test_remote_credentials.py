@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 
 import pytest
+from anyio import to_thread
+from click.testing import CliRunner
 from fixture_servers import Served, serve_app, serve_fixture
 from gateway_harness import open_gateway
 from mcp import MCPError
@@ -17,6 +19,7 @@ from starlette.routing import Route
 from token_issuer import AUDIENCE, TokenIssuer, token_issuer
 
 from muxi_runtime.catalog.settings import RemoteAuth, ServerSettings
+from muxi_runtime.cli.main import program
 from muxi_runtime.cli.redaction import redacted
 from muxi_runtime.config import load_settings
 from muxi_runtime.errors import ConfigError
@@ -92,6 +95,47 @@ async def test_a_user_without_any_is_not_lent_another_s(tmp_path: Path):
             with pytest.raises(MCPError, match="no credentials of 'bob'"):
                 await client.call_tool("far__test_simple_text", {})
         assert served.headers == []
+
+
+def set_secret(home: Path, name: str, value: str) -> None:
+    arguments = ["--home", str(home), "secrets", "set", name]
+    assert CliRunner().invoke(program, arguments, input=value, catch_exceptions=False).exit_code == 0
+
+
+async def test_a_secret_is_shown_as_it_is_now_and_nobody_gets_another_s_for_a_missing_one(tmp_path: Path):
+    home = tmp_path / "home"
+    set_secret(home, "FAR", "shared-1234")
+    auth = RemoteAuth(header="X-Api-Key", prefix="Key", secret="FAR", user_secrets={"ada": "FAR_OF_ADA"})
+    async with (
+        serve_fixture("modern") as served,
+        open_gateway(home, manifests={"far": {"url": served.url}}, server_auth={"far": auth}) as gateway,
+    ):
+        keys = {user: gateway.runtime.keys.create(user)[1] for user in ("ada", "bob", "cyd")}
+        served.headers.clear()
+        async with gateway.client(key=keys["ada"]) as client:
+            with pytest.raises(MCPError, match="The secret FAR_OF_ADA is not set"):
+                await client.call_tool("far__test_simple_text", {})
+        assert served.headers == []
+        for user, name, value in (("ada", "FAR_OF_ADA", "of-ada-1234"), ("bob", "FAR", "shared-5678")):
+            await to_thread.run_sync(set_secret, home, name, value)
+            served.headers.clear()
+            async with gateway.client(key=keys[user]) as client:
+                await client.call_tool("far__test_simple_text", {})
+            assert shown(served) == {f"Key {value}"}
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"value": "a", "secret": "A"},
+        {"users": {"ada": "a"}, "user_secrets": {"ada": "A"}},
+        {"secret": "a b"},
+        {"prefix": "a\n"},
+    ],
+)
+def test_what_is_said_twice_or_is_no_name_is_refused(wrong: dict[str, object]):
+    with pytest.raises(ValidationError):
+        RemoteAuth.model_validate(wrong)
 
 
 async def test_one_server_s_are_not_shown_to_another(tmp_path: Path):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from muxi_runtime.catalog.labels import LabelOverrides
 from muxi_runtime.catalog.secret_profile import SecretProfile
 
 __all__ = ["NetworkSettings", "PoolSize", "RemoteAuth", "ServerSettings"]
 
+NAME = r"^[A-Z][A-Z0-9_]{0,63}$"
+"""Of a secret."""
 _HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]{0,63}")
 _NOT_FREE = frozenset(
     {"host", "connection", "content-length", "content-type", "transfer-encoding", "accept", "te", "upgrade", "cookie"}
@@ -64,6 +66,23 @@ class RemoteAuth(BaseModel):
     )
     value: HeaderValue | None = Field(None, description="for every user that has none below, and to list its tools")
     users: dict[str, HeaderValue] = Field(default_factory=dict, description="each user's own, by name")
+    secret: str | None = Field(
+        None, pattern=NAME, description="in place of `value`: the name of a secret that holds it"
+    )
+    user_secrets: dict[str, Annotated[str, Field(pattern=NAME)]] = Field(
+        default_factory=dict, description="in place of `users`: the name of each user's own secret"
+    )
+    prefix: Annotated[str, Field(pattern=r"^[A-Za-z]*$")] = Field(
+        "Bearer", description="what stands before a secret's value and a space; empty: nothing"
+    )
+
+    @model_validator(mode="after")
+    def _say_each_once(self) -> Self:
+        if self.value is not None and self.secret is not None:
+            raise ValueError("give either `value` or `secret`")
+        if twice := sorted(self.users.keys() & self.user_secrets.keys()):
+            raise ValueError(f"{twice[0]!r} is in `users` and in `user_secrets`")
+        return self
 
 
 class ServerSettings(BaseModel):

@@ -9,8 +9,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
+from anyio import to_thread
+
 from muxi_runtime.catalog.settings import ServerSettings
-from muxi_runtime.errors import RemoteError
+from muxi_runtime.errors import RemoteError, VaultError
+from muxi_runtime.vault.store import Vault
 
 __all__ = ["ConfiguredCredentials", "Credentials", "NoCredentials"]
 
@@ -36,22 +39,37 @@ class NoCredentials:
 
 
 class ConfiguredCredentials:
-    """Those of `servers.NAME.auth` in muxi.yaml."""
+    """Those of `servers.NAME.auth` in muxi.yaml. A secret that it names holds as it is when a session begins."""
 
-    def __init__(self, servers: Mapping[str, ServerSettings]) -> None:
+    def __init__(self, servers: Mapping[str, ServerSettings], vault: Vault) -> None:
         self._auth = {name: server.auth for name, server in servers.items() if server.auth is not None}
+        self._vault = vault
 
     async def headers_for(self, server: str, user: str | None) -> Mapping[str, str]:
         """See `Credentials.headers_for`."""
         auth = self._auth.get(server)
         if auth is None:
             return {}
-        value = auth.users.get(user, auth.value) if user is not None else auth.value
-        if value is not None:
-            return {auth.header: value.get_secret_value()}
+        own = auth.users.get(user) if user is not None else None
+        secret = auth.user_secrets.get(user) if user is not None else None
+        if own is None and secret is None:
+            own, secret = auth.value, auth.secret
+        if own is not None:
+            return {auth.header: own.get_secret_value()}
+        if secret is not None:
+            return {auth.header: await self._of_vault(server, secret, auth.prefix)}
         if user is None:
             return {}
         raise RemoteError(
             f"There are no credentials of {user!r} for server {server!r}. "
             f"Add them to servers.{server}.auth.users in muxi.yaml, or give all users one by `value`."
         )
+
+    async def _of_vault(self, server: str, name: str, prefix: str) -> str:
+        try:
+            value = await to_thread.run_sync(self._vault.value, name)
+        except VaultError as error:
+            raise RemoteError(f"Server {server!r} cannot be asked: {error}") from error
+        if not value.isascii():
+            raise RemoteError(f"The secret {name} cannot go into a header: it is not ASCII. Set it anew.")
+        return f"{prefix} {value}".strip()
