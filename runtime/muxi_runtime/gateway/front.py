@@ -26,6 +26,7 @@ from muxi_runtime.gateway.client_news import News
 from muxi_runtime.gateway.held import HELD, HeldCall, HeldCalls
 from muxi_runtime.gateway.mcp_caller import AnswerNeededError, McpCaller, PendingQuestions
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, client_of, meta_of, origin_of, server_of, session_of
+from muxi_runtime.gateway.running_calls import RunningCalls, running_call_of
 from muxi_runtime.gateway.tool_search import CALL, SEARCH, Mode, ToolSearch, mode_of
 from muxi_runtime.gateway.tools import Tool, ToolBook, split_name
 from muxi_runtime.gateway.wire_errors import to_wire
@@ -96,6 +97,7 @@ class Front:
         self._mode = mode
         self._questions = PendingQuestions(question_seconds)
         self.held = HeldCalls(question_seconds)
+        self.running = RunningCalls()
         self.levels: dict[str, str] = {}
         self.sessions: OrderedDict[str, ServerSession] = OrderedDict()
         self._news = News(self.sessions, self.forget_session)
@@ -121,10 +123,11 @@ class Front:
         self.server.middleware.append(self._questions.boundary())
 
     async def run(self) -> None:
-        """Tell clients of news, and make calls that may be held; runs for ever."""
+        """Tell clients of news, make calls that may be held, hand over calls that take long; runs for ever."""
         async with anyio.create_task_group() as group:
             group.start_soon(self._news.tell)
             group.start_soon(self.held.run)
+            group.start_soon(self.running.watch)
 
     def forget_session(self, session: str) -> None:
         """A legacy session ended."""
@@ -132,11 +135,16 @@ class Front:
         self.levels.pop(session, None)
         self._on_forgotten(session)
 
+    def used_session(self, session: str) -> ServerSession:
+        """A legacy session that there is; it is the last to be forgotten now."""
+        self.sessions.move_to_end(session)
+        return self.sessions[session]
+
     async def _remember_session(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         session = session_of(ctx.request)
         if session is not None:
             self.sessions[session] = ctx.session
-            self.sessions.move_to_end(session)
+            self.used_session(session)
             # One that ends without a word is not told of: what is kept of such sessions stays bounded.
             if len(self.sessions) > MAX_SESSIONS:
                 self.forget_session(next(iter(self.sessions)))
@@ -183,6 +191,9 @@ class Front:
     async def _call_tool(
         self, ctx: ServerRequestContext[Any, Any], params: types.CallToolRequestParams
     ) -> dict[str, Any]:
+        running = running_call_of(ctx.request)
+        if running is not None:
+            return await running.adopt(self.caller(ctx))
         wish = Wish(params.name, params.arguments or {}, meta_of(ctx), client_of(ctx))
         if self._searches(wish, ctx.request):
             return self._found(wish, ctx.request)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
+from mcp.server.streamable_http_manager import StreamableHTTPASGIApp
 from mcp.server.transport_security import TransportSecurityMiddleware, TransportSecuritySettings
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
@@ -23,6 +23,7 @@ from muxi_runtime.gateway.rate_limits import AddressRate, CallerRate
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
 from muxi_runtime.gateway.resumption import ResumableSessions
 from muxi_runtime.gateway.route_access import Guard, guarded
+from muxi_runtime.gateway.session_calls import SessionCalls
 from muxi_runtime.gateway.tool_search import MODES, PARAMETER
 from muxi_runtime.identity.roles import Action
 
@@ -43,7 +44,7 @@ LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
 SUCCESS = range(200, 300)
 
 
-def build_session_manager(front: Front, settings: GatewaySettings) -> StreamableHTTPSessionManager:
+def build_session_manager(front: Front, settings: GatewaySettings) -> ResumableSessions:
     """The SDK's sessions of both eras; its `run()` must surround the serving."""
     return ResumableSessions(
         app=front.server,
@@ -69,7 +70,7 @@ class Checks:
 
 def build_app(
     *,
-    manager: StreamableHTTPSessionManager,
+    manager: ResumableSessions,
     front: Front,
     answers: AnswerStreams,
     checks: Checks,
@@ -79,7 +80,7 @@ def build_app(
     is_server: Callable[[str], bool],
 ) -> ASGIApp:
     """The application. Checks run outermost first: Host and Origin, the key, then what the route needs."""
-    sessions = SessionEnds(StreamableHTTPASGIApp(manager), on_session_end)
+    sessions = SessionCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front, manager)
     mcp = KnownModeOnly(DirectLists(DirectCalls(sessions, front, answers), front))
     keys, callers = checks.keys, {"*": Action.CALL}
     routes = [

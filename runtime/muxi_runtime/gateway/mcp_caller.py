@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.held import HeldCall
     from muxi_runtime.identity.principal import Principal
 
-__all__ = ["AnswerNeededError", "McpCaller", "PendingQuestions"]
+__all__ = ["LEGACY_LEVEL", "AnswerNeededError", "McpCaller", "PendingQuestions", "is_wanted"]
 
 QUESTION = "muxi-approval"
 MAX_PENDING = 10_000
@@ -184,7 +184,7 @@ class McpCaller:
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """Forward it on the request's own stream, a log message only from the level on that was asked for."""
-        if self._away or (method == "notifications/message" and not _is_wanted(params.get("level"), self.log_level)):
+        if self._away or (method == "notifications/message" and not is_wanted(params.get("level"), self.log_level)):
             return
         note: Any = _Message(method=method, params=dict(params))
         await self._ctx.session.send_notification(note, related_request_id=self._ctx.request_id)
@@ -317,5 +317,6 @@ def _opened(state: object) -> Mapping[str, Any]:
     return opened if isinstance(opened, dict) else {}
 
 
-def _is_wanted(level: object, wanted: str | None) -> bool:
+def is_wanted(level: object, wanted: str | None) -> bool:
+    """Whether a client that asked for messages from the level `wanted` on is told one of this `level`."""
     return wanted in LEVELS and level in LEVELS and LEVELS.index(str(level)) >= LEVELS.index(wanted)

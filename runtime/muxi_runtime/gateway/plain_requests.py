@@ -1,7 +1,7 @@
-"""Plain requests of the modern era: those that the SDK would take as they stand, and that need nothing of it.
+"""Plain requests of either era: those that the SDK would take as they stand, and that need nothing of it.
 
-Above: `direct_calls` and `direct_lists`, which answer such requests themselves. What is not plain, malformed requests
-among them, goes on to the SDK as it came, which answers it or says what is wrong with it.
+Above: `direct_calls`, `direct_lists` and `session_calls`, which answer such requests themselves. What is not plain,
+malformed requests among them, goes on to the SDK as it came, which answers it or says what is wrong with it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import mcp_types as types
 from mcp.shared.inbound import InboundModernRoute, classify_inbound_request, find_duplicated_routing_header
 from mcp_types.methods import validate_client_request
-from mcp_types.version import MODERN_PROTOCOL_VERSIONS
+from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from pydantic_core import from_json
 
 if TYPE_CHECKING:
@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.types import Message, Receive
 
-__all__ = ["Plain", "may_be_plain", "once_more", "read_body", "read_plain"]
+__all__ = [
+    "Plain",
+    "is_of_session",
+    "may_be_plain",
+    "may_be_plain_in_session",
+    "once_more",
+    "read_body",
+    "read_plain",
+    "read_plain_in_session",
+]
 
 JSON, EVENTS = "application/json", "text/event-stream"
 NOT_PLAIN = frozenset({"progressToken", types.LOG_LEVEL_META_KEY, "traceparent", "tracestate", "baggage"})
@@ -37,30 +46,46 @@ class Plain:
 
     Attributes:
         params: valid for its method.
-        client_info: as the client says it, as is `client_capabilities`.
+        client_info: as the client says it, as is `client_capabilities`; in a session its handshake said it.
     """
 
     id: str | int
     version: str
     params: Mapping[str, Any]
-    client_info: object
-    client_capabilities: object
+    client_info: object = None
+    client_capabilities: object = None
 
 
 def may_be_plain(request: Request, method: str) -> bool:
     """By its headers alone: nothing of the body has been read."""
     headers = request.headers
-    accepted = {part.strip() for part in headers.get("accept", "").split(",")}
     return (
         request.method == "POST"
         and headers.get("mcp-protocol-version") in MODERN_PROTOCOL_VERSIONS
         and headers.get("mcp-method") == method
-        and headers.get("content-type") == JSON
-        and headers.get("content-length", "").isdecimal()  # such a body is bounded already
-        and "transfer-encoding" not in headers
-        and {JSON, EVENTS} <= accepted
+        and _has_json(headers)
         and not any(name.startswith(MIRROR) for name in headers)
         and not find_duplicated_routing_header(headers.items())
+    )
+
+
+def is_of_session(request: Request) -> bool:
+    """Whether the SDK would take it for a request of the legacy era, by its headers."""
+    version = request.headers.get("mcp-protocol-version")
+    return version is None or version in HANDSHAKE_PROTOCOL_VERSIONS
+
+
+def may_be_plain_in_session(request: Request) -> bool:
+    """By its headers alone, as `may_be_plain`; they do not say which method is asked for."""
+    return request.method == "POST" and is_of_session(request) and _has_json(request.headers)
+
+
+def _has_json(headers: Headers) -> bool:
+    return (
+        headers.get("content-type") == JSON
+        and headers.get("content-length", "").isdecimal()  # such a body is bounded already
+        and "transfer-encoding" not in headers
+        and {JSON, EVENTS} <= {part.strip() for part in headers.get("accept", "").split(",")}
     )
 
 
@@ -103,3 +128,22 @@ def read_plain(body: bytes, headers: Headers, method: str, parameters: frozenset
     except ValueError:  # pydantic's among them
         return None
     return Plain(number, route.protocol_version, params, route.client_info, route.client_capabilities)
+
+
+def read_plain_in_session(body: bytes, version: str, method: str, parameters: frozenset[str]) -> Plain | None:
+    """As `read_plain`, of the legacy era; `version` is what the session's handshake agreed on."""
+    try:
+        message = from_json(body, allow_inf_nan=False)
+        if not isinstance(message, dict) or not message.keys() <= ENVELOPE or message.get("method") != method:
+            return None
+        number = types.JSONRPCRequest.model_validate(message).id
+        params = message.get("params")
+        if not isinstance(params, dict) or not params.keys() <= parameters:
+            return None
+        meta = params.get("_meta", {})
+        if not isinstance(meta, dict) or meta.keys() & NOT_PLAIN:
+            return None
+        validate_client_request(method, version, params)
+    except ValueError:  # pydantic's among them
+        return None
+    return Plain(number, version, params)

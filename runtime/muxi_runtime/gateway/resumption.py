@@ -1,17 +1,20 @@
 """What legacy sessions were sent lately: a client whose connection broke comes back with `Last-Event-ID` for the rest.
 
-Above: `http`, whose sessions these are. Below: nothing, all is in memory. The oldest events are dropped first, of
-whatever session. Each session sees its own alone: ids of streams are the same in all of them.
+Above: `http`, whose sessions these are, and `session_calls`. Below: nothing, all is in memory. The oldest events are
+dropped first, of whatever session. Each session sees its own alone: ids of streams are the same in all of them.
 """
 
 from __future__ import annotations
 
+import math
 import secrets
 from collections import OrderedDict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import anyio
 import mcp_types as types
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser, authorization_context
 from mcp.server.streamable_http import EventMessage, EventStore
 from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
 
@@ -109,3 +112,23 @@ class ResumableSessions(StreamableHTTPSessionManager):
     @event_store.setter
     def event_store(self, _store: EventStore | None) -> None:
         self._events = Events()
+
+    def is_open(self, session: str, user: object) -> bool:
+        """Whether there is such a session, and the `user` of a request is whose it is. If not, the SDK says how."""
+        transport = self._server_instances.get(session)
+        if transport is None or transport.is_terminated:
+            return False
+        if transport.idle_scope is not None and transport.idle_scope.cancel_called:
+            return False
+        asks = authorization_context(user) if isinstance(user, AuthenticatedUser) else None
+        return asks == self._session_owners.get(session)
+
+    def keep_awake(self, session: str) -> None:
+        """Count its idle time from now on, as the SDK does when it has answered a request.
+
+        Where it does not count, since a request or a stream is open at the SDK, it goes on not to.
+        """
+        transport = self._server_instances.get(session)
+        scope = transport.idle_scope if transport is not None else None
+        if scope is not None and self.session_idle_timeout is not None and scope.deadline != math.inf:
+            scope.deadline = anyio.current_time() + self.session_idle_timeout
