@@ -118,6 +118,21 @@ async def test_the_path_says_what_a_name_means(gateway: Gateway, path: str, name
     assert answer.json()["result"]["content"] == [{"type": "text", "text": "x"}]
 
 
+async def test_a_large_answer_is_sent_as_events_that_can_be_resumed(gateway: Gateway) -> None:
+    async with opened(gateway) as session:
+        answer = await session.call("demo__huge", {"size": 300_000})
+        (told,) = messages(answer)
+        assert (kind(answer), len(told["result"]["content"][0]["text"])) == (STREAM, 300_000)
+        first = next(line for line in answer.text.split("\n") if line.startswith("id:")).removeprefix("id:").strip()
+        headers = {**session.headers, "accept": STREAM, "last-event-id": first}
+        with anyio.fail_after(10):
+            async with session.http.stream("GET", "/mcp", headers=headers) as stream:
+                async for line in stream.aiter_lines():
+                    if line.startswith("data: {"):
+                        assert json.loads(line.removeprefix("data:")) == told
+                        break
+
+
 async def test_all_calls_of_a_session_are_of_its_task_whichever_way_they_go(gateway: Gateway) -> None:
     async with opened(gateway) as session, opened(gateway) as other:
         for number, meta in enumerate(({}, TRACED, {})):

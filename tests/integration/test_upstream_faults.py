@@ -189,8 +189,8 @@ async def test_nobody_resumes_the_stream_of_another_session(gateway: Gateway, fa
         mine, theirs = LegacySession(http), LegacySession(elsewhere)
         await mine.open()
         await theirs.open()
-        faulty.release.set()
         last = await mine.call_and_leave("faulty__slow")
+        faulty.release.set()
         for event in (last, "0" * 32):
             refused = await theirs.resume(event)
             assert "nothing to resume" in refused["error"]["message"]

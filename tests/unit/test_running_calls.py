@@ -141,6 +141,17 @@ async def test_one_that_ends_before_the_sdk_has_begun_is_answered_all_the_same(c
     assert sdk.got == [RESULT]
 
 
+async def test_one_that_is_over_can_still_be_the_sdks_to_answer(calls: RunningCalls) -> None:
+    async def quick() -> Any:
+        return RESULT
+
+    sdk = Sdk()
+    with calls.open("s", 1, sdk) as call:
+        await call.run(quick)
+        await call.finish_by_sdk()
+    assert sdk.got == [RESULT]
+
+
 async def test_who_cancels_the_handler_cancels_the_call(calls: RunningCalls) -> None:
     sdk, ended = Sdk(), anyio.Event()
 

@@ -80,6 +80,13 @@ class RunningCall:
         if self._answered is not None:
             await self._answered.wait()
 
+    async def finish_by_sdk(self) -> None:
+        """Have the SDK answer a call that is over."""
+        self.hand_over()
+        if self._over is not None and self._answered is not None:
+            self._over.set()
+            await self._answered.wait()
+
     @property
     def result(self) -> dict[str, Any]:
         """What came of it.

@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 __all__ = ["SessionCaller", "SessionCalls"]
 
 METHOD = "tools/call"
+MOST_BYTES = 256 * 2**10
+"""Of JSON: a larger answer is sent as events, for the client to come back to if its connection breaks meanwhile."""
 PARAMETERS = frozenset({"name", "arguments", "_meta"})
 
 
@@ -139,10 +141,10 @@ class SessionCalls:
             with self._running.open(session, plain.id, by_sdk) as call:
                 wish, caller = self._asked(plain, session, request, call)
                 await call.run(lambda: self._front.call(wish, request, caller))
+                if not call.handed_over:
+                    await _send(call, to_json(_answer(plain, call)), session, send)
         finally:
             self._sessions.keep_awake(session)
-        if not call.handed_over:
-            await _send(_answer(plain, call), session, send)
 
     def _asked(self, plain: Plain, session: str, request: Request, call: RunningCall) -> tuple[Wish, SessionCaller]:
         known = self._front.used_session(session)
@@ -166,8 +168,10 @@ def _answer(plain: Plain, call: RunningCall) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": plain.id, "result": result}
 
 
-async def _send(message: Mapping[str, Any], session: str, send: Send) -> None:
-    text = to_json(message)
+async def _send(call: RunningCall, text: bytes, session: str, send: Send) -> None:
+    if len(text) > MOST_BYTES:
+        await call.finish_by_sdk()
+        return
     headers = [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(text)),
