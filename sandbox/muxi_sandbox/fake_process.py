@@ -39,6 +39,11 @@ class Pipe:
         except (anyio.BrokenResourceError, anyio.ClosedResourceError) as error:
             raise BrokenPipeError("the program has ended") from error
 
+    def write_now(self, data: bytes) -> int:
+        """See `stream.Stdin`: nothing can be written before the program reads."""
+        del data
+        return 0
+
     async def read(self) -> bytes:
         """What was written in one go."""
         return await self._reader.receive()

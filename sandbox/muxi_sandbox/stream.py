@@ -6,11 +6,15 @@ program writes, and says once why nothing more will come.
 
 from __future__ import annotations
 
+import math
+import time
 from collections import deque
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import anyio
+import anyio.lowlevel
 
 from muxi_sandbox.errors import OutputFloodError, SandboxClosedError, SandboxError
 from muxi_sandbox.frames import FrameSplitter, FrameTooLongError
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
 __all__ = ["Controls", "Stdin", "StreamSandbox"]
 
 MIB = 2**20
+TOGETHER_SECONDS = 0.001
 HELD_BYTES = 256 * 2**10
 """Frames waiting for a reader: more than this is held only if one frame alone is larger."""
 
@@ -33,6 +38,15 @@ class Stdin(Protocol):
 
     async def write(self, data: bytes) -> None:
         """Write all of `data` or, when cancelled, finish it before the next: a frame is never torn.
+
+        Raises:
+            OSError: the other end is gone.
+        """
+
+    def write_now(self, data: bytes) -> int:
+        """Write what can be written without waiting; how many bytes that were.
+
+        None if others wait already. What is left of some is kept, and written first by the next `write`.
 
         Raises:
             OSError: the other end is gone.
@@ -50,6 +64,17 @@ class Controls(Protocol):
 
     def limits_hit(self) -> tuple[LimitHit, ...]:
         """Limits reached since this was last asked."""
+
+
+@dataclass(slots=True, eq=False)
+class _Sent:
+    """A frame that is sent with others. `left` is what `write` has to be given yet, if anything.
+
+    It may be empty: `write` then finishes what was begun.
+    """
+
+    frame: bytes
+    left: bytes | None = None
 
 
 class StreamSandbox:
@@ -70,6 +95,8 @@ class StreamSandbox:
         self._draining = False
         self._changed = anyio.Event()
         self._sending = anyio.Lock(fast_acquire=True)
+        self._sent_at = -math.inf
+        self._gathered: list[_Sent] = []
         self._scopes: set[anyio.CancelScope] = set()
         self._take: Callable[[bytes], bool] | None = None
         self.spoke = False
@@ -107,14 +134,53 @@ class StreamSandbox:
             raise ValueError("a frame must not hold a line feed: encode the message on one line")
         self._raise_if_over()
         with self._until_over():
-            async with self._sending:
-                self._output = 0
-                await self._write(frame)
+            left = await self._send_together(frame) if self._is_busy() else frame + b"\n"
+            if left is not None:
+                async with self._sending:
+                    self._output = 0
+                    await self._write(left)
         self._raise_if_over()
 
-    async def _write(self, frame: bytes) -> None:
+    def _is_busy(self) -> bool:
+        """Whether others send at the same time, so that waiting for a turn of the event loop is worth it."""
+        before, self._sent_at = self._sent_at, time.monotonic()
+        return self._sent_at - before < TOGETHER_SECONDS
+
+    async def _send_together(self, frame: bytes) -> bytes | None:
+        """Write it at once, with what others send in this turn of the event loop; what is left for `write`, if any.
+
+        Whoever goes on first writes for all. Who is cancelled before that takes the frame back.
+        """
+        sent = _Sent(frame + b"\n")
+        self._gathered.append(sent)
         try:
-            await self._stdin.write(frame + b"\n")
+            await anyio.lowlevel.checkpoint()
+        except BaseException:
+            if sent in self._gathered:
+                self._gathered.remove(sent)
+            raise
+        if sent in self._gathered:
+            self._write_gathered()
+        return sent.left
+
+    def _write_gathered(self) -> None:
+        self._raise_if_over()
+        group, self._gathered = self._gathered, []
+        data = b"".join(sent.frame for sent in group) if len(group) > 1 else group[0].frame
+        self._output = 0
+        try:
+            written = self._stdin.write_now(data)
+        except OSError:
+            written = 0  # each finds out by itself, where it can wait for the reason
+        for sent in group:
+            if not written:
+                sent.left = sent.frame
+            elif written < len(data):
+                sent.left = b""
+
+    async def _write(self, data: bytes) -> None:
+        try:
+            await self._stdin.write(data)
         except OSError:
             # The backend's reader learns why. It may be waiting for room for the last frames: let those in.
             self._draining = True

@@ -199,6 +199,22 @@ async def test_a_body_is_bounded_whatever_its_headers_say_of_its_length(tmp_path
             assert (await client.call_tool("demo__echo", {"text": "next"})).content[0].text == "next"
 
 
+async def test_a_head_is_bounded_before_anything_is_known_of_its_sender(gateway: Gateway) -> None:
+    parts = urlsplit(gateway.url)
+    answer = b""
+    with anyio.fail_after(20):
+        async with await anyio.connect_tcp(str(parts.hostname), int(parts.port or 0)) as stream:
+            with suppress(anyio.BrokenResourceError):  # when it has heard enough
+                await stream.send(b"GET /health HTTP/1.1\r\n")
+                for _ in range(5000):
+                    await stream.send(b"x-more: %b\r\n" % (b"x" * 2000))
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                answer = await stream.receive()
+    assert answer[9:12] in (b"", b"400", b"431")
+    async with gateway.http() as http:
+        assert (await http.get("/health")).status_code == 200
+
+
 async def test_a_client_that_leaves_has_cancelled_its_call(gateway: Gateway) -> None:
     parts = urlsplit(gateway.url)
     body = json.dumps(message("demo__wait", {})).encode()

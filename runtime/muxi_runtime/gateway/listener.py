@@ -94,6 +94,7 @@ async def serve_http(app: ASGIApp, bound: socket.socket, *, ready: Callable[[], 
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="none",
+        http="h11",  # not whatever is installed: the other parser takes headers without end, before the key is checked
     )
     server = _Server(config, ready)
     async with anyio.create_task_group() as group:

@@ -140,6 +140,33 @@ async def a_cancelled_send_tears_no_frame(scene: Scene) -> None:
 
 
 @check
+async def frames_of_one_moment_are_each_whole(scene: Scene) -> None:
+    async with scene.writer() as sandbox, anyio.create_task_group() as group:
+        others = [anyio.CancelScope() for _ in range(100)]
+
+        async def send(number: int) -> None:
+            await sandbox.send(json.dumps({"do": "echo", "text": f"{number} " + "x" * 2000}).encode())
+
+        async def send_and_give_up(number: int) -> None:
+            with others[number // 2]:
+                await send(number)
+
+        for number in range(0, 200, 2):
+            group.start_soon(send, number)
+            group.start_soon(send_and_give_up, number + 1)
+        await anyio.lowlevel.cancel_shielded_checkpoint()
+        for other in others:
+            other.cancel()
+        found: set[int] = set()
+        while not found >= set(range(0, 200, 2)):
+            text = json.loads(await sandbox.receive())
+            number, _, rest = text.partition(" ")
+            expect(rest == "x" * 2000, f"a frame was torn: {text[:80]!r}")
+            expect(int(number) not in found, f"frame {number} was sent twice")
+            found.add(int(number))
+
+
+@check
 async def a_cancelled_receive_loses_no_frame(scene: Scene) -> None:
     async with scene.guest() as sandbox:
         with anyio.move_on_after(0.05) as scope:

@@ -101,6 +101,15 @@ class Attachment:
             await self._flush_or_take_back()
         await self._flush()
 
+    def write_now(self, data: bytes) -> int:
+        """See `stream.Stdin`."""
+        if self._unsent:
+            return 0
+        sent = self._send_some(data)
+        if sent:
+            self._unsent += data[sent:]
+        return sent
+
     async def _flush_or_take_back(self) -> None:
         try:
             await anyio.wait_writable(self._socket)
