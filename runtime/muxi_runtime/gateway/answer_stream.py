@@ -37,6 +37,7 @@ class AnswerStream:
 
     Attributes:
         block: what is cancelled when the client leaves.
+        was_seen: whether it was under way at the last look.
     """
 
     def __init__(self, receive: Receive, send: Send, alive_seconds: float) -> None:
@@ -46,6 +47,7 @@ class AnswerStream:
         self._begun = False
         self._answer: tuple[int, Mapping[str, Any]] | None = None
         self.block = anyio.CancelScope()
+        self.was_seen = False
         self._watch: anyio.CancelScope | None = None
         self._watched = anyio.Event()
 
@@ -135,6 +137,7 @@ class AnswerStreams:
             while True:
                 await anyio.sleep(LOOK_SECONDS)
                 for stream in self._open:
-                    if not stream.is_watched:
+                    if stream.was_seen and not stream.is_watched:
                         stream.expect_watch()
                         group.start_soon(stream.watch)
+                    stream.was_seen = True
