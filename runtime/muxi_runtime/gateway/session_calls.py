@@ -58,6 +58,8 @@ class SessionCaller:
 
     wants_progress = False
     inputs = Inputs()
+    asked = ""
+    brought_answer = False
 
     def __init__(self, principal: Principal, session: ServerSession, log_level: str, call: RunningCall) -> None:
         self.principal = principal
@@ -90,6 +92,14 @@ class SessionCaller:
         if self.capabilities.get("elicitation") is None:
             return None
         return await (await self._call.client()).ask(question)
+
+    def permitted(self, mark: str, approval: str) -> None:
+        """It does not come back."""
+
+    def resumes(self, mark: str) -> str:
+        """It does not come back."""
+        del mark
+        return ""
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """It did not ask for it."""
