@@ -275,7 +275,7 @@ async def test_a_service_s_key_declassifies_nothing_not_even_its_own_task(gatewa
         path = f"/control/tasks/{(await the_task(client))['task']}"
         assert (await http.delete(f"{path}/labels/private", params={"reason": "trust me"})).status_code == 403
         assert set((await http.get(path)).json()["labels"]) == {"private", "untrusted"}
-        with pytest.raises(MCPError, match="needs a person.s approval"):  # an operator's: a service answers nothing
+        with pytest.raises(MCPError, match=r"needs a person.s approval"):  # an operator's: a service answers nothing
             await client.call_tool("post__mail", {})
     assert "mail" not in gateway.seen
 
