@@ -68,12 +68,17 @@ async def test_a_host_that_sends_the_value_back_gives_the_sandbox_its_placeholde
 async def test_an_answer_is_asked_for_uncompressed_and_a_compressed_one_is_refused(tmp_path: Path) -> None:
     def serve(connection: socket.socket, found: Host) -> None:
         found.received.append(read_request(connection))
-        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2\r\n\r\nxx")
+        how = f"gzip, {VALUE}".encode()
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Encoding: %b\r\nContent-Length: 2\r\n\r\nxx" % how)
 
     with tls_host(tmp_path / "site", serve) as (found, trust):
         async with secret_scene(tmp_path, allow=(found.port,), hosts=(found.port,), trust=trust) as scene:
-            answer = await scene.ask(found.port, get(found.port, "Accept-Encoding: gzip, br", f"X-Key: {MINE}"))
+            sent = get(found.port, "Accept-Encoding: gzip, br", "Range: bytes=0-3,4-9", f"X-Key: {MINE}")
+            answer = await scene.ask(found.port, sent)
             assert b"Accept-Encoding: identity\r\n" in found.received[0]
+            assert b"Range:" not in found.received[0]
+            assert clean(scene, answer)
+            assert VALUE.lower().encode() not in answer.lower()
             assert b"gzip, br" not in found.received[0]
             assert status(answer) == 403
             assert b"compresses" in answer

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from muxi_sandbox.egress.addresses import check_addresses, is_public
 from muxi_sandbox.egress.chunks import ChunkedBody
-from muxi_sandbox.egress.heads import parse_head
+from muxi_sandbox.egress.heads import HEADER, parse_head
 from muxi_sandbox.egress.names import canonical_host, parse_authority, parse_rule, permits
 from muxi_sandbox.egress.refusal import RefusedConnectionError
 from muxi_sandbox.egress.tls import NotTlsError, read_hello
@@ -121,6 +121,13 @@ def test_what_is_sent_on_is_one_request_to_the_decided_host(headers):
     assert names.count("connection") == 1
     assert names.count("content-length") + names.count("transfer-encoding") <= 1
     assert not [name for name in names if name.startswith(("proxy-", "upgrade"))]
+
+
+def test_a_line_of_spaces_is_refused_in_no_time():
+    line = b"A:" + b" " * 30_000 + b"\x01"
+    with pytest.raises(RefusedConnectionError):
+        parse_head(b"GET http://a.example/ HTTP/1.1\r\n" + line)
+    assert HEADER.fullmatch(line.decode("latin-1")) is None
 
 
 @given(st.lists(st.binary(min_size=1, max_size=40), max_size=6), st.binary(max_size=30), st.lists(st.integers(1, 9)))

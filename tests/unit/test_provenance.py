@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from muxi_runtime.policy.projection import argument_tags
 from muxi_runtime.policy.provenance import KEYS, MAX_VALUES, ORIGINS, Ledger, worst
 
 MAIL = {
@@ -125,7 +126,32 @@ def test_names_of_fields_are_strangers_unless_the_service_fills_them():
 
 def test_values_are_told_by_the_path_that_rules_use():
     call = {"to": ["ada@example.org", "bob@example.net"], "options": {"a/b": {"~": True}}}
-    assert ledger().origins(call) == {"to/0": "record", "to/1": "stranger", "options/a~1b/~0": "plain"}
+    found = ledger().origins(call)
+    assert {name: found[name] for name in ("to/0", "to/1")} == {"to/0": "record", "to/1": "stranger"}
+    assert sorted(found) == ["options/a~1b", "options/a~1b/~0", "to/0", "to/1"]
+
+
+@pytest.mark.promise("strangers-are-not-obeyed")
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"to": "bob@example.net", "": {"to": "ada@example.org"}},
+        {"note": "ada@example.org", "to": {"bob@example.net": True}},
+        {"note": "ada@example.org", "bob@example.net": True},
+        {"cc": [0] * 201, "to": "bob@example.net"},
+        {"cc": "x@a.org " * 400, "to": "bob@example.net"},
+    ],
+)
+def test_no_place_in_a_call_hides_a_strangers_value(call):
+    found = ledger().origins(call)
+    assert "stranger" in found.values()
+    tags = argument_tags(call, ["to"], found)
+    assert tags.get("to", {"origin": "stranger"})["origin"] == "stranger"
+
+
+def test_names_of_parameters_are_no_values():
+    found = ledger().origins({"max_results": 0, "options": {"line2": True}})
+    assert found == {"max_results": "plain", "options/line2": "plain"}
 
 
 @pytest.mark.promise("strangers-are-not-obeyed")

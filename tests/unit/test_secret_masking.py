@@ -38,12 +38,26 @@ def test_a_text_is_found_wherever_the_pieces_end(before: bytes, after: bytes, cu
     assert any(mask.finds(piece) for piece in cut(before + b"hunter2-hunter2" + after, cuts))
 
 
-def test_what_is_not_the_beginning_of_a_secret_goes_on_at_once() -> None:
+def test_a_line_that_has_ended_goes_on_at_once() -> None:
     mask = Mask({b"hunter2-hunter2": b"*"})
     assert mask.feed(b"data: one\n\n") == b"data: one\n\n"
-    assert mask.feed(b"data: hunter2-") == b"data: "
-    assert mask.feed(b"no") == b"hunter2-no"
+    assert mask.feed(b"data: hunter2-") == b""
+    assert mask.feed(b"no\n") == b"data: hunter2-no\n"
     assert mask.finish() == b""
+
+
+@given(before=st.binary(max_size=200), guess=st.binary(min_size=1, max_size=15), cuts=st.lists(st.integers(0, 300)))
+def test_how_much_comes_at_once_does_not_tell_whether_a_guess_is_right(
+    before: bytes, guess: bytes, cuts: list[int]
+) -> None:
+    size = len(guess)
+    for text in (guess + b"x" * (16 - size), b"y" * 16):  # the guess begins the one, and not the other
+        if any(byte < ord(" ") for byte in text) or text in before + guess:
+            return
+    right, wrong = Mask({guess + b"x" * (16 - size): b"*"}), Mask({b"y" * 16: b"*"})
+    pieces = list(cut(before + guess, cuts))
+    assert [len(right.feed(piece)) for piece in pieces] == [len(wrong.feed(piece)) for piece in pieces]
+    assert len(right.finish()) == len(wrong.finish())
 
 
 def test_nothing_to_mask_changes_nothing() -> None:

@@ -134,8 +134,19 @@ class Door:
         try:
             async with self._tasks.use(call.task, call.tool.server, call.id) as upstream:
                 call.found["sandbox"] = upstream.sandbox.id
-                end = await upstream.watch(call.tool.name, told, seconds=self._settings.call_seconds, caller=caller)
+                reached = GuardedCaller(caller, call.tally, partial(self._giving.reach, call))
+                end = await upstream.watch(
+                    call.tool.name,
+                    told,
+                    seconds=self._settings.call_seconds,
+                    caller=reached,
+                    asked=partial(self._log.asked, call),
+                )
+        except anyio.get_cancelled_exc_class():
+            await self._log.cancelled(call)
+            raise
         except (SandboxError, MuxiError) as error:
+            await self._giving.label(call)
             await self._log.tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
             raise
         await self._log.tell(call, "call.finished", is_error=False, result_bytes=0)
@@ -282,7 +293,7 @@ class Door:
     async def _ask_until_done(self, call: Call, upstream: Upstream) -> Mapping[str, Any]:
         """The result, after as many rounds as a modern server needs for its questions."""
         inputs = call.caller.inputs
-        reached = GuardedCaller(call.caller, call.tally, partial(self._giving.label, call))
+        reached = GuardedCaller(call.caller, call.tally, partial(self._giving.reach, call))
         for _ in range(MAX_ROUNDS):
             result = await upstream.request(
                 call.request.method,
@@ -296,8 +307,8 @@ class Door:
                 return result if isinstance(call.tool, Subject) else upstream.with_limits(result)
             requests, state = result.get("inputRequests") or {}, result.get("requestState")
             await self._log.asked(call, [str(asked["method"]) for asked in requests.values()])
-            await self._giving.label(call)
             shown = {key: call.tally.clean(asked) for key, asked in requests.items()}
+            await self._giving.reach(call, shown)
             if not call.caller.hand_over(shown, state):
                 inputs = Inputs(await call.caller.answers(shown), state)
         raise ServerError(f"{call.tool.full_name} asked its caller for more than {MAX_ROUNDS} times.")

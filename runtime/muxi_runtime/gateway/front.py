@@ -17,6 +17,7 @@ from mcp import MCPError
 from mcp.server.caching import CacheHint
 from mcp.server.lowlevel.server import NotificationOptions, Server
 from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
+from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from muxi_runtime import __version__
 from muxi_runtime.errors import MuxiError, ToolBlockedError, UnknownToolError
@@ -142,7 +143,8 @@ class Front:
 
     async def _remember_session(self, ctx: ServerRequestContext[Any, Any], call_next: CallNext) -> HandlerResult:
         session = session_of(ctx.request)
-        if session is not None:
+        # In the modern era the header means nothing, and nobody has looked whose it is.
+        if session is not None and ctx.protocol_version not in MODERN_PROTOCOL_VERSIONS:
             self.sessions[session] = ctx.session
             self.used_session(session)
             # One that ends without a word is not told of: what is kept of such sessions stays bounded.

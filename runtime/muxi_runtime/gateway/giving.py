@@ -5,6 +5,7 @@ Above: the door. Below: `guard` (what is taken out and cut), `labels` (which lab
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,8 @@ class Giving:
             has_schema=has_schema,
         )
         await self.label(call, {} if call.request.server == HOST else self._book.of_text(guarded.text))
-        self.note_words(call, guarded.result)
+        if call.task is not None and call.task.words is not None:
+            self.note_words(call, json.loads(guarded.text))  # also what was cut
         if call.labels and isinstance(call.tool, Tool) and call.request.server != HOST:
             meta = {**(guarded.result.get("_meta") or {}), LABELS_META: sorted(call.labels)}
             guarded.result["_meta"] = meta
@@ -83,6 +85,11 @@ class Giving:
         # A server that shares files or hosts with others may give back what a stranger wrote there.
         shared = Label.UNTRUSTED in call.labels and not self._book.is_apart(call.tool.server)
         call.task.words.returned(value, untrusted=Label.UNTRUSTED in reasons or shared)
+
+    async def reach(self, call: Call, said: object) -> None:
+        """Before something that the server says in mid-call (JSON values) is passed on. Raises JournalError."""
+        await self.label(call)
+        self.note_words(call, said)
 
     async def label(self, call: Call, more: Reasons | None = None) -> None:
         """Before anything of the server's is given out. What it is makes no difference: an error may hold as much.

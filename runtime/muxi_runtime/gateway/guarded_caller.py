@@ -16,8 +16,8 @@ __all__ = ["GuardedCaller"]
 class GuardedCaller:
     """A `Caller` in front of another."""
 
-    def __init__(self, caller: Caller, tally: Tally, first: Callable[[], Awaitable[None]]) -> None:
-        """`first` is awaited before anything of the server's is passed on."""
+    def __init__(self, caller: Caller, tally: Tally, first: Callable[[object], Awaitable[None]]) -> None:
+        """`first` is awaited with what the server says (JSON values), before it is passed on."""
         self._caller = caller
         self._tally = tally
         self._first = first
@@ -71,8 +71,9 @@ class GuardedCaller:
 
     async def answers(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:
         """See `Caller`. Keys are the server's own and go back to it: they are left alone."""
-        await self._first()
-        return await self._caller.answers({key: self._tally.clean(request) for key, request in requests.items()})
+        shown = {key: self._tally.clean(request) for key, request in requests.items()}
+        await self._first(shown)
+        return await self._caller.answers(shown)
 
     def hand_over(self, requests: Mapping[str, Any], state: str | None) -> bool:
         """See `Caller`: not for a server in mid-call, but for the door."""
@@ -80,12 +81,13 @@ class GuardedCaller:
 
     async def notify(self, method: str, params: Mapping[str, Any]) -> None:
         """See `Caller`."""
-        await self._first()
-        await self._caller.notify(method, self._tally.clean(params))
+        shown = self._tally.clean(params)
+        await self._first(shown)
+        await self._caller.notify(method, shown)
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """See `Caller`."""
         if message is not None:
-            await self._first()
             message = self._tally.clean(message)
+            await self._first(message)
         await self._caller.progress(progress, total, message)

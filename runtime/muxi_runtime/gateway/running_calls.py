@@ -59,6 +59,7 @@ class RunningCall:
         self._error: MCPError | None = None
         self.handed_over = False
         self.was_seen = False
+        self._ended = False
         self._settled: anyio.Event | None = None
         self._over: anyio.Event | None = None
         self._answered: anyio.Event | None = None
@@ -74,6 +75,7 @@ class RunningCall:
         except MCPError as error:
             self._error = error
         finally:
+            self._ended = True
             if self._over is not None and self._settled is not None:
                 self._over.set()
                 self._settled.set()
@@ -82,6 +84,7 @@ class RunningCall:
 
     async def finish_by_sdk(self) -> None:
         """Have the SDK answer a call that is over."""
+        self._ended = False
         self.hand_over()
         if self._over is not None and self._answered is not None:
             self._over.set()
@@ -101,8 +104,8 @@ class RunningCall:
         return self._result
 
     def hand_over(self) -> None:
-        """Have the SDK answer it, if it does not yet."""
-        if not self.handed_over:
+        """Have the SDK answer it, if it does not yet. One that is over is being answered already."""
+        if not self.handed_over and not self._ended:
             self.handed_over = True
             self._settled, self._over, self._answered = anyio.Event(), anyio.Event(), anyio.Event()
             self._begin(self)

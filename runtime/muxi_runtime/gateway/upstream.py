@@ -205,16 +205,19 @@ class Upstream:
         with suppress(ForwardedError, TimeoutError):
             await self._transport.requests.ask("logging/setLevel", {"level": level}, seconds=CHECK_SECONDS)
 
-    async def watch(self, uri: str, told: Callable[[], None], *, seconds: float, caller: Caller) -> Callable[[], None]:
+    async def watch(
+        self, uri: str, told: Callable[[], None], *, seconds: float, caller: Caller, asked: Told
+    ) -> Callable[[], None]:
         """Have `told` called whenever the server says that the resource is another one now.
 
-        Returns what ends it. A server that can no longer be reached ends it too, without a word.
+        Returns what ends it. `asked` hears of what the server asks the caller first. A server that can no longer be
+        reached ends it too, without a word.
 
         Raises:
             as `request`.
         """
         if self.watches.is_first(uri) and not self.is_modern:
-            await self.request("resources/subscribe", {"uri": uri}, seconds=seconds, caller=caller)
+            await self.request("resources/subscribe", {"uri": uri}, seconds=seconds, caller=caller, told=asked)
         end = self.watches.add(uri, told)
         if self.is_modern:
             with anyio.move_on_after(LISTEN_SECONDS):

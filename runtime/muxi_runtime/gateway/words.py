@@ -7,6 +7,7 @@ nothing is kept and nothing is known.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -29,13 +30,14 @@ class TaskWords:
 
     def __init__(self) -> None:
         self._ledger = Ledger()
-        self._told: set[str] = set()
+        self._told: set[bytes] = set()
 
     def told(self, words: str) -> None:
         """The user wrote this. Clients may tell it with each call."""
-        if words in self._told or len(self._told) >= MOST_TOLD:
+        mark = hashlib.sha256(words.encode(errors="surrogatepass")).digest()
+        if mark in self._told or len(self._told) >= MOST_TOLD:
             return
-        self._told.add(words)
+        self._told.add(mark)
         self._ledger.told_by_user(words)
 
     def missed(self) -> None:

@@ -60,9 +60,15 @@ def argument_tags(
         if left < 0:
             raise UnreadableError(f"the arguments that rules read have more than {MAX_TEXT} characters")
         if origins is not None:
-            tag["origin"] = worst(origin for path, origin in origins.items() if f"{path}/".startswith(f"{name}/"))
+            tag["origin"] = _origin(name, value, origins)
         tags[name] = tag
     return tags
+
+
+def _origin(name: str, value: object, origins: Mapping[str, Origin]) -> Origin:
+    """The worst of all in it. What nobody looked at may be a stranger's."""
+    known = [origin for path, origin in origins.items() if f"{path}/".startswith(f"{name}/")]
+    return worst(known) if known or value in ({}, [], ()) else "stranger"
 
 
 def _at(arguments: Mapping[str, Any], name: str) -> tuple[bool, Any]:

@@ -34,7 +34,9 @@ MAX_CHARACTERS = 2 * 1024 * 1024
 MAX_USER_CHARACTERS = 64 * 1024
 """Of the user's words; what is beyond vouches for nothing."""
 MAX_VALUES = 200
-"""Values and addresses of one call that are looked up; the rest counts as a stranger's."""
+"""Values of one call, and addresses of one value, that are looked up; the rest counts as a stranger's."""
+MAX_LOOKUPS = 300
+"""Of one call in all: each may read all that was kept."""
 
 KEYS = "(keys)"
 """Among the record fields of a tool: its results are objects whose names of fields the service itself fills."""
@@ -55,6 +57,8 @@ _HIDDEN = re.compile(
 )
 _EDGES = " \t\n\"'`.,;:!?()[]{}<>*\u201c\u201d\u2018\u2019"
 _SCHEME = re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://")
+_PARAMETER = re.compile(r"[A-Za-z][\w-]{0,63}|", re.ASCII)
+_MOST_DIGITS = 4
 _NOT_CODE = re.compile(r"[\W_]+")
 _NUMBER = re.compile(r"\d[\d,]*(?:\.\d+)?")
 _DATE = re.compile(r"\d{1,4}[-/.:]\d{1,2}(?:[-/.:]\d{1,4})?(?:[ t]\d{1,2}:\d{2}(?::\d{2})?(?:\.\d+)?z?)?")
@@ -90,6 +94,7 @@ class Ledger:
         self._left = max_characters
         self._left_of_user = MAX_USER_CHARACTERS
         self._full = False
+        self._lookups_left = MAX_LOOKUPS
         self._user = _Texts()
         self._records = _Texts()
         self._strangers = _Texts()
@@ -135,9 +140,11 @@ class Ledger:
 
     def origins(self, arguments: Mapping[str, Any]) -> dict[str, Origin]:
         """The origin of each value, by its path: `to`, `options/depth`, `files/0`."""
+        self._lookups_left = MAX_LOOKUPS
         found: dict[str, Origin] = {}
-        for path, value in islice(_paths(arguments), MAX_VALUES + 1):
-            found[path] = self._origin(value) if len(found) < MAX_VALUES else "stranger"
+        for number, (path, value) in enumerate(islice(_paths(arguments), MAX_VALUES + 1)):
+            origin = self._origin(value) if number < MAX_VALUES else "stranger"
+            found[path] = worst((found.get(path, "plain"), origin))
         return found
 
     def _origin(self, value: object) -> Origin:
@@ -167,6 +174,9 @@ class Ledger:
 
     def _lookup(self, text: str, number: float | None = None) -> Origin:
         """Of one value as a whole; `model` if nothing holds it."""
+        self._lookups_left -= 1
+        if self._lookups_left < 0:
+            return "stranger"
         stranger = self._strangers.mention(text, number)
         if self._user.vouch_for(text, number):
             return "both" if stranger and len(_code(text)) < _TELLING else "user"
@@ -283,15 +293,23 @@ def _leaves(value: object, name: str = "") -> Iterator[tuple[str, str | float]]:
         yield name, value
 
 
-def _paths(value: object, path: str = "") -> Iterator[tuple[str, object]]:
-    """Each value with its path, in the form that rules use."""
+def _paths(value: object, path: str | None = None) -> Iterator[tuple[str, object]]:
+    """Each value with its path, in the form that rules use; and each name that is none of a parameter's, as a value."""
     if isinstance(value, Mapping):
-        steps: Iterator[tuple[str, object]] = ((str(key), item) for key, item in value.items())
+        steps: Iterable[tuple[str, object]] = [(str(key), item) for key, item in value.items()]
     elif isinstance(value, Sequence) and not isinstance(value, str):
         steps = ((str(index), item) for index, item in enumerate(value))
     else:
-        yield path, value
+        yield path or "", value
         return
     for step, item in steps:
         escaped = step.replace("~", "~0").replace("/", "~1")
-        yield from _paths(item, f"{path}/{escaped}" if path else escaped)
+        inner = escaped if path is None else f"{path}/{escaped}"
+        if isinstance(value, Mapping) and not _is_parameter(step):
+            yield inner, step
+        yield from _paths(item, inner)
+
+
+def _is_parameter(name: str) -> bool:
+    """Whether it looks like what authors of tools call a parameter, and not like an address or words to carry out."""
+    return _PARAMETER.fullmatch(name) is not None and sum(map(str.isdigit, name)) <= _MOST_DIGITS

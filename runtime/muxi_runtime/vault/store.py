@@ -153,7 +153,8 @@ class Vault:
                 connection.execute(update(secrets).where(secrets.c.name == name).values(fields))
         with writing(self._engine):
             # Not before the values are durable. Whoever sets one meanwhile has the fresh key already.
-            self._key_file.write((fresh,))
+            gone = {key.id for key in old}
+            self._key_file.write([key for key in self._key_file.read() if key.id not in gone])
         return len(values)
 
     def _value(self, name: str, *, is_last_try: bool) -> str:

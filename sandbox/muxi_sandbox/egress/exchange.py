@@ -152,6 +152,10 @@ class Exchange:
                 return
         kind = ", ".join(named_values(request.headers, "content-type"))
         body = await self._substitution.body(bytes(data), kind)
+        if len(body) > len(data) + self._settings.secret_body_bytes:
+            raise RefusedConnectionError(
+                "limit", "With its secrets a body is longer than egress.secret_body_bytes allows."
+            )
         head = request.onward(length=len(body), keeps=request.keeps, readable=self._is_readable)
         await self._up(head + body)
 
@@ -186,13 +190,13 @@ class Exchange:
                 break
             if response.status != 100:  # noqa: PLR2004  # ours was sent already, and nobody waits for another
                 await self._send_head(response, request, mask)
-        if response.is_upgrade and not request.upgrade:
+        if response.is_upgrade and response.upgrade.strip().lower() != request.upgrade:
             raise RefusedConnectionError("protocol", "The host goes over to another protocol unasked.")
         if mask is not None and response.length and response.encoding not in READABLE:
             raise RefusedConnectionError(
                 "protocol",
-                f"The host compresses its answer ({response.encoding[:50]}) though it was asked not to, so that it "
-                "cannot be seen whether a secret comes back.",
+                "The host compresses its answer though it was asked not to, so that it cannot be seen whether a secret "
+                "comes back.",
             )
         await self._send_head(response, request, mask)
         await self._send_body(response, request, host, mask)

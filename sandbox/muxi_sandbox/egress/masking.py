@@ -10,15 +10,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Mask"]
 
+CONTROL = re.compile(rb"[\x00-\x1f]")
+ROUND = 64
+"""Bytes to whose multiple the longest text is rounded, so that its length is not told either."""
+
 
 class Mask:
     """Replaces each of some texts by another. What could be the beginning of one is held back until it is known."""
 
     def __init__(self, replacements: Mapping[bytes, bytes]) -> None:
-        """`replacements`: none of the texts is empty."""
+        """`replacements`: none of the texts is empty, or holds a control character."""
         self._replacements = dict(replacements)
         longest_first = sorted(self._replacements, key=len, reverse=True)
         self._any = re.compile(b"|".join(map(re.escape, longest_first)) or rb"(?!)")
+        self._longest = -(-max(map(len, self._replacements), default=1) // ROUND) * ROUND
         self._held = b""
 
     def whole(self, data: bytes) -> bytes:
@@ -53,11 +58,10 @@ class Mask:
         return self._any.search(looked_at) is not None
 
     def _unfinished(self, data: bytes, at: int) -> int:
-        """Length of the longest end of the data that is the beginning of a text, and not all of it."""
-        longest = 0
-        for text in self._replacements:
-            for size in range(min(len(text) - 1, len(data) - at), longest, -1):
-                if data.endswith(text[:size]):
-                    longest = size
-                    break
-        return longest
+        """Length of the end of the data in which a text could begin that is not complete.
+
+        It does not depend on what the texts are: how much of an answer comes at once must not tell a program that it
+        has guessed the beginning of one. None of them holds a control character.
+        """
+        tail = data[max(at, len(data) - self._longest + 1) :]
+        return len(tail) - max((match.end() for match in CONTROL.finditer(tail)), default=0)

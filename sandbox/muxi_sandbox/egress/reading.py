@@ -121,7 +121,13 @@ class Reading:
         return await self._run(client, self._tls_host, b"", None)
 
     async def other(self, first: bytes) -> str:
-        """A tunnel for something that is no TLS: unread, but no placeholder goes through."""
+        """A tunnel for something that is no TLS: unread, but no placeholder goes through, and no secret's own host."""
+        if any(self.destination.place in route.hosts for route in self.peer.secrets):
+            refusal = RefusedConnectionError(
+                "protocol", "A tunnel to a secret's host has to be TLS: else it could not be seen what comes back."
+            )
+            await self._note(refusal)
+            raise refusal
         watch = Watch()
 
         async def up() -> None:
@@ -171,8 +177,11 @@ class Reading:
 
     async def _known(self) -> Mapping[str, str]:
         """Values that this host may have got at some time."""
-        place = self.destination.place
-        names = [route.name for route in self.peer.secrets if place in route.hosts]
+        # On whatever port: what one was told, another may give out.
+        host = self.destination.place.rpartition(":")[0]
+        names = [
+            route.name for route in self.peer.secrets if host in {place.rpartition(":")[0] for place in route.hosts}
+        ]
         if not names:
             return {}
         try:

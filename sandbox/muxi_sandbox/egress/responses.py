@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from muxi_sandbox.egress.heads import HEADER, LENGTH, named_values, onward_headers
+from muxi_sandbox.egress.heads import HEADER, LENGTH, SPACES, named_values, onward_headers
 from muxi_sandbox.egress.refusal import RefusedConnectionError
 
 __all__ = ["CHUNKED", "UNTIL_CLOSE", "Response", "parse_response"]
@@ -62,7 +62,7 @@ def parse_response(head: bytes, method: str) -> Response:
     matches = [HEADER.fullmatch(line) for line in lines]
     if status_line is None or None in matches:
         raise RefusedConnectionError("protocol", "The host's answer is no HTTP/1.1.")
-    headers = [(match[1], match[2]) for match in matches if match]
+    headers = [(match[1], match[2].strip(SPACES)) for match in matches if match]
     status = int(status_line[2])
     words = {word.strip().lower() for value in named_values(headers, "connection") for word in value.split(",")}
     length = _length(headers)

@@ -20,7 +20,7 @@ from muxi_sandbox.egress.placeholders import PLACEHOLDER, canonical, hides_one
 from muxi_sandbox.egress.refusal import RefusedSecretError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
+    from collections.abc import Awaitable, Callable, Iterator, Mapping
 
     from muxi_sandbox.contract import SecretPlace
     from muxi_sandbox.egress.contract import Destination, Peer
@@ -28,6 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Substitution"]
 
+URI_KEEPS = ";,/?:@&=+$-_.!~*'()#"
+"""What JavaScript's encodeURI leaves as it is."""
+MOST_CREDENTIALS = 16
+"""Different Basic credentials of one connection that are masked as a whole."""
+SHORTEST_CORE = 8
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
 BASIC = re.compile(r"(Basic[ \t]+)([A-Za-z0-9+/]+={0,2})", re.IGNORECASE)
 """RFC 7617: what curl, git and others make of a user and a password."""
@@ -51,6 +56,7 @@ class Substitution:
         self._values: dict[str, str] = {}
         """By placeholder."""
         self._masked: dict[bytes, bytes] = {}
+        self._values_sent: set[bytes] = set()
         for route in peer.secrets:
             if route.name in known:
                 self._hide(known[route.name], route.placeholder)
@@ -100,7 +106,9 @@ class Substitution:
             return name, await self._put_in(value, "header", _utf8)
         put_in = await self._put_in(credentials, "header", _utf8)
         sent = base64.b64encode(put_in.encode("latin-1"))
-        self._masked[sent] = basic[2].encode("ascii")
+        if len(self._values_sent) < MOST_CREDENTIALS:  # of more, the value's own part is masked all the same
+            self._values_sent.add(sent)
+            self._masked[sent] = basic[2].encode("ascii")
         return name, f"{basic[1]}{sent.decode('ascii')}"
 
     async def _put_in(self, text: str, place: SecretPlace, written: Callable[[str], str]) -> str:
@@ -139,11 +147,37 @@ class Substitution:
         forms = {value, percent, quote_plus(value), _ESCAPE.sub(lambda match: match[0].lower(), percent)}
         forms |= {_json(value), _json(value).replace("/", r"\/"), json.dumps(value, ensure_ascii=False)[1:-1]}
         forms |= {html.escape(value), html.escape(value, quote=False)}
+        forms |= {quote(value), quote(value, safe=URI_KEEPS), *_other_escapes(value)}
+        for core in _base64_cores(value):
+            forms |= {core, core.replace("/", r"\/"), quote(core, safe="")}
         self._masked |= {form.encode("utf-8"): placeholder.encode("ascii") for form in forms}
 
     @staticmethod
     def _refusal(reason: str, secret: str = "", remedy: str = "") -> RefusedSecretError:  # nosec B107  # a name
         return RefusedSecretError(reason, secret=secret, remedy=remedy)
+
+
+def _other_escapes(value: str) -> Iterator[str]:
+    """As Go's and .NET's JSON, and other writers of HTML, have it."""
+    json_text = _json(value)
+    for unsafe in ("&<>", "&<>+'", "&<>+'\""):
+        upper = "".join(f"\\u{ord(char):04X}" if char in unsafe else char for char in json_text)
+        yield upper
+        yield re.sub(r"\\u[0-9A-F]{4}", lambda match: match[0].lower(), upper)
+    for unsafe in ("&<>\"'", "&<>\"'+", "&<>\"'/", "&<>\"'/=`"):
+        named = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+        yield "".join(named.get(char, f"&#{ord(char)};") if char in unsafe else char for char in value)
+        yield "".join(named.get(char, f"&#x{ord(char):X};") if char in unsafe else char for char in value)
+        yield "".join(named.get(char, f"&#x{ord(char):x};") if char in unsafe else char for char in value)
+
+
+def _base64_cores(value: str) -> Iterator[str]:
+    """What base64 makes of it wherever it stands, as behind the user's name in Basic credentials (RFC 7617)."""
+    raw = value.encode("utf-8")
+    for shift, begin in ((0, 0), (1, 2), (2, 3)):
+        core = base64.b64encode(bytes(shift) + raw)[begin : (shift + len(raw)) * 8 // 6]
+        if len(core) >= SHORTEST_CORE:
+            yield core.decode("ascii")
 
 
 def _decoded(credentials: str) -> str:
