@@ -84,7 +84,10 @@ def _private_folder(root: int) -> Iterator[tuple[str, int]]:
         if error.errno == errno.ENOSPC:
             raise WorkspaceFullError("workspace_inodes", os.fstatvfs(root).f_files) from error
         raise WorkspaceError(f"The workspace cannot be written: {error.strerror}.") from error
-    folder = open_folder(root, name)
+    try:
+        folder = open_folder(root, name)
+    except OSError as error:
+        raise WorkspaceError("The workspace is as it was: a program took away what was to be filled.") from error
     try:
         yield name, folder
     finally:
