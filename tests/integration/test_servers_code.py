@@ -134,6 +134,7 @@ async def test_the_environment_is_not_the_servers(client: Client) -> None:
         *("PATH", "HOME", "TMPDIR", "LANG", "MPLBACKEND", "MPLCONFIGDIR", "PYTHONDONTWRITEBYTECODE", "TZ"),
         *("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy"),
         *("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "NODE_EXTRA_CA_CERTS"),
+        *("CURL_CA_BUNDLE", "GIT_SSL_CAINFO", "PIP_CERT"),
         "LC_CTYPE",
     }
 

@@ -81,10 +81,12 @@ def read_request(connection: socket.socket) -> bytes:
         data += more
     head, _, body = data.partition(b"\r\n\r\n")
     lengths = [int(line[15:]) for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
-    while lengths and len(body) < lengths[0]:
-        body += connection.recv(65536)
-    while b"transfer-encoding: chunked" in head.lower() and not body.endswith(b"0\r\n\r\n"):
-        body += connection.recv(65536)
+    chunked = b"transfer-encoding: chunked" in head.lower()
+    while (lengths and len(body) < lengths[0]) or (chunked and not body.endswith(b"0\r\n\r\n")):
+        more = connection.recv(65536)
+        if not more:  # cut short: what came is what it is
+            break
+        body += more
     return head + b"\r\n\r\n" + body
 
 
