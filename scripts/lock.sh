@@ -22,8 +22,16 @@ peers=tests/benchmarks/peers
 echo 'mcp-proxy==0.13.0' | compile - --output-file "$peers/mcp-proxy.lock"
 echo 'fastmcp==4.1.*' | compile - --output-file "$peers/fastmcp.lock"
 
+# What images of built-in servers have from the index: for their Debian's Python alone, and wheels only.
+for wanted in images/muxi_images/*/requirements.in; do
+    if [ -f "$wanted" ]; then
+        uv pip compile --quiet --upgrade --python-version 3.13 --python-platform x86_64-manylinux_2_28 --generate-hashes \
+            --only-binary :all: --no-emit-index-url --no-header --no-config "$wanted" --output-file "${wanted%.in}.txt"
+    fi
+done
+
 if grep -nE '://|^ *(-f|--find-links|--index-url|--extra-index-url)| @ |file:|^/' requirements.lock requirements-dev.lock requirements-bench.lock \
-    tests/benchmarks/agentdojo.lock "$peers"/*.lock; then
+    tests/benchmarks/agentdojo.lock "$peers"/*.lock $(find images -name requirements.txt); then
     echo "a lock names a host or a local path: see the lines above" >&2
     exit 1
 fi

@@ -31,6 +31,7 @@ from muxi_runtime.policy.approval_desk import Approvals
 from muxi_runtime.policy.approval_store import ApprovalStore
 from muxi_runtime.policy.contract import Policy
 from muxi_runtime.policy.live import LivePolicy
+from muxi_runtime.setup.late_images import LateImages
 from muxi_runtime.setup.proof import demand_proof, prove_all, runtimes_of, store_proofs
 from muxi_runtime.setup.reap import OpenBackend, reap_left, reap_left_by_installs
 from muxi_runtime.store.engine import database_path, open_store
@@ -101,7 +102,7 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
                     live,
                     entered,
                     journal,
-                    images,
+                    LateImages(images, partial(_build_image, settings) if backend is None else None),
                     installation,
                     gate,
                     vault,
@@ -131,9 +132,14 @@ def _secrets(settings: Settings, vault: Vault, policy: Policy, gate: EgressGate,
     return Secrets(keeper, Authority(settings.home / "authority.pem"), settings.egress.certificates)
 
 
-async def _images(settings: Settings) -> Mapping[str, str | None]:
+async def _images(settings: Settings) -> dict[str, str | None]:
     async with ImageStore(settings.engine) as images:
         return {name: await images.find(name) for name in images.names}
+
+
+async def _build_image(settings: Settings, name: str) -> str:
+    async with ImageStore(settings.engine) as images:
+        return await images.ensure(name, lambda line: logger.debug("%s: %s", name, line))
 
 
 async def _prove(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -56,9 +56,9 @@ from muxi_runtime.identity.keys import KeyStore
 from muxi_runtime.journal.contract import Journal
 from muxi_runtime.policy.approval_desk import Approvals
 from muxi_runtime.policy.live import LivePolicy
+from muxi_runtime.setup.late_images import LateImages
 from muxi_runtime.vault.store import Vault
 from muxi_sandbox.contract import Backend, KeptSandbox, Sandbox
-from muxi_sandbox.errors import ImageMissingError
 from muxi_sandbox.pool.pool import Pool
 from muxi_sandbox.workspaces.snapshots import SnapshotStore
 
@@ -92,7 +92,7 @@ class Parts:
     live: LiveCatalog
     backend: Backend
     journal: Journal
-    images: Mapping[str, str | None]
+    images: LateImages
     installation: str
     gate: EgressGate
     vault: Vault
@@ -109,7 +109,7 @@ class Parts:
     async def running(self, keys: KeyStore, store: PinStore, policy: LivePolicy) -> AsyncIterator[Runtime]:
         """The running system, for the block: tools listed, tasks kept from before restored, the pool filling."""
         gateway = self.settings.gateway
-        specs = SpecBook(self.live.now.servers, self._image, SecretBook(self.installation, self.vault))
+        specs = SpecBook(self.live.now.servers, self.images.reference, SecretBook(self.installation, self.vault))
         pins = await to_thread.run_sync(
             partial(PinBook, store, is_trusted=self._needs_no_pins, was_added=specs.was_added, identity=specs.identity)
         )
@@ -245,6 +245,7 @@ class Parts:
         runtime = Runtime(app, self.backend, self.journal, tasks, self.tools, keys, pool)
         async with manager.run(), anyio.create_task_group() as group:
             group.start_soon(listing.retry_failed)
+            group.start_soon(self.images.run, lambda: specs.manifests, reloader.refill)
             group.start_soon(watch.run)
             group.start_soon(self.approvals.run)
             group.start_soon(front.run)
@@ -308,12 +309,6 @@ class Parts:
             on_list_changed=listing.changed,
             before_use=listing.look_again if specs.is_remote(server) else None,
         )
-
-    def _image(self, name: str) -> str:
-        reference = self.images.get(name)
-        if reference is None:
-            raise ImageMissingError(f"The image {name!r} is not built: run `muxi-runtime images build`, then restart.")
-        return reference
 
     def _is_built_in(self, server: str) -> bool:
         return server == HOST or self.live.is_built_in(server)

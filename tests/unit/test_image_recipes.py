@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 import muxi_images
+import muxi_servers
 from muxi_sandbox.docker.images.base import debian_suite
 from muxi_sandbox.docker.images.recipe import Recipe, load_recipes
 from muxi_sandbox.errors import ImageBuildError
@@ -13,7 +14,7 @@ BASE_ID = "sha256:0123"
 
 
 def make_images(
-    root: Path, description: str = "base: debian:trixie-slim\ncontext: [apt, servers]\n"
+    root: Path, description: str = "base: debian:trixie-slim\ncontext: [apt]\nservers: [code]\n"
 ) -> tuple[Path, Path]:
     folder, servers = root / "images", root / "muxi_servers"
     for path, text in {
@@ -21,7 +22,10 @@ def make_images(
         folder / "one/Dockerfile": "FROM x\n",
         folder / "one/run": "#!/bin/sh\n",
         folder / "shared/apt-install": "#!/bin/sh\n",
+        servers / "__init__.py": "",
         servers / "kit/frames.py": "x = 1\n",
+        servers / "code/server.py": "x = 1\n",
+        servers / "shell/server.py": "x = 1\n",
         servers / "code/manifest.yaml": "name: code\n",
         servers / "kit/__pycache__/frames.cpython-311.pyc": "bytes",
     }.items():
@@ -35,7 +39,10 @@ def load(root: Path) -> Recipe:
 
 
 def test_the_context_holds_the_folder_the_install_script_and_the_servers(tmp_path: Path):
-    assert sorted(load(tmp_path).files) == [".build/apt-install", "Dockerfile", "muxi_servers/kit/frames.py", "run"]
+    assert sorted(load(tmp_path).files) == [
+        *(".build/apt-install", "Dockerfile", "muxi_servers/__init__.py", "muxi_servers/code/server.py"),
+        *("muxi_servers/kit/frames.py", "run"),
+    ]
 
 
 def test_a_script_may_be_run_whatever_its_mode_on_disk(tmp_path: Path):
@@ -49,7 +56,14 @@ def test_the_same_inputs_elsewhere_give_the_same_hash(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "changed", ["images/one/Dockerfile", "images/shared/apt-install", "muxi_servers/kit/frames.py", "images/one/new"]
+    "changed",
+    [
+        "images/one/Dockerfile",
+        "images/shared/apt-install",
+        "muxi_servers/kit/frames.py",
+        "muxi_servers/code/server.py",
+        "images/one/new",
+    ],
 )
 def test_any_changed_input_gives_another_hash(tmp_path: Path, changed: str):
     folder, servers = make_images(tmp_path)
@@ -64,7 +78,12 @@ def test_another_base_gives_another_hash(tmp_path: Path):
 
 
 @pytest.mark.parametrize(
-    "changed", ["muxi_servers/code/manifest.yaml", "muxi_servers/kit/__pycache__/frames.cpython-311.pyc"]
+    "changed",
+    [
+        "muxi_servers/code/manifest.yaml",
+        "muxi_servers/shell/server.py",
+        "muxi_servers/kit/__pycache__/frames.cpython-311.pyc",
+    ],
 )
 def test_what_no_image_holds_changes_no_hash(tmp_path: Path, changed: str):
     folder, servers = make_images(tmp_path)
@@ -87,7 +106,7 @@ def test_servers_that_are_not_installed_are_told(tmp_path: Path):
 
 
 def test_the_projects_own_images_end_at_a_debian_base():
-    recipes = load_recipes(Path(muxi_images.__file__).parent, Path(__file__))
+    recipes = load_recipes(Path(muxi_images.__file__).parent, Path(muxi_servers.__file__).parent)
     assert {"base", "code", "python"} <= set(recipes)
     for recipe in recipes.values():
         outermost = recipe

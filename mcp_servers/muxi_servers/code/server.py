@@ -82,7 +82,7 @@ def _run_tool(fresh: Fresh) -> Tool:
         ),
         output=RUN_OUTPUT,
         destructive=True,
-        runs=True,
+        reaches=True,
     )
 
 
@@ -101,7 +101,7 @@ def _session_tools(sessions: Sessions) -> list[Tool]:
             arguments=arguments_schema(code=_CODE, session=_SESSION, timeout_seconds=_SECONDS, max_output_bytes=_BYTES),
             output=SESSION_OUTPUT,
             destructive=True,
-            runs=True,
+            reaches=True,
         ),
         Tool(
             "session_interrupt",

@@ -39,8 +39,8 @@ class Tool:
 
     `function` takes the call and the checked arguments, defaults filled in. It runs on a worker thread; with `quick`
     on the thread that reads messages, so that it gets through while every worker is busy: it may never wait.
-    The hints are MCP's. A built-in tool reaches beyond its sandbox only by the programs that it `runs`, where they may:
-    `openWorldHint` is true then.
+    The hints are MCP's. `reaches`: it, or a program that it runs, connects to hosts where the sandbox may; only there
+    is `openWorldHint` true.
     """
 
     def __init__(  # noqa: PLR0913 - the fields of one declaration
@@ -55,7 +55,7 @@ class Tool:
         read_only: bool = False,
         destructive: bool = False,
         idempotent: bool = False,
-        runs: bool = False,
+        reaches: bool = False,
         quick: bool = False,
     ) -> None:
         for schema in (arguments, output):
@@ -77,7 +77,7 @@ class Tool:
                 "readOnlyHint": read_only,
                 "destructiveHint": destructive,
                 "idempotentHint": idempotent,
-                "openWorldHint": runs and reaches_hosts(),
+                "openWorldHint": reaches and reaches_hosts(),
             },
         }
 

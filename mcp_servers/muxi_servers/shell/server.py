@@ -53,7 +53,7 @@ def _run_tool(commands: Commands) -> Tool:
         ),
         output=RUN_OUTPUT,
         destructive=True,
-        runs=True,
+        reaches=True,
     )
 
 
@@ -67,7 +67,7 @@ def _process_tools(background: Background) -> list[Tool]:
             arguments=arguments_schema(command=_COMMAND, cwd=_CWD),
             output=START_OUTPUT,
             destructive=True,
-            runs=True,
+            reaches=True,
         ),
         Tool(
             "process_list",

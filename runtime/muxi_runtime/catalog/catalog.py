@@ -120,7 +120,10 @@ def _server(
             remedy=f"Give its `manifest:`, add it with `servers add`, or use one of {', '.join(own) or 'none'}.",
         )
     manifest = load_manifest(path, name)
-    return granted(manifest, settings, classes).model_copy(update={"built_in": name in own})
+    given = granted(manifest, settings, classes)
+    # Whether it reaches hosts, and which, is all that a server's tools may depend on.
+    same = given.profile.network == manifest.profile.network and given.profile.secrets == manifest.profile.secrets
+    return given.model_copy(update={"built_in": name in own, "as_shipped": name in own and same})
 
 
 def granted(manifest: Manifest, settings: ServerSettings, classes: Mapping[str, LimitsClassSettings]) -> Manifest:

@@ -27,6 +27,7 @@ from urllib.parse import urlsplit
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from muxi_runtime.catalog.labels import ServerLabels
+from muxi_runtime.catalog.pool_size import PoolSize
 from muxi_runtime.catalog.secret_profile import SecretProfile
 from muxi_sandbox.contract import Limits, WorkspaceAccess
 
@@ -110,7 +111,16 @@ class Manifest(BaseModel):
     environment: dict[str, str] = Field(default_factory=dict, description="no secrets")
     profile: Profile = Field(default_factory=Profile)
     labels: ServerLabels = Field(default_factory=ServerLabels)
+    pool: PoolSize = Field(
+        default_factory=PoolSize,
+        description="sandboxes held ready, where the operator says nothing; of built-in servers only",
+    )
     built_in: bool = Field(default=False, exclude=True, description="set by the catalog, never by a file")
+    as_shipped: bool = Field(
+        default=False,
+        exclude=True,
+        description="set by the catalog: built in, and it lists the tools that it ships with",
+    )
 
     @field_validator("url")
     @classmethod

@@ -9,6 +9,7 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, model_validator
 
 from muxi_runtime.catalog.labels import LabelOverrides
+from muxi_runtime.catalog.pool_size import PoolSize
 from muxi_runtime.catalog.secret_profile import SecretProfile
 
 __all__ = ["NetworkSettings", "PoolSize", "RemoteAuth", "ServerSettings"]
@@ -27,17 +28,6 @@ class NetworkSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     allow: tuple[str, ...] = Field((), description="hosts, in place of the manifest's; empty: none at all")
-
-
-class PoolSize(BaseModel):
-    """How many sandboxes of one server are held ready."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    floor: int | None = Field(
-        None, ge=0, description="when nothing happens; absent: `pool.floor`, 0 for servers of others"
-    )
-    ceiling: int | None = Field(None, ge=0, description="when many are wanted; absent: `pool.ceiling`")
 
 
 def _checked_header(name: str) -> str:

@@ -1,6 +1,7 @@
 """Keeps the tool book filled: asks each server of the catalog what it offers, in a sandbox made for that question.
 
-Lists are remembered by content (manifest and image), so that a second start asks nobody.
+Lists are remembered by content (manifest and image), so that a second start asks nobody; built-in servers ship
+with theirs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Protocol, TypeAlias
 import anyio
 import anyio.to_thread
 
+from muxi_runtime.catalog.builtin import shipped_tools
 from muxi_runtime.catalog.pins import PinKind
 from muxi_runtime.errors import ForwardedError, MuxiError, ServerError
 from muxi_runtime.gateway.eras import Eras
@@ -177,6 +179,10 @@ class Listing:
                 await self._journal.append(Draft("tool.blocked", data=data))
 
     async def _known_or_asked(self, server: str) -> Lists:
+        if self._specs.manifests[server].as_shipped and (
+            shipped := await anyio.to_thread.run_sync(shipped_tools, server)
+        ):
+            return {"tools": shipped, **{kind: [] for kind in KINDS}}
         key = self._specs.content_key(server)
         known = await anyio.to_thread.run_sync(self._known, server, key) if key else None
         if known is not None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from muxi_runtime.catalog.pool_size import PoolSize
 from muxi_sandbox.contract import Check, Spec, WorkspaceAccess
 from muxi_sandbox.pool.pool import Wish
 
@@ -32,9 +33,10 @@ def pool_wishes(specs: SpecBook, servers: Mapping[str, ServerSettings], pool: Po
             or (spec.workspace is not WorkspaceAccess.NONE and not manifest.warm)
         ):
             continue
-        size = servers[name].pool if name in servers else None
-        floor = size.floor if size and size.floor is not None else pool.floor if manifest.built_in else 0
-        ceiling = size.ceiling if size and size.ceiling is not None else pool.ceiling
+        said = [servers[name].pool] if name in servers else []
+        said += [manifest.pool, PoolSize(floor=pool.floor)] if manifest.built_in else [PoolSize(floor=0)]
+        floor = next(size.floor for size in said if size.floor is not None)
+        ceiling = next((size.ceiling for size in said if size.ceiling is not None), pool.ceiling)
         wishes[name] = Wish(spec, floor, ceiling)
     return wishes
 

@@ -20,7 +20,7 @@ OWN_PREFIX = "build:"
 
 DESCRIPTION = "image.yaml"
 SHARED = "shared"
-LEFT_OUT = frozenset({DESCRIPTION, "README.md", "manifest.yaml"})
+LEFT_OUT = frozenset({DESCRIPTION, "README.md", "manifest.yaml", "requirements.in", "page.md", "tools.json"})
 """Files of a folder or of the servers that an image does not hold: a change in them rebuilds nothing."""
 
 
@@ -30,7 +30,11 @@ class ImageDescription(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     base: str = Field(min_length=1, description="`build:NAME`, or a reference such as `debian:trixie-slim`")
-    context: tuple[Literal["apt", "servers"], ...] = ()
+    context: tuple[Literal["apt", "pip"], ...] = Field(
+        (),
+        description="what the build installs with; `pip` installs from a requirements.txt with hashes, and needs `apt`",
+    )
+    servers: tuple[str, ...] = Field((), description="built-in servers that it holds, beside what they share")
     lazy: bool = Field(default=False, description="true: built when it is first needed, not before")
 
 
@@ -96,13 +100,24 @@ def _load(path: Path, servers: Path | None) -> Recipe:
         raise ImageBuildError(f"{path} cannot be used: {error}") from error
     files = dict(_tree(path.parent, ""))
     wants_apt = "apt" in description.context
-    if wants_apt:
-        files.update(_tree(path.parent.parent / SHARED, ".build/"))
-    if "servers" in description.context:
-        if servers is None:
-            raise ImageBuildError(f"{path} needs the built-in servers, and the package muxi_servers is not installed")
-        files.update(_tree(servers, "muxi_servers/"))
+    shared = {"apt": ["apt-install"], "pip": ["pip-install"]}
+    for name in (name for kind in description.context for name in shared[kind]):
+        files[f".build/{name}"] = shared_file(path.parent.parent, name)
+    files.update(_servers(path, description.servers, servers))
     return Recipe(path.parent.name, description.base, files, wants_apt, description.lazy)
+
+
+def _servers(path: Path, names: tuple[str, ...], folder: Path | None) -> Iterator[tuple[str, BuildFile]]:
+    """Some servers of the package, and what all of them share: a change in another one rebuilds nothing."""
+    if not names:
+        return
+    if folder is None:
+        raise ImageBuildError(f"{path} needs the built-in servers, and the package muxi_servers is not installed")
+    yield "muxi_servers/__init__.py", BuildFile((folder / "__init__.py").read_bytes())
+    for name in ("kit", *names):
+        if not (folder / name).is_dir():
+            raise ImageBuildError(f"{path} names the server {name!r}, and there is none")
+        yield from _tree(folder / name, f"muxi_servers/{name}/")
 
 
 def _tree(folder: Path, prefix: str) -> Iterator[tuple[str, BuildFile]]:

@@ -1,4 +1,4 @@
-"""How a build on this host reaches a Debian mirror: sources, apt options, certificates, proxies.
+"""How a build on this host reaches a Debian mirror and a Python index: sources, options, certificates, proxies.
 
 None of it is an input of an image: it is removed in the build, and the hash does not know it.
 """
@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from muxi_sandbox.docker.images.mirror import Mirrors, host_mirrors, parse_options
+from muxi_sandbox.docker.images.pip_index import host_pip_options
 
 __all__ = ["Transport", "host_transport"]
 
@@ -31,6 +32,7 @@ class Transport:
     Attributes:
         mirrors: `None`: whatever the base image or mmdebstrap has by itself.
         options: lines of apt.conf.
+        pip: options of pip.conf.
         certificates: a bundle in PEM form.
         proxies: the proxy variables of the environment, in both cases of their names.
     """
@@ -39,20 +41,24 @@ class Transport:
     options: tuple[str, ...] = ()
     certificates: bytes = b""
     proxies: Mapping[str, str] = field(default_factory=dict)
+    pip: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def needs_host_network(self) -> bool:
-        """Whether a mirror or proxy is on this host's loopback, which a build's network does not reach."""
+        """Whether a mirror, index or proxy is on this host's loopback, which a build's network does not reach."""
         mirrors = [self.mirrors.archive, self.mirrors.security or ""] if self.mirrors else []
-        return any(LOOPBACK.search(text) for text in (*mirrors, *self.options, *self.proxies.values()))
+        texts = (*mirrors, *self.options, *self.proxies.values(), *self.pip.values())
+        return any(LOOPBACK.search(text) for text in texts)
 
     def files(self, suite: str) -> dict[str, bytes]:
-        """What `shared/apt-install` looks for beside itself; no mirrors for a suite that is not Debian's."""
+        """What the scripts in `shared` look for beside themselves; no mirrors for a suite that is not Debian's."""
         files: dict[str, bytes] = {}
         if self.mirrors is not None and suite:
             files["sources.list"] = _text(self.mirrors.sources(suite))
         if self.options:
             files["apt.conf"] = _text(self.options)
+        if self.pip:
+            files["pip.conf"] = _text(("[global]", *(f"{option} = {value}" for option, value in self.pip.items())))
         if self.certificates:
             files["ca.crt"] = self.certificates
         return files
@@ -61,7 +67,9 @@ class Transport:
 def host_transport(environment: Mapping[str, str] | None = None) -> Transport:
     """This host's settings; what cannot be read is left out. Blocks for some milliseconds."""
     environment = os.environ if environment is None else environment
-    return Transport(host_mirrors(), _apt_options(), _certificates(environment), _proxies(environment))
+    return Transport(
+        host_mirrors(), _apt_options(), _certificates(environment), _proxies(environment), host_pip_options(environment)
+    )
 
 
 def _text(lines: tuple[str, ...]) -> bytes:
