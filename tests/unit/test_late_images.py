@@ -57,7 +57,7 @@ async def test_one_that_cannot_be_built_says_why_and_hides_no_other() -> None:
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
     assert images.reference("good") == "ours/good:1"
-    with pytest.raises(ImageMissingError, match="no mirror answers.*images build bad"):
+    with pytest.raises(ImageMissingError, match=r"no mirror answers.*images build bad"):
         images.reference("bad")
     assert builder.asked == ["bad", "good"]
 
