@@ -181,6 +181,16 @@ async def test_without_a_proxy_a_spec_that_names_hosts_is_refused(engine_socket:
 class Echo:
     """An `Egress` that sends back what it gets, and hangs up when the other side has nothing more to say."""
 
+    def __init__(self) -> None:
+        self._clients = 0
+        self._changed = anyio.Condition()
+
+    async def wait_until_all_left(self) -> None:
+        """A connection that ends at the moment at which it is cancelled makes asyncio complain of itself."""
+        async with self._changed:
+            while self._clients:
+                await self._changed.wait()
+
     @asynccontextmanager
     async def serve(self, socket: Path, peer: Peer) -> AsyncIterator[None]:
         del peer
@@ -190,9 +200,13 @@ class Echo:
             group.cancel_scope.cancel()
 
     async def _echo(self, client: SocketStream) -> None:
+        self._clients += 1
         async with client:
             async for data in client:
                 await client.send(data)
+        async with self._changed:
+            self._clients -= 1
+            self._changed.notify_all()
 
 
 async def test_bytes_go_both_ways_unchanged_whatever_the_sides_do(engine_socket: Path, python_image: str) -> None:
@@ -245,15 +259,20 @@ async def test_more_clients_than_it_serves_at_once_wait_for_their_turn(engine_so
     for s in kept[:24]:
         s.close()
     kept[30].settimeout(30)
-    say([first, early, kept[30].recv(1) == b"x"])
+    late = kept[30].recv(1) == b"x"
+    for s in kept[24:]:
+        s.close()
+    say([first, early, late])
     """
     installation = f"fwd-{uuid4().hex[:8]}"
+    echo = Echo()
     spec = attacker(python_image, script, network=NETWORK, limits={"open_files": 64})
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket), installation, egress=Echo()) as backend,
+        DockerBackend(EngineSettings(socket=engine_socket), installation, egress=echo) as backend,
         backend.lease(spec) as lease,
     ):
         assert json.loads(await lease.sandbox.receive()) == [24, "timed out", True]
+        await echo.wait_until_all_left()
 
 
 def test_an_image_without_a_command_is_refused() -> None:
