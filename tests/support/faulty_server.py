@@ -133,6 +133,7 @@ async def _broken() -> AsyncIterator[bytes]:
 
 async def _events() -> AsyncIterator[bytes]:
     while True:
+        await anyio.sleep(0)  # else nobody notices that the client has gone
         yield b"event: message\ndata: " + NOTE + b"\n\n"
 
 
