@@ -24,6 +24,7 @@ from running import COMMAND, running_runtime
 from conformance_mcp.client_sets import client_table, run_client_sets
 from conformance_mcp.image import IMAGE, build_image
 from conformance_mcp.verdicts import exceptions, failure, is_warned
+from muxi_runtime.catalog.builtin import built_in_manifests
 
 REVISIONS = {"2025-11-25": "legacy", "2026-07-28": "modern"}
 REQUIREMENTS = NODE_MODULES / "@modelcontextprotocol" / "conformance" / "requirements"
@@ -87,7 +88,7 @@ def main() -> int:
 
 def _servers(folder: Path, urls: dict[str, str]) -> dict[str, object]:
     """Settings of the fixture in all its forms; the built-in servers rest."""
-    servers: dict[str, object] = {name: {"enabled": False} for name in ("code", "files", "shell")}
+    servers: dict[str, object] = {name: {"enabled": False} for name in built_in_manifests()}
     for era in REVISIONS.values():
         manifests: dict[str, dict[str, object]] = {
             f"sandbox-{era}": {"image": IMAGE, "command": ["python3", "-m", "conformance_mcp", "stdio", era]},

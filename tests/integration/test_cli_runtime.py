@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import yaml
 
+from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.cli.exit_codes import ExitCode
 from muxi_runtime.setup.home import prepare_home
 
@@ -116,7 +117,7 @@ def home(tmp_path_factory, engine_socket: Path, python_image: str):
         "profile": {"limits": {"memory_mib": 64}},
     }
     (folder / "demo.yaml").write_text(yaml.safe_dump(manifest))
-    servers = {name: {"enabled": False} for name in ("code", "files", "shell")}
+    servers = {name: {"enabled": False} for name in built_in_manifests()}
     settings = {
         "gateway": {"port": 0, "approval_wait_seconds": 0.5},
         "engine": {"socket": str(engine_socket)},

@@ -41,14 +41,14 @@ def runtime(tmp_path_factory: pytest.TempPathFactory, python_image: str, hosts: 
     del python_image
     home = tmp_path_factory.mktemp("flow") / "home"
     home.mkdir()
-    for name, labels in (("crm", ["private"]), ("web", ["untrusted"])):
+    for name, labels in (("crm", ["private"]), ("feed", ["untrusted"])):
         (home / f"{name}.yaml").write_text(json.dumps({"name": name, "labels": {"all": labels}, **FILES}))
     strange, trusted = (f"{ADDRESS}:{one.port}" for one in hosts)
     settings = {
         "gateway": {"port": 0, "approval_wait_seconds": 1},
         "servers": {
             "crm": {"manifest": "crm.yaml"},
-            "web": {"manifest": "web.yaml"},
+            "feed": {"manifest": "feed.yaml"},
             "code": {"network": {"allow": [strange, trusted]}},
         },
         "egress": {"private": [strange, trusted]},
@@ -83,18 +83,18 @@ async def test_a_program_with_a_way_out_is_asked_about_once_both_were_seen(runti
         await client.call_tool("crm__list", {})
         assert await fetch(client, hosts[1]) == "ok\n"
         assert await labels_of(client) == ["private"]
-        await client.call_tool("web__list", {})
+        await client.call_tool("feed__list", {})
         with pytest.raises(MCPError, match="ask-before-leak"):
             await fetch(client, hosts[1])
         assert (await client.call_tool("files__list", {})).content
     lines = runtime.run("journal", "search", "--kind", "task.labelled", "--json").stdout.splitlines()
-    assert [json.loads(line)["data"]["source"] for line in lines][-2:] == ["crm.list", "web.list"]
+    assert [json.loads(line)["data"]["source"] for line in lines][-2:] == ["crm.list", "feed.list"]
 
 
 async def test_a_call_that_a_person_allows_still_connects_nowhere(runtime: Running, hosts: Any) -> None:
     async with runtime.client(mode="legacy", elicitation_callback=yes) as client:
         await client.call_tool("crm__list", {})
-        await client.call_tool("web__list", {})
+        await client.call_tool("feed__list", {})
         before = hosts[1].connections
         said = await fetch(client, hosts[1])
         assert said.startswith("403")
@@ -116,7 +116,7 @@ async def test_a_connection_to_a_strange_host_labels_the_task(runtime: Running, 
 async def test_the_command_line_shows_explains_and_declassifies(runtime: Running, hosts: Any) -> None:
     async with runtime.client(mode="legacy") as client:
         await client.call_tool("crm__list", {})
-        await client.call_tool("web__list", {})
+        await client.call_tool("feed__list", {})
         task = runtime.json("tasks", "list")["tasks"][-1]["task"]
         assert set(runtime.json("tasks", "show", task)["labels"]) == {"private", "untrusted"}
         explained = runtime.json("policy", "explain", "code.run", "--task", task)

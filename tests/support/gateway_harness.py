@@ -16,6 +16,7 @@ from mcp import Client
 from mcp.client.streamable_http import streamable_http_client
 
 from muxi_runtime.app import Runtime, open_runtime
+from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.catalog.labels import LabelSettings
 from muxi_runtime.catalog.settings import RemoteAuth, ServerSettings
 from muxi_runtime.config import Settings
@@ -25,7 +26,7 @@ from muxi_runtime.identity.oauth.settings import AuthSettings
 from muxi_runtime.policy.settings import PolicySettings
 from muxi_sandbox.fake import FakeBackend, FakeEngine, Program
 
-BUILT_IN = ("code", "files", "shell")
+BUILT_IN = tuple(built_in_manifests())
 
 
 @dataclass

@@ -53,6 +53,31 @@ def test_a_disabled_server_is_neither_offered_nor_read(manifest):
     assert catalog.disabled == {"files"}
 
 
+def test_the_operator_sets_variables_that_a_built_in_server_names(manifest):
+    own = {"code": manifest("code", "environment: {MODE: a, OTHER: b}\n")}
+    settings = {"code": ServerSettings(environment={"MODE": "c"})}
+    assert load_catalog(settings, own).servers["code"].environment == {"MODE": "c", "OTHER": "b"}
+    settings = {"code": ServerSettings(environment={"MOOD": "c"})}
+    assert "knows no 'MOOD'" in problem_of(load_catalog(settings, own), "code")
+
+
+def test_the_operator_sets_any_variable_of_a_server_of_others_but_none_of_a_secret(manifest):
+    def load(**more):
+        secrets = "profile: {network: {allow: [a.test]}, secrets: {API_KEY: {hosts: [a.test]}}}\n"
+        return load_catalog({"mine": ServerSettings(manifest=manifest("mine", secrets), **more)}, {})
+
+    assert load(environment={"MODE": "c"}).servers["mine"].environment == {"MODE": "c"}
+    assert "is a secret of this server" in problem_of(load(environment={"API_KEY": "x"}), "mine")
+    assert "no name of a variable" in problem_of(load(environment={"A=B": "x"}), "mine")
+
+
+def test_a_server_elsewhere_has_no_variables(tmp_path):
+    path = tmp_path / "manifest.yaml"
+    path.write_text("name: far\nurl: https://far.test/mcp\n")
+    settings = {"far": ServerSettings(manifest=path, environment={"A": "b"})}
+    assert "servers in a sandbox" in problem_of(load_catalog(settings, {}), "far")
+
+
 def test_a_manifest_lowers_the_limits_of_its_class(manifest):
     own = {"code": manifest("code", "profile: {limits_class: browser, limits: {pids: 64}}\n")}
     profile = load_catalog({}, own).servers["code"].profile

@@ -120,6 +120,13 @@ def _server(
             remedy=f"Give its `manifest:`, add it with `servers add`, or use one of {', '.join(own) or 'none'}.",
         )
     manifest = load_manifest(path, name)
+    if name in own and (unknown := sorted(settings.environment.keys() - manifest.environment.keys())):
+        raise ConfigError(
+            f"servers.{name}.environment: the server knows no {unknown[0][:64]!r}.",
+            remedy=f"Use {', '.join(manifest.environment)}."
+            if manifest.environment
+            else "It knows none: leave it out.",
+        )
     given = granted(manifest, settings, classes)
     # Whether it reaches hosts, and which, is all that a server's tools may depend on.
     same = given.profile.network == manifest.profile.network and given.profile.secrets == manifest.profile.secrets
@@ -133,7 +140,9 @@ def granted(manifest: Manifest, settings: ServerSettings, classes: Mapping[str, 
         ConfigError: a limits class or limit that there is not.
     """
     profile = manifest.profile.model_copy(update=_granted(manifest.name, settings, manifest.profile, classes))
-    return manifest.model_copy(update={"profile": profile})
+    return manifest.model_copy(
+        update={"profile": profile, "environment": _environment(manifest, settings.environment, profile)}
+    )
 
 
 def _granted(
@@ -152,6 +161,22 @@ def _granted(
     allow = profile.network.allow if settings.network is None else settings.network.allow
     granted["secrets"] = _secrets(name, settings.secrets, profile.secrets, allow)
     return granted
+
+
+def _environment(manifest: Manifest, own: Mapping[str, str], profile: Profile) -> dict[str, str]:
+    """The manifest's variables, those that the operator names in their place."""
+    where = f"servers.{manifest.name}.environment"
+    if own and manifest.is_remote:
+        raise ConfigError(f"{where}: is for servers in a sandbox; one with a `url` has none.", remedy="Leave it out.")
+    for variable in own:
+        if not VARIABLE_NAME.fullmatch(variable):
+            raise ConfigError(f"{where}: {variable[:64]!r} is no name of a variable.", remedy="Correct muxi.yaml.")
+        if variable in profile.secrets:
+            raise ConfigError(
+                f"{where}: {variable} is a secret of this server, whose variable holds what stands for it.",
+                remedy="Leave it out, and set the secret: `muxi-runtime secrets set`.",
+            )
+    return {**manifest.environment, **own}
 
 
 def _secrets(

@@ -78,8 +78,9 @@ class RemoteAuth(BaseModel):
 class ServerSettings(BaseModel):
     """What the operator says of one server: switch it, point to a manifest of one's own, set limits and hosts.
 
-    `limits` replaces single limits, whatever class and manifest say: the operator may raise and lower. `network`
-    replaces all that the manifest asks for. `secrets` replaces what it asks for of each secret that is named here.
+    `limits` replaces single limits, whatever class and manifest say: the operator may raise and lower. `environment`
+    replaces single variables. `network` replaces all that the manifest asks for. `secrets` replaces what it asks for of
+    each secret that is named here.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -90,6 +91,9 @@ class ServerSettings(BaseModel):
     )
     manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
     labels: LabelOverrides = Field(default_factory=LabelOverrides)
+    environment: dict[str, str] = Field(
+        default_factory=dict, description="variables over the manifest's; of a built-in server those that it names"
+    )
     network: NetworkSettings | None = Field(None, description="absent: what the manifest asks for")
     secrets: dict[str, SecretProfile] = Field(
         default_factory=dict, description="by name, in place of the manifest's; without hosts it goes nowhere"

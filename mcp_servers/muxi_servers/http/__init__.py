@@ -1,0 +1,1 @@
+"""The `http` server: requests to APIs, with secrets that it never sees."""

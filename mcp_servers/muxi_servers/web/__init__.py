@@ -1,0 +1,1 @@
+"""The `web` server: pages as text that a model can read, and searching."""
