@@ -52,6 +52,22 @@ def test_an_address_in_another_notation_is_no_name(number):
                 canonical_host(text)
 
 
+@pytest.mark.parametrize(("rule", "ports"), [("*", {80, 443}), ("*:8443", {8443})])
+def test_a_star_alone_covers_every_name_on_its_ports_and_no_address(rule: str, ports: set[int]):
+    parsed = parse_rule(rule)
+    for port in (80, 443, 8443, 22):
+        assert parsed.covers("any.example.org", port) == (port in ports)
+        assert parsed.covers("localhost", port) == (port in ports)  # the address that it has is checked all the same
+        assert not parsed.covers("192.0.2.7", port)
+        assert not parsed.covers("2001:db8::7", port)
+
+
+@pytest.mark.parametrize("wrong", ["*:", "*:0", "*:http", "**", "*example.org", "*.", "*.:80", "* "])
+def test_a_star_stands_alone_or_before_a_name(wrong: str):
+    with pytest.raises(ValueError, match=r"star|name|port|part"):
+        parse_rule(wrong)
+
+
 @given(NAMES, NAMES, st.integers(1, 65535))
 def test_a_star_covers_names_below_and_nothing_beside(base, other, port):
     rule = parse_rule(f"*.{base}:{port}")
@@ -70,7 +86,7 @@ def test_a_rule_without_a_port_means_those_of_the_web():
 
 
 @pytest.mark.parametrize(
-    "text", ["", "*", "*.org", "*.", "**.a.b", "a b", "a.b:0", "a.b:x", "*.127.0.0.1", "a:b:c", "http://a.b", "a.b/"]
+    "text", ["", "*.org", "*.", "**.a.b", "a b", "a.b:0", "a.b:x", "*.127.0.0.1", "a:b:c", "http://a.b", "a.b/"]
 )
 def test_what_is_no_rule_is_refused(text):
     with pytest.raises(ValueError, match=r"."):

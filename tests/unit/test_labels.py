@@ -98,7 +98,10 @@ def test_a_private_path_is_found_where_it_is_named(value: object, *, is_private:
     assert bool(book(private_paths=("customers/**", "notes/*.txt")).of_text(value)) is is_private
 
 
-@pytest.mark.parametrize("wrong", [{"private_paths": ["/etc"]}, {"private_paths": ["**"]}, {"trusted_hosts": ["a b"]}])
+@pytest.mark.parametrize(
+    "wrong",
+    [{"private_paths": ["/etc"]}, {"private_paths": ["**"]}, {"trusted_hosts": ["a b"]}, {"trusted_hosts": ["*"]}],
+)
 def test_settings_that_name_nothing_usable_are_refused(wrong: dict[str, Any]):
     with pytest.raises(ValidationError):
         LabelSettings.model_validate(wrong)

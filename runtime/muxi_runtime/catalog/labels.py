@@ -72,6 +72,13 @@ class LabelSettings(BaseModel):
                 raise ValueError(f"{host!r} is no host: {error}") from error
         return hosts
 
+    @field_validator("trusted_hosts")
+    @classmethod
+    def _are_named(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if any(not parse_rule(host).host for host in hosts):
+            raise ValueError("a star alone would trust whatever anybody writes: name the hosts")
+        return hosts
+
     @field_validator("private_paths")
     @classmethod
     def _are_paths(cls, paths: tuple[str, ...]) -> tuple[str, ...]:

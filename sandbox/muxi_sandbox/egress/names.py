@@ -1,9 +1,9 @@
 """Names of hosts: what a profile may say, what a client may ask for, and one form in which both are compared.
 
-A rule is `example.org`, `*.example.org` (every name below it, not itself) or an address, each with `:port` or without;
-without, it means the ports 80 and 443. Names are compared as lower-case ASCII, IDNA 2008 (RFC 5891) where they are not
-ASCII. Whatever a resolver might take for an address in another notation (decimal, octal, hexadecimal, short forms) is
-no name.
+A rule is `example.org`, `*.example.org` (every name below it, not itself), `*` (every name, no address) or an address,
+each with `:port` or without; without, it means the ports 80 and 443. Names are compared as lower-case ASCII, IDNA 2008
+(RFC 5891) where they are not ASCII. Whatever a resolver might take for an address in another notation (decimal, octal,
+hexadecimal, short forms) is no name.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import idna
 
 __all__ = ["HostRule", "canonical_host", "parse_authority", "parse_rule", "permits"]
 
+ANY = "*"
 DEFAULT_PORTS = (80, 443)
 LONGEST_NAME = 253
 LABEL = re.compile(r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?")
@@ -26,7 +27,7 @@ HIGHEST_PORT = 65535
 
 @dataclass(frozen=True, slots=True)
 class HostRule:
-    """One entry of a profile's list."""
+    """One entry of a profile's list; with `below` and no `host` it is every name."""
 
     host: str
     below: bool
@@ -34,8 +35,11 @@ class HostRule:
 
     def covers(self, host: str, port: int) -> bool:
         """Whether it lets a canonical host through."""
-        named = host.endswith("." + self.host) if self.below else host == self.host
-        return named and port in self.ports
+        if port not in self.ports:
+            return False
+        if self.below:
+            return host.endswith("." + self.host) if self.host else not _is_address(host)
+        return host == self.host
 
 
 def parse_rule(text: str) -> HostRule:
@@ -44,6 +48,8 @@ def parse_rule(text: str) -> HostRule:
     Raises:
         ValueError: it is none; the message completes "... is no host: ".
     """
+    if text == ANY or text.startswith(ANY + ":"):
+        return HostRule("", below=True, ports=(_port(text[2:]),) if text[1:] else DEFAULT_PORTS)
     below = text.startswith("*.")
     host, port = parse_authority(text[2:] if below else text)
     if below and (_is_address(host) or "." not in host):
