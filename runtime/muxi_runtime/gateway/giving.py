@@ -84,7 +84,11 @@ class Giving:
         reasons = self._book.of_result(call.tool, call.request.arguments)
         # A server that shares files or hosts with others may give back what a stranger wrote there.
         shared = Label.UNTRUSTED in call.labels and not self._book.is_apart(call.tool.server)
-        call.task.words.returned(value, untrusted=Label.UNTRUSTED in reasons or shared)
+        call.task.words.returned(
+            value,
+            untrusted=Label.UNTRUSTED in reasons or shared,
+            private=Label.PRIVATE in reasons or bool(self._book.of_text(value)),
+        )
 
     async def reach(self, call: Call, said: object) -> None:
         """Before something that the server says in mid-call (JSON values) is passed on. Raises JournalError."""
