@@ -58,7 +58,9 @@ def test_what_a_public_record_holds_too_is_not_carried():
 
 def test_a_private_field_that_the_service_fills_is_carried_too():
     told = ledger()
-    told.returned({"account": "DE02120300000000202051", "text": "hi"}, untrusted=True, private=True, records={"account"})
+    told.returned(
+        {"account": "DE02120300000000202051", "text": "hi"}, untrusted=True, private=True, records={"account"}
+    )
     assert origin("Here you are: DE02120300000000202051", told) == "carried"
 
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from muxi_runtime.catalog.labels import Label
 from muxi_runtime.errors import ServerError
 from muxi_runtime.gateway.guard import LABELS_META, Guarded, guard
-from muxi_runtime.gateway.host_server import HOST
-from muxi_runtime.gateway.rests import make_room
+from muxi_runtime.gateway.host_server import HOST, wanted_rest
+from muxi_runtime.gateway.rests import Carried, make_room, parse
 from muxi_runtime.gateway.tools import Tool
 
 if TYPE_CHECKING:
@@ -71,8 +71,13 @@ class Giving:
         if call.task is None:
             raise ServerError(f"The result of {call.tool.full_name} is too long.")
         settings = self._settings
+        reasons = {**self._book.of_text(text), **self._book.of_result(call.tool, call.request.arguments)}
         uri = call.task.rests.put(
-            text, mime_type, limit=settings.kept_results_bytes, seconds=settings.kept_result_seconds
+            text,
+            mime_type,
+            limit=settings.kept_results_bytes,
+            seconds=settings.kept_result_seconds,
+            of=Carried(_source(call), reasons),
         )
         make_room((task.rests for task in self._tasks()), settings.all_kept_results_bytes)
         return uri
@@ -104,4 +109,21 @@ class Giving:
         if call.task is None or call.request.server == HOST:
             return
         reasons = {**(more or {}), **self._book.of_result(call.tool, call.request.arguments)}
-        await self._labels.add(call.task, reasons, source=f"{call.tool.server}.{call.tool.name}", call=call.id)
+        await self._labels.add(call.task, reasons, source=_source(call), call=call.id)
+
+    async def read_on(self, call: Call) -> None:
+        """Before a kept result is read: it labels the task as it did the first time.
+
+        Raises:
+            InvalidArgumentsError: what is asked for is no kept result.
+            JournalError: a label could not be journalled.
+        """
+        uri = wanted_rest(call.request) if call.request.server == HOST else None
+        if call.task is None or uri is None:
+            return
+        carried = call.task.rests.carried(parse(uri).id)
+        await self._labels.add(call.task, dict(carried.labels), source=carried.source, call=call.id)
+
+
+def _source(call: Call) -> str:
+    return f"{call.tool.server}.{call.tool.name}"
