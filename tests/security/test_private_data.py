@@ -284,6 +284,17 @@ async def test_only_an_operator_s_yes_takes_a_label_off_and_no_tool_does(gateway
     assert (declassified.data["label"], declassified.data["reason"]) == ("private", "only test data")
 
 
+async def test_a_decision_is_journalled_with_whose_it_is_and_what_the_task_had_seen(gateway: Gateway, tmp_path: Path):
+    gateway.runtime.keys.users.add("olga", Role.OPERATOR, ["night", "billing"])
+    async with gateway.client(key=gateway.runtime.keys.create("olga")[1]) as client:
+        await taint(client)
+        assert await is_refused(client)
+    with journal(tmp_path / "home") as events:
+        decided = [event.data for event in events if event.kind == "call.decided"]
+    assert [data["labels"] for data in decided] == [[], ["private"], ["private", "untrusted"]]
+    assert {(data["role"], *data["groups"]) for data in decided} == {("operator", "billing", "night")}
+
+
 @pytest.mark.promise("labels-come-off-by-an-operator")
 async def test_a_yes_to_take_a_label_off_is_void_once_the_task_has_seen_more(gateway: Gateway):
     ada = gateway.runtime.keys.create("ada")[1]
