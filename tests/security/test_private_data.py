@@ -249,6 +249,34 @@ def operator(gateway: Gateway) -> str:
     return gateway.runtime.keys.create("olga")[1]
 
 
+@ERAS
+@pytest.mark.parametrize(
+    ("senders", "origins", "labels"),
+    [
+        ("ada@example.com bob@example.com", ("*@example.com",), []),
+        ("ada@example.com eve@example.net", ("*@example.com",), ["untrusted"]),
+        ("ada@example.com", (), ["untrusted"]),
+    ],
+)
+async def test_mails_of_whom_the_operator_trusts_are_not_untrusted(
+    tmp_path: Path, mode: str, senders: str, origins: tuple[str, ...], labels: list[str]
+):
+    mail = {"image": IMAGE, "labels": {"origins": {"mails": "sender"}}}
+    settings = {"manifests": {"post": mail}, "overrides": {}, "labels": LabelSettings(trusted_origins=origins)}
+    async with gateway_of(tmp_path / "home", **settings) as gateway, gateway.client(mode=mode) as client:
+        result = await client.call_tool("post__mails", {"text": senders})
+        assert result.structured_content["mails"][0]["body"] == "hello"
+        assert (await the_task(client))["labels"] == labels
+
+
+async def test_what_a_server_says_in_mid_call_has_no_origin(tmp_path: Path):
+    chats = {"image": IMAGE, "labels": {"origins": {"chat": "sender"}}}
+    settings = {"manifests": {"post": chats}, "overrides": {}, "labels": LabelSettings(trusted_origins=("*@a.org",))}
+    async with gateway_of(tmp_path / "home", **settings) as gateway, gateway.client(mode="legacy") as client:
+        await client.call_tool("post__chat", {})
+        assert (await the_task(client))["labels"] == ["untrusted"]
+
+
 @pytest.mark.promise("labels-come-off-by-an-operator")
 async def test_only_an_operator_s_yes_takes_a_label_off_and_no_tool_does(gateway: Gateway, tmp_path: Path):
     ada, bob = (gateway.runtime.keys.create(user)[1] for user in ("ada", "bob"))
