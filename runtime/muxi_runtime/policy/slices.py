@@ -30,6 +30,7 @@ class Slices:
         self._rules = rules
         self._parsed = lru_cache(maxsize=_KEPT)(self._parse)
         self._seen = lru_cache(maxsize=_KEPT)(self._see)
+        self._names = lru_cache(maxsize=_KEPT)(self._concerned)
         self.concerning = lru_cache(maxsize=_KEPT)(self._concerning)
         self.aspects = lru_cache(maxsize=_KEPT)(self._aspects)
 
@@ -42,7 +43,7 @@ class Slices:
         """What these rules can tell of a call's arguments; `None` where that is not known."""
         return self._seen(self._names(action, kind, name, server))
 
-    def _names(self, action: str, kind: str, name: str, server: str) -> tuple[str, ...]:
+    def _concerned(self, action: str, kind: str, name: str, server: str) -> tuple[str, ...]:
         rules = self._rules.rules.values()
         return tuple(rule.id for rule in rules if _concerns(rule, action, kind, name, server))
 
