@@ -22,6 +22,7 @@ from muxi_runtime.gateway.asking import Asking
 from muxi_runtime.gateway.call import Door
 from muxi_runtime.gateway.control import Control
 from muxi_runtime.gateway.credentials import ConfiguredCredentials
+from muxi_runtime.gateway.declassifying import Declassifying
 from muxi_runtime.gateway.egress import EgressGate, label_flows
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.front import Front
@@ -102,6 +103,7 @@ class Parts:
     approvals: Approvals
     tools: ToolBook = field(init=False)
     labels: TaskLabels = field(init=False)
+    declassifying: Declassifying = field(init=False)
     offers: OfferBook = field(init=False)
     eras: Eras = field(default_factory=Eras)
 
@@ -138,6 +140,7 @@ class Parts:
                 manifests=lambda: specs.manifests, servers=self.settings.servers, settings=self.settings.labels
             )
             self.labels = TaskLabels(self.journal, tasks.save)
+            self.declassifying = Declassifying(self.approvals, self.labels, tasks.find)
             label_flows(self.gate, tasks, book, self.labels)
             self.approvals.is_open = lambda task: tasks.principal_of(task) is not None
             host = HostServer(tasks, gateway)
@@ -235,7 +238,7 @@ class Parts:
                 *control.routes(),
                 *watch.routes(),
                 *self._workspaces(tasks).routes(),
-                *LabelRoutes(tasks, self.labels).routes(),
+                *LabelRoutes(tasks, self.labels, self.declassifying).routes(),
                 *ApprovalRoutes(self.approvals).routes(),
             ],
             settings=gateway,

@@ -10,7 +10,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -69,7 +69,8 @@ def _decisions() -> Iterator[Cost]:
     rules, tools = SIZES[2]
     for heads, head in (("each about one tool", NAMED), ("each about all tools", ANY)):
         reading = _policy(rules, head, READING)
-        yield _cost(f"{rules} rules that read an argument, {heads}", reading.decide, _calls(tools), warm=tools)
+        what = f"{rules} rules that read an argument, {heads}, {tools} tools, each time another argument"
+        yield _cost(what, reading.decide, _of_new_arguments(_calls(tools)), warm=tools)
     known = _calls(tools, origins={"path": "user", "to": "record"})
     yield _cost(
         f"{rules} rules, {tools} tools, origins known", _policy(rules, NAMED, PRIVATE).decide, known, warm=tools
@@ -119,6 +120,13 @@ def _calls(tools: int, *, tasks: bool = False, **facts: Any) -> Iterator[ToolCal
 def _of_new_tasks(calls: list[ToolCall]) -> Iterator[ToolCall]:
     for number, call in enumerate(cycle(calls)):
         yield ToolCall(**{**{name: getattr(call, name) for name in call.__slots__}, "task": f"t-{number}"})
+
+
+def _of_new_arguments(calls: Iterator[ToolCall]) -> Iterator[ToolCall]:
+    """No value comes twice; one in ten is what a rule forbids."""
+    for number, call in enumerate(calls):
+        folder = f"secret-{number % 200}" if number % 10 == 0 else "notes"
+        yield replace(call, arguments={"path": f"work/{folder}/{number}.txt", "to": "ada@example.org"})
 
 
 def _cost(what: str, do: Callable[[Any], object], given: Iterator[Any], *, warm: int) -> Cost:

@@ -244,16 +244,60 @@ async def test_a_path_that_the_operator_calls_private_labels_whoever_names_it(tm
             assert not (await client.call_tool("post__echo", {"text": "my-customers/a"})).meta
 
 
-async def test_only_its_owner_declassifies_a_task_with_a_reason_and_by_no_tool(gateway: Gateway, tmp_path: Path):
+def operator(gateway: Gateway) -> str:
+    gateway.runtime.keys.users.add("olga", Role.OPERATOR, [])
+    return gateway.runtime.keys.create("olga")[1]
+
+
+@ERAS
+@pytest.mark.parametrize(
+    ("senders", "origins", "labels"),
+    [
+        ("ada@example.com bob@example.com", ("*@example.com",), []),
+        ("ada@example.com eve@example.net", ("*@example.com",), ["untrusted"]),
+        ("ada@example.com", (), ["untrusted"]),
+    ],
+)
+async def test_mails_of_whom_the_operator_trusts_are_not_untrusted(
+    tmp_path: Path, mode: str, senders: str, origins: tuple[str, ...], labels: list[str]
+):
+    mail = {"image": IMAGE, "labels": {"origins": {"mails": "sender"}}}
+    settings = {"manifests": {"post": mail}, "overrides": {}, "labels": LabelSettings(trusted_origins=origins)}
+    async with gateway_of(tmp_path / "home", **settings) as gateway, gateway.client(mode=mode) as client:
+        result = await client.call_tool("post__mails", {"text": senders})
+        assert result.structured_content["mails"][0]["body"] == "hello"
+        assert (await the_task(client))["labels"] == labels
+
+
+async def test_what_a_server_says_in_mid_call_has_no_origin(tmp_path: Path):
+    chats = {"image": IMAGE, "labels": {"origins": {"chat": "sender"}}}
+    settings = {"manifests": {"post": chats}, "overrides": {}, "labels": LabelSettings(trusted_origins=("*@a.org",))}
+    async with gateway_of(tmp_path / "home", **settings) as gateway, gateway.client(mode="legacy") as client:
+        await client.call_tool("post__chat", {})
+        assert (await the_task(client))["labels"] == ["untrusted"]
+
+
+@pytest.mark.promise("labels-come-off-by-an-operator")
+async def test_only_an_operator_s_yes_takes_a_label_off_and_no_tool_does(gateway: Gateway, tmp_path: Path):
     ada, bob = (gateway.runtime.keys.create(user)[1] for user in ("ada", "bob"))
-    async with gateway.client(key=ada) as client, gateway.http(ada) as hers, gateway.http(bob) as his:
+    async with (
+        gateway.client(key=ada) as client,
+        gateway.http(ada) as hers,
+        gateway.http(bob) as his,
+        gateway.http(operator(gateway)) as http,
+    ):
         await taint(client)
         path = f"/control/tasks/{(await the_task(client))['task']}/labels/private"
         assert (await his.delete(path, params={"reason": "I want it"})).status_code == 404
         assert (await hers.delete(path)).status_code == 409
         assert (await hers.delete(path.replace("private", "other"), params={"reason": "x"})).status_code == 409
+        asked = await hers.delete(path, params={"reason": "only test data"})
+        assert (asked.status_code, asked.json()["approval"]["state"]) == (202, "waiting")
+        answer = f"/control/approvals/{asked.json()['approval']['approval']}"
+        assert (await his.post(answer, json={"allow": True})).status_code == 404
+        assert (await hers.post(answer, json={"allow": True})).status_code == 403
         assert await is_refused(client)
-        assert "private" not in (await hers.delete(path, params={"reason": "only test data"})).json()["labels"]
+        assert (await http.post(answer, json={"allow": True})).json()["scope"] == "hour"
         assert not await is_refused(client)
         assert (await hers.delete(path, params={"reason": "again"})).status_code == 409
         await client.call_tool("crm__echo", {"text": "x"})
@@ -264,9 +308,75 @@ async def test_only_its_owner_declassifies_a_task_with_a_reason_and_by_no_tool(g
     with journal(tmp_path / "home") as events:
         (declassified,) = [event for event in events if event.kind == "task.declassified"]
     assert (declassified.principal or "").startswith("ada/")
+    assert declassified.data["by"].startswith("olga/")
     assert (declassified.data["label"], declassified.data["reason"]) == ("private", "only test data")
 
 
+async def test_a_decision_is_journalled_with_whose_it_is_and_what_the_task_had_seen(gateway: Gateway, tmp_path: Path):
+    gateway.runtime.keys.users.add("olga", Role.OPERATOR, ["night", "billing"])
+    async with gateway.client(key=gateway.runtime.keys.create("olga")[1]) as client:
+        await taint(client)
+        assert await is_refused(client)
+    with journal(tmp_path / "home") as events:
+        decided = [event.data for event in events if event.kind == "call.decided"]
+    assert [data["labels"] for data in decided] == [[], ["private"], ["private", "untrusted"]]
+    assert {(data["role"], *data["groups"]) for data in decided} == {("operator", "billing", "night")}
+
+
+@pytest.mark.promise("labels-come-off-by-an-operator")
+async def test_a_yes_to_take_a_label_off_is_void_once_the_task_has_seen_more(gateway: Gateway):
+    ada = gateway.runtime.keys.create("ada")[1]
+    async with (
+        gateway.client(key=ada) as client,
+        gateway.http(ada) as hers,
+        gateway.http(operator(gateway)) as http,
+    ):
+        await client.call_tool("crm__echo", {"text": "test data"})
+        path = f"/control/tasks/{(await the_task(client))['task']}/labels/private"
+        asked = (await hers.delete(path, params={"reason": "only test data"})).json()["approval"]
+        await client.call_tool("crm__echo", {"text": "and real data"})
+        refused = await http.post(f"/control/approvals/{asked['approval']}", json={"allow": True})
+        assert (refused.status_code, refused.json()["error"]) == (409, "refused")
+        assert (await the_task(client))["labels"] == ["private"]
+
+
+@pytest.mark.promise("labels-come-off-by-an-operator")
+async def test_an_operator_takes_a_label_off_their_own_task_at_once_and_puts_it_back(gateway: Gateway):
+    key = operator(gateway)
+    async with gateway.client(key=key) as client, gateway.http(key) as http:
+        await taint(client)
+        path = f"/control/tasks/{(await the_task(client))['task']}"
+        query = {"reason": "only test data", "for": "task"}
+        found = (await http.delete(f"{path}/labels/private", params=query)).json()
+        approval = found["approval"]["approval"]
+        assert (set(found["labels"]), found["declassified"]["private"]["approval"]) == ({"untrusted"}, approval)
+        assert not await is_refused(client)
+        assert (await http.delete(f"/control/approvals/{approval}")).json()["state"] == "denied"
+        assert await is_refused(client)
+        assert (await http.get(path)).json()["declassified"] == {}
+
+
+@pytest.mark.promise("labels-come-off-by-an-operator")
+@ERAS
+@pytest.mark.parametrize("by", ["tool", "resource"])
+async def test_reading_on_in_a_kept_result_labels_a_declassified_task_again(tmp_path: Path, mode: str, by: str):
+    async with gateway_of(tmp_path / "home", max_result_bytes=1024) as gateway:
+        key = operator(gateway)
+        async with gateway.client(key=key, mode=mode) as client, gateway.http(key) as http:
+            await client.call_tool("web__echo", {"text": "x"})
+            result = await client.call_tool("crm__echo", {"text": "customers " * 300})
+            uri = result.meta["muxi/rest"][0]["uri"]
+            path = f"/control/tasks/{(await the_task(client))['task']}/labels/private"
+            assert (await http.delete(path, params={"reason": "only test data"})).status_code == 200
+            assert not await is_refused(client)
+            if by == "tool":
+                await client.call_tool("muxi__result_read", {"uri": uri})
+            else:
+                await client.read_resource(uri)
+            assert await is_refused(client)
+
+
+@pytest.mark.promise("labels-come-off-by-an-operator")
 async def test_a_service_s_key_declassifies_nothing_not_even_its_own_task(gateway: Gateway):
     gateway.runtime.keys.users.add("bot", Role.SERVICE, [])
     key = gateway.runtime.keys.create("bot")[1]

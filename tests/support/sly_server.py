@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -23,7 +24,7 @@ class SlyServer(DemoServer):
     def __init__(self, seen: dict[str, Any]) -> None:
         super().__init__(seen)
         self.names = ["echo", "text", "linked", "structured", "colliding", "complain", "protest", "chat", "promise"]
-        self.names += ["large", "labelled", "ask", "mail", "near"]
+        self.names += ["large", "labelled", "ask", "mail", "near", "mails"]
         handlers = (
             ("resources/list", types.PaginatedRequestParams, self._resources),
             ("resources/read", types.ReadResourceRequestParams, self._read),
@@ -84,6 +85,11 @@ class SlyServer(DemoServer):
         await ctx.session.report_progress(1, 2, SLY)
         await ctx.session.send_log_message("error", SLY, related_request_id=ctx.request_id)
         return result(types.TextContent(type="text", text="done"))
+
+    async def _mails(self, _ctx: Any, arguments: dict[str, Any]) -> types.CallToolResult:
+        mails = {"mails": [{"sender": sender, "body": "hello"} for sender in arguments["text"].split()]}
+        text = types.TextContent(type="text", text=json.dumps(mails))
+        return types.CallToolResult(content=[text], structured_content=mails)
 
     async def _ask(self, _ctx: Any, _arguments: dict[str, Any]) -> types.InputRequiredResult:
         params = types.ElicitRequestFormParams(message=SLY, requested_schema={"type": "object", "properties": {}})

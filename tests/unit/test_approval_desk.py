@@ -269,8 +269,8 @@ async def test_whoever_waits_wakes_when_another_answer_covers_it(approvals: Appr
         assert used.id == other.id
 
 
-async def test_other_kinds_are_asked_and_used_alike(approvals: Approvals) -> None:
-    wanted = replace(WANTED, kind="declassify", server="", tool="private", pin="private")
+async def test_connections_are_asked_and_used_alike(approvals: Approvals) -> None:
+    wanted = replace(WANTED, kind="connect", tool="example.org:443", pin="connect")
     await say(approvals, await approvals.request(wanted))
     assert await approvals.use(WANTED) is None
     assert await approvals.use(wanted) is not None

@@ -15,7 +15,9 @@ from muxi_runtime.journal.writer import ChainWriter
 from muxi_runtime.store.engine import database_path, open_store
 
 TOOL = {"server": "code", "tool": "run", "seconds": 0.1}
-DECIDED = {**TOOL, "effect": "allow", "rule": "built-in-tools", "pin": "p", "fingerprint": "f"}
+WHO = {"role": "operator", "groups": ["billing", "night"], "labels": ["private", "untrusted"]}
+DECIDED = {**TOOL, "effect": "allow", "rule": "built-in-tools", "pin": "p", "fingerprint": "f", **WHO}
+EARLIER = {name: value for name, value in DECIDED.items() if name not in WHO}
 FINISHED = {**TOOL, "sandbox": "s1", "is_error": False, "result_bytes": 1200}
 PLACE = {"server": "code", "sandbox": "s1", "host": "example.org", "port": 443, "scheme": "connect"}
 ALLOWED = {**PLACE, "allowed": True, "rule": "hosts-of-the-profile", "reason": "", "address": "192.0.2.1"}
@@ -34,6 +36,7 @@ DRAFTS = (
     Draft("call.finished", "ada/k1", "t-1", "c-1", FINISHED),  # 9
     Draft("call.decided", "ada/k1", "t-1", "c-2", DECIDED),  # 10
     Draft("key.created", "local", None, None, {"key": "k"}),  # 11
+    Draft("call.decided", "ada", "t-3", "c-3", EARLIER),  # 12
 )
 
 
@@ -75,7 +78,7 @@ def test_an_event_that_belongs_to_nothing_stands_alone(engine):
     assert [event.kind for event in trace(engine, "11").events] == ["key.created"]
 
 
-@pytest.mark.parametrize("wanted", ["12", "c-0", "t-0", "n-0", "0", "example", "'; drop table journal; --"])
+@pytest.mark.parametrize("wanted", ["13", "c-0", "t-0", "n-0", "0", "example", "'; drop table journal; --"])
 def test_what_the_journal_does_not_have_is_said(engine, wanted):
     with pytest.raises(RefusedError, match=r"has no|No call"):
         trace(engine, wanted)
@@ -85,11 +88,17 @@ def test_people_see_a_tree(home):
     shown = CliRunner().invoke(program, ["--home", str(home), "journal", "trace", "9"])
     assert shown.exit_code == ExitCode.OK
     assert "call c-1: code.run by ada/k1 in task t-1" in shown.stdout
-    assert "decided: allow, by rule built-in-tools" in shown.stdout
+    assert "decided: allow, by rule built-in-tools, for the role operator in billing, night" in shown.stdout
+    assert "in a task that has seen private and untrusted content" in shown.stdout
     assert "sandbox s1 of code, from the warm pool" in shown.stdout
     assert "connection to example.org:443 (192.0.2.1) allowed, by rule hosts-of-the-profile" in shown.stdout
     assert "10 bytes out, 2.0 kB in" in shown.stdout
     assert "finished: a result of 1.2 kB" in shown.stdout
+
+
+def test_an_event_of_an_earlier_version_is_shown_with_what_it_has(home):
+    shown = CliRunner().invoke(program, ["--home", str(home), "journal", "trace", "c-3"])
+    assert "decided: allow, by rule built-in-tools\n" in shown.stdout
 
 
 def test_programs_get_the_whole_events(home):

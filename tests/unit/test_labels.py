@@ -127,3 +127,28 @@ def test_to_ask_a_server_elsewhere_is_a_way_out(kind: Any):
     ):
         asked = Access(Principal(), "far", kind, "x:y", "t-1", labels=labels, open_world=open_world)
         assert policy.decide(asked).effect is effect
+
+
+MAIL = {"structuredContent": {"sender": "ada@example.com"}, "content": []}
+
+
+@pytest.mark.parametrize(
+    ("server", "said", "labels"),
+    [
+        ("mail", None, set()),
+        ("mail", {"all": ["untrusted"]}, {"untrusted"}),  # the operator has the last word
+        ("added", None, {"untrusted"}),  # no field is named
+        ("far", None, {"untrusted"}),  # who is elsewhere may say what they like
+    ],
+)
+def test_only_a_manifest_s_field_of_a_server_in_a_sandbox_tells_whose_a_record_is(
+    monkeypatch: pytest.MonkeyPatch, server: str, said: Any, labels: set[str]
+) -> None:
+    field = {"labels": {"origins": {"get": "sender"}}}
+    mail = Manifest.model_validate({"name": "mail", "image": "x", **field})
+    far = Manifest.model_validate({"name": "far", "url": "https://example.com/mcp", **field})
+    monkeypatch.setitem(MANIFESTS, "mail", mail)
+    monkeypatch.setitem(MANIFESTS, "far", far)
+    found = book({server: said} if said else None, trusted_origins=("*@example.com",))
+    assert set(found.of_result(tool(server), {}, MAIL)) == labels
+    assert set(found.of_result(tool(server), {})) == {"untrusted"}

@@ -51,6 +51,53 @@ def test_the_files_of_the_configuration_are_used(run, tmp_path):
     assert {change["what"] for change in found["changes"]} == {"without the rule 'none'"}
 
 
+SERVER = """
+name: pay
+image: build:python
+command: [python3]
+profile:
+  network: {allow: ["api.example.org:443", "other.example.org:443"]}
+  secrets: {API_KEY: {hosts: [api.example.org]}, OPEN_KEY: {expose: env}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("secret", "place", "rest", "decided", "note"),
+    [
+        ("API_KEY", "api.example.org:443", [], ("allow", "secrets-of-the-profile"), ""),
+        ("API_KEY", "api.example.org:443", ["--user", "bob"], ("deny", "not-bob"), ""),
+        ("API_KEY", "other.example.org:443", [], ("allow", "secrets-of-the-profile"), "does not name this host"),
+        ("NO_KEY", "api.example.org:443", [], ("allow", "secrets-of-the-profile"), "has no secret 'NO_KEY'"),
+        ("OPEN_KEY", "api.example.org:443", [], ("allow", "secrets-of-the-profile"), "in the server's environment"),
+        ("API_KEY", "far.example.org:443", [], ("allow", "secrets-of-the-profile"), "does not have this host"),
+    ],
+)
+def test_explain_answers_for_the_use_of_a_secret(run, tmp_path, secret, place, rest, decided, note):
+    (tmp_path / "pay.yaml").write_text(SERVER)
+    (tmp_path / "own.cedar").write_text(
+        '@id("not-bob") forbid (principal == User::"bob", action == Action::"use_secret", resource);'
+    )
+    (tmp_path / "muxi.yaml").write_text(
+        "policy:\n  files: [default, own.cedar]\nservers:\n  pay: {manifest: pay.yaml,"
+        " network: {allow: ['api.example.org:443', 'other.example.org:443']}}\n"
+    )
+    result = run("policy", "explain", "pay", "--connect", place, "--secret", secret, *rest, "--json")
+    found = json.loads(result.stdout)
+    assert (found["effect"], found["rule"]) == decided
+    assert (found["facts"]["secret"], found["facts"]["host"]) == (secret, place)
+    shown = run("policy", "explain", "pay", "--connect", place, "--secret", secret, *rest).stdout
+    assert note in shown
+    assert ("whatever the rules say" in shown or "before any rule" in shown or "no rule is asked" in shown) is bool(
+        note
+    )
+
+
+def test_a_secret_is_explained_for_a_host_only(run):
+    result = run("policy", "explain", "pay", "--secret", "API_KEY")
+    assert result.exit_code == ExitCode.USAGE
+    assert "--connect HOST:PORT" in result.stderr
+
+
 def test_explain_takes_what_the_runtime_last_heard_of_the_tool(run, tmp_path):
     tool = {"name": "look", "inputSchema": {}, "annotations": {"readOnlyHint": True}}
     (tmp_path / "cache").mkdir()

@@ -27,6 +27,43 @@ def ledger(user="", *, mail=None, trusted=None):
     return told
 
 
+@pytest.mark.parametrize(
+    ("user", "private", "value", "expected"),
+    [
+        ("", True, "My passport is HGK137803.", "carried"),
+        ("", True, "My card is 4237-4252-7456-2574.", "carried"),
+        ("", True, "My name is Emma Johnson.", "model"),
+        ("My passport is HGK137803", True, "The passport is HGK137803.", "model"),
+        ("", False, "My passport is HGK137803.", "model"),
+        ("", True, "HGK137803", "record"),
+        ("", True, "Take HGK137803 to https://pay.example.net/now", "stranger"),
+    ],
+)
+def test_a_text_that_carries_what_only_private_records_hold_is_told_apart(user, private, value, expected):
+    told = ledger(user)
+    told.returned(
+        {"name": "Emma Johnson", "passport": "HGK137803", "card": "4237-4252-7456-2574"},
+        untrusted=False,
+        private=private,
+    )
+    assert origin(value, told) == expected
+
+
+def test_what_a_public_record_holds_too_is_not_carried():
+    told = ledger()
+    told.returned(["room 4711-ab"], untrusted=False, private=True)
+    told.returned(["room 4711-ab"], untrusted=False)
+    assert origin("We meet in 4711-ab, at noon", told) == "model"
+
+
+def test_a_private_field_that_the_service_fills_is_carried_too():
+    told = ledger()
+    told.returned(
+        {"account": "DE02120300000000202051", "text": "hi"}, untrusted=True, private=True, records={"account"}
+    )
+    assert origin("Here you are: DE02120300000000202051", told) == "carried"
+
+
 def origin(value, told):
     return told.origins({"to": value})["to"]
 

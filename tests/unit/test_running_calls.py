@@ -141,6 +141,20 @@ async def test_one_that_ends_before_the_sdk_has_begun_is_answered_all_the_same(c
     assert sdk.got == [RESULT]
 
 
+@pytest.mark.parametrize("how", ["settled", "looked at"])
+async def test_one_that_ended_before_it_was_handed_over_is_answered_once(calls: RunningCalls, how: str) -> None:
+    async def quick() -> Any:
+        return RESULT
+
+    sdk = Sdk()
+    with calls.open("s", 1, sdk) as call:
+        await call.run(quick)
+        with anyio.fail_after(5):  # its answer is being sent: the client's next message finds it here
+            await calls.settle("s") if how == "settled" else call.hand_over()
+        assert not call.handed_over
+    assert (call.result, sdk.got, sdk.asked.is_set()) == (RESULT, [], False)
+
+
 async def test_one_that_is_over_can_still_be_the_sdks_to_answer(calls: RunningCalls) -> None:
     async def quick() -> Any:
         return RESULT

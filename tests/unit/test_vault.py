@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,7 +15,7 @@ from sqlalchemy import Engine
 from muxi_runtime.errors import UnknownSecretError, VaultError
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.vault.cipher import decrypt, encrypt
-from muxi_runtime.vault.key_file import KeyFile, new_key
+from muxi_runtime.vault.key_file import Key, KeyFile, new_key
 from muxi_runtime.vault.store import Vault, check_value
 
 VALUE = "a value of eight or more"
@@ -98,6 +98,29 @@ def test_a_rotation_that_is_cut_off_loses_nothing(vault: Vault, key_file: KeyFil
     assert vault.value("TOKEN") == VALUE
     assert vault.rotate_key() == 1
     assert vault.value("TOKEN") == VALUE
+
+
+class RotatesMeanwhile(KeyFile):
+    """The key is changed between the moment a row was read and the moment its key is."""
+
+    meanwhile: Callable[[], object] | None = None
+
+    def read(self) -> tuple[Key, ...]:
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        return super().read()
+
+
+def test_a_value_in_use_while_the_key_is_changed_is_read(vault: Vault, key_file: KeyFile, engine: Engine) -> None:
+    vault.set("API_KEY", VALUE)
+    file = RotatesMeanwhile(key_file.path)
+    reader = Vault(engine, file)
+    file.meanwhile = vault.rotate_key
+    assert reader.value("API_KEY") == VALUE
+    assert file.meanwhile is None
+    file.meanwhile = lambda: vault.remove("API_KEY")
+    assert reader.value("API_KEY") == VALUE  # it was read before
 
 
 def test_without_its_key_nothing_is_read_and_no_other_key_is_made(vault: Vault, key_file: KeyFile) -> None:

@@ -3,6 +3,7 @@
     labels:                       # in a manifest: what the server says of its own results
       all: [private]
       tools: {search_web: [untrusted]}
+      origins: {list_mails: sender}   # a field of each record; whom to trust is the operator's to say
 
 `private` is data that must not get out; `untrusted` is content that strangers may have written, instructions among it.
 """
@@ -16,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from muxi_sandbox.egress.names import parse_rule
 
-__all__ = ["Label", "LabelOverrides", "LabelSettings", "ServerLabels", "path_pattern"]
+__all__ = ["Label", "LabelOverrides", "LabelSettings", "ServerLabels", "origin_pattern", "path_pattern"]
 
 
 class Label(StrEnum):
@@ -33,6 +34,11 @@ class ServerLabels(BaseModel):
 
     all: tuple[Label, ...] = Field((), description="what each of its results carries: private, untrusted")
     tools: dict[str, tuple[Label, ...]] = Field(default_factory=dict, description="what those of a tool carry besides")
+    origins: dict[str, str] = Field(
+        default_factory=dict,
+        description="of a tool's structured results, the field that says where each record comes from, as the service "
+        "itself has checked it",
+    )
 
 
 class LabelOverrides(BaseModel):
@@ -57,6 +63,9 @@ class LabelSettings(BaseModel):
         (), description="hosts whose answers are not untrusted: a connection to any other makes the task that"
     )
     private_hosts: tuple[str, ...] = Field((), description="hosts whose answers are private")
+    trusted_origins: tuple[str, ...] = Field(
+        (), description="origins of records that are not untrusted, as *@example.com or https://docs.example.com/**"
+    )
     private_paths: tuple[str, ...] = Field(
         (),
         description="paths in the workspace, as customers/**: a call that names one, or whose result does, is private",
@@ -79,6 +88,14 @@ class LabelSettings(BaseModel):
             raise ValueError("a star alone would trust whatever anybody writes: name the hosts")
         return hosts
 
+    @field_validator("trusted_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.search(r"[^\W_]", origin) or re.search(r"\s", origin):
+                raise ValueError(f"{origin!r} must name somebody, as *@example.com")
+        return origins
+
     @field_validator("private_paths")
     @classmethod
     def _are_paths(cls, paths: tuple[str, ...]) -> tuple[str, ...]:
@@ -86,6 +103,15 @@ class LabelSettings(BaseModel):
             if path.startswith("/") or not path.strip("*/?"):
                 raise ValueError(f"{path!r} must be below the workspace and name something, as customers/**")
         return paths
+
+
+def origin_pattern(origin: str) -> str:
+    """A regular expression for the whole of an origin: `**` is anything, `*` stays in one part of an address or link.
+
+    Neither goes over what separates two addresses, so that a second one cannot stand beside a trusted one.
+    """
+    parts = {"**": r"[^\s\"'<>,;@]*", "*": r"[^\s\"'<>,;@/?#:\\]*"}
+    return "".join(parts.get(part, re.escape(part)) for part in re.split(r"(\*\*|\*)", origin))
 
 
 def path_pattern(path: str) -> str:

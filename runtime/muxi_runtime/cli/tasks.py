@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
 from typing import Any
 
 import click
@@ -12,9 +13,10 @@ from muxi_runtime.cli.output import Output, fields, json_option, table
 from muxi_runtime.cli.runtime_client import RuntimeClient, with_runtime
 from muxi_runtime.cli.tar_transfer import Transfer
 from muxi_runtime.cli.terminal import printable
-from muxi_runtime.errors import RefusedError
+from muxi_runtime.errors import DeniedError, RefusedError
+from muxi_runtime.policy.approvals import Scope, State, means
 
-__all__ = ["tasks"]
+__all__ = ["declassified_table", "tasks"]
 
 MEANING = {
     Label.PRIVATE: "What this task has seen may then get out of it.",
@@ -110,16 +112,36 @@ def label_task(runtime: RuntimeClient, task: str, label: str, out: Output) -> No
 @click.argument("task")
 @label_option
 @click.option("--reason", required=True, help="Why that is right; it is kept in the journal.")
+@click.option(
+    "--for",
+    "length",
+    type=click.Choice([Scope.HOUR.value, Scope.TASK.value]),
+    default=Scope.HOUR.value,
+    show_default=True,
+    help="How long, at most: until such content is seen again.",
+)
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option
 @with_runtime
-def declassify_task(runtime: RuntimeClient, task: str, label: str, reason: str, *, yes: bool, out: Output) -> None:
-    """Take a label off: from then on the task counts as one that has not seen such content."""
+def declassify_task(
+    runtime: RuntimeClient, task: str, label: str, reason: str, *, length: str, yes: bool, out: Output
+) -> None:
+    """Take a label off: an operator does, others ask one. The task then counts as one that has seen no such content."""
     found = runtime.get("tasks", task)
     if not yes and not _is_confirmed(found, label):
         raise RefusedError(f"Nothing was changed: {task} keeps the label {label}.")
-    declassified = Transfer(runtime).ask("DELETE", "tasks", task, "labels", label, query={"reason": reason})
-    out.show(declassified, f"{task} does not have the label {label} any more, until it sees such content again.")
+    query = {"reason": reason, "for": length}
+    declassified = Transfer(runtime).ask("DELETE", "tasks", task, "labels", label, query=query)
+    approval = declassified["approval"]
+    if approval["state"] == State.WAITING:
+        raise DeniedError(
+            f"{task} keeps the label {label} until an operator takes it off: {approval['approval']} waits.",
+            rule="",
+            remedy=f"Have an operator run `muxi-runtime approvals allow {approval['approval']}`.",
+            approval=approval["approval"],
+        )
+    meant = means(Scope(length), "declassify").removeprefix("it is off ")
+    out.show(declassified, f"{task} does not have the label {label} any more {meant} ({approval['approval']}).")
 
 
 def _is_confirmed(task: dict[str, Any], label: str) -> bool:
@@ -137,7 +159,17 @@ def _described(task: dict[str, Any]) -> list[Any]:
     sandboxes = ", ".join(_shown(sandbox) for sandbox in task["sandboxes"]) or "none"
     facts = [(name, str(task[name])) for name in ("task", "principal", "client", "created_at")]
     shown: list[Any] = [fields([*facts, ("kept", "yes" if task["kept"] else "no"), ("sandboxes", sandboxes)])]
-    return [*shown, table(("label", "set by", "why", "call", "at"), rows)] if rows else [*shown, "No labels."]
+    shown.append(table(("label", "set by", "why", "call", "at"), rows) if rows else "No labels.")
+    return [*shown, *declassified_table(task)]
+
+
+def declassified_table(task: dict[str, Any]) -> Iterable[Any]:
+    """The labels that were taken off a task, and by which approvals."""
+    lifted = task["declassified"].items()
+    rows = [(label, it["approval"], it["by"], it["reason"], it["until"] or "its end") for label, it in lifted]
+    if rows:
+        yield "\nTaken off"
+        yield table(("label", "approval", "by", "reason", "until (UTC)"), rows)
 
 
 def _shown(sandbox: dict[str, str]) -> str:

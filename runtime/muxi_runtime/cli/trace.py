@@ -80,7 +80,11 @@ def _told(event: Event) -> str:
 
 
 def _decided(data: Facts) -> str:
-    return f"decided: {data['effect']}, by rule {data['rule']}"
+    # Events of earlier versions tell neither.
+    groups = f" in {', '.join(data['groups'])}" if data.get("groups") else ""
+    who = f", for the role {data['role']}{groups}" if "role" in data else ""
+    seen = f", in a task that has seen {' and '.join(data['labels'])} content" if data.get("labels") else ""
+    return f"decided: {data['effect']}, by rule {data['rule']}{who}{seen}"
 
 
 def _answered(data: Facts) -> str:

@@ -227,6 +227,7 @@ class Door:
         )
 
     async def _decide(self, call: Call) -> Decision:
+        labels, who = call.labels, call.caller.principal
         decision = self._policy.decide(self._question(call))
         await self._log.tell(
             call,
@@ -235,6 +236,9 @@ class Door:
             rule=decision.rule,
             pin=call.tool.pin,
             fingerprint=call.fingerprint,
+            role=who.role.value,
+            groups=sorted(who.groups),
+            labels=sorted(labels),
         )
         return decision
 
@@ -264,6 +268,7 @@ class Door:
 
     async def _perform(self, call: Call) -> Mapping[str, Any]:
         if call.task is None or call.request.server == HOST:
+            await self._giving.read_on(call)
             return await self._host.answer(call.request, call.caller.principal, call.task)
         async with self._tasks.use(call.task, call.tool.server, call.id) as upstream:
             call.found["sandbox"] = upstream.sandbox.id

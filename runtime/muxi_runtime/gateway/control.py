@@ -222,6 +222,10 @@ def describe_task(task: Task) -> dict[str, Any]:
             label: {"why": mark.why, "source": mark.source, "call": mark.call or None, "at": mark.at}
             for label, mark in sorted(task.labels.items())
         },
+        "declassified": {
+            label: {"approval": lift.approval, "by": lift.by, "reason": lift.reason, "until": lift.until}
+            for label, lift in sorted(task.lifted.items())
+        },
         "sandboxes": [
             {"server": name, "id": owner.sandbox[:12], "state": "paused" if owner.paused else "running"}
             for name, owner in task.owners.items()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from muxi_runtime.catalog.labels import Label
 from muxi_runtime.errors import ServerError
 from muxi_runtime.gateway.guard import LABELS_META, Guarded, guard
-from muxi_runtime.gateway.host_server import HOST
-from muxi_runtime.gateway.rests import make_room
+from muxi_runtime.gateway.host_server import HOST, wanted_rest
+from muxi_runtime.gateway.rests import Carried, make_room, parse
 from muxi_runtime.gateway.tools import Tool
 
 if TYPE_CHECKING:
@@ -56,48 +56,77 @@ class Giving:
             name=call.tool.full_name,
             settings=self._settings,
             tally=call.tally,
-            keep=partial(self._keep, call),
+            keep=partial(self._keep, call, result),
             has_schema=has_schema,
         )
-        await self.label(call, {} if call.request.server == HOST else self._book.of_text(guarded.text))
+        more = {} if call.request.server == HOST else self._book.of_text(guarded.text)
+        await self.label(call, more, result)
         if call.task is not None and call.task.words is not None:
-            self.note_words(call, json.loads(guarded.text))  # also what was cut
+            self.note_words(call, json.loads(guarded.text), result)  # also what was cut
         if call.labels and isinstance(call.tool, Tool) and call.request.server != HOST:
             meta = {**(guarded.result.get("_meta") or {}), LABELS_META: sorted(call.labels)}
             guarded.result["_meta"] = meta
         return guarded
 
-    def _keep(self, call: Call, text: str, mime_type: str) -> str:
+    def _keep(self, call: Call, result: Mapping[str, Any], text: str, mime_type: str) -> str:
         if call.task is None:
             raise ServerError(f"The result of {call.tool.full_name} is too long.")
         settings = self._settings
+        reasons = {**self._book.of_text(text), **self._book.of_result(call.tool, call.request.arguments, result)}
         uri = call.task.rests.put(
-            text, mime_type, limit=settings.kept_results_bytes, seconds=settings.kept_result_seconds
+            text,
+            mime_type,
+            limit=settings.kept_results_bytes,
+            seconds=settings.kept_result_seconds,
+            of=Carried(_source(call), reasons),
         )
         make_room((task.rests for task in self._tasks()), settings.all_kept_results_bytes)
         return uri
 
-    def note_words(self, call: Call, value: object) -> None:
+    def note_words(self, call: Call, value: object, result: Mapping[str, Any] | None = None) -> None:
         """Keep what comes back (JSON values), for whence later values come. The task is labelled by then."""
         if call.task is None or call.task.words is None or call.request.server == HOST:
             return
-        reasons = self._book.of_result(call.tool, call.request.arguments)
+        reasons = self._book.of_result(call.tool, call.request.arguments, result)
         # A server that shares files or hosts with others may give back what a stranger wrote there.
         shared = Label.UNTRUSTED in call.labels and not self._book.is_apart(call.tool.server)
-        call.task.words.returned(value, untrusted=Label.UNTRUSTED in reasons or shared)
+        call.task.words.returned(
+            value,
+            untrusted=Label.UNTRUSTED in reasons or shared,
+            private=Label.PRIVATE in reasons or bool(self._book.of_text(value)),
+        )
 
     async def reach(self, call: Call, said: object) -> None:
         """Before something that the server says in mid-call (JSON values) is passed on. Raises JournalError."""
         await self.label(call)
         self.note_words(call, said)
 
-    async def label(self, call: Call, more: Reasons | None = None) -> None:
+    async def label(self, call: Call, more: Reasons | None = None, result: Mapping[str, Any] | None = None) -> None:
         """Before anything of the server's is given out. What it is makes no difference: an error may hold as much.
+
+        Only the origins of records do, in a whole `result`.
 
         Raises:
             JournalError: it could not be journalled.
         """
         if call.task is None or call.request.server == HOST:
             return
-        reasons = {**(more or {}), **self._book.of_result(call.tool, call.request.arguments)}
-        await self._labels.add(call.task, reasons, source=f"{call.tool.server}.{call.tool.name}", call=call.id)
+        reasons = {**(more or {}), **self._book.of_result(call.tool, call.request.arguments, result)}
+        await self._labels.add(call.task, reasons, source=_source(call), call=call.id)
+
+    async def read_on(self, call: Call) -> None:
+        """Before a kept result is read: it labels the task as it did the first time.
+
+        Raises:
+            InvalidArgumentsError: what is asked for is no kept result.
+            JournalError: a label could not be journalled.
+        """
+        uri = wanted_rest(call.request) if call.request.server == HOST else None
+        if call.task is None or uri is None:
+            return
+        carried = call.task.rests.carried(parse(uri).id)
+        await self._labels.add(call.task, dict(carried.labels), source=carried.source, call=call.id)
+
+
+def _source(call: Call) -> str:
+    return f"{call.tool.server}.{call.tool.name}"

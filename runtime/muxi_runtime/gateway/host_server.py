@@ -15,7 +15,7 @@ from muxi_runtime.gateway.task import Task
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.identity.principal import Principal
 
-__all__ = ["HOST", "HostServer", "reads_rests"]
+__all__ = ["HOST", "HostServer", "reads_rests", "wanted_rest"]
 
 HOST = "muxi"
 READ = "result_read"
@@ -144,7 +144,7 @@ class HostServer:
         return {"contents": [{"uri": uri, "mimeType": rest.mime_type, "text": text, "_meta": _place(rest, wanted)}]}
 
     def _read_on(self, arguments: Mapping[str, Any], task: Task | None) -> dict[str, Any]:
-        wanted = replace(parse(arguments["uri"].partition("?")[0]), offset=arguments.get("offset", 0))
+        wanted = replace(parse(_without_range(arguments["uri"])), offset=arguments.get("offset", 0))
         wanted = self._bounded(replace(wanted, length=arguments.get("length", DEFAULT_RANGE)))
         rest = self._rest(wanted, task)
         text = rest.text[wanted.offset :][: wanted.length]
@@ -176,6 +176,18 @@ class HostServer:
 def reads_rests(request: CallRequest) -> bool:
     """Whether it is about the task that the caller names or has, and not about all of the caller's."""
     return request.method == "resources/read" or request.tool == READ
+
+
+def wanted_rest(request: CallRequest) -> str | None:
+    """The URI of the kept result that a request reads; `None` if it reads none."""
+    if request.method == "resources/read":
+        return request.tool
+    reads = (request.method, request.tool) == ("tools/call", READ)
+    return _without_range(request.arguments["uri"]) if reads else None
+
+
+def _without_range(uri: str) -> str:
+    return uri.partition("?")[0]
 
 
 def _describe(task: Task) -> dict[str, Any]:

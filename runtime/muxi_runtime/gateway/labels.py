@@ -11,8 +11,9 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from muxi_runtime.catalog.labels import Label, LabelSettings, path_pattern
+from muxi_runtime.catalog.labels import Label, LabelSettings, origin_pattern, path_pattern
 from muxi_runtime.gateway.host_server import HOST
+from muxi_runtime.gateway.record_origins import comes_from
 from muxi_runtime.gateway.tools import Tool
 from muxi_sandbox.egress.names import parse_rule, permits
 
@@ -44,6 +45,8 @@ class LabelBook:
         self._private = tuple(map(parse_rule, settings.private_hosts))
         paths = "|".join(map(path_pattern, settings.private_paths))
         self._paths = re.compile(paths) if paths else None
+        origins = "|".join(map(origin_pattern, settings.trusted_origins))
+        self._origins = re.compile(origins, re.IGNORECASE) if origins else None
 
     def is_remote(self, server: str) -> bool:
         """Whether a call of it leaves this machine, whatever its tools say of themselves."""
@@ -57,11 +60,17 @@ class LabelBook:
             return False
         return manifest.profile.workspace == "none" and not manifest.profile.network.allow
 
-    def of_result(self, what: Tool | Subject, arguments: Mapping[str, Any]) -> Reasons:
-        """What the result of this call will carry, whatever it is: also an error, and what is said in mid-call."""
+    def of_result(
+        self, what: Tool | Subject, arguments: Mapping[str, Any], result: Mapping[str, Any] | None = None
+    ) -> Reasons:
+        """What the result of this call will carry, whatever it is: also an error, and what is said in mid-call.
+
+        Where it is known (`result`, as the server sent it) and all of its records come from whom the operator trusts,
+        it is not untrusted for what the manifest says or leaves out.
+        """
         if what.server == HOST:
             return {}
-        return {**self._of_server(what), **self.of_text(arguments)}
+        return {**self._of_server(what, result), **self.of_text(arguments)}
 
     def of_text(self, value: object) -> Reasons:
         """What JSON values carry for the paths that they name."""
@@ -82,7 +91,7 @@ class LabelBook:
             reasons[Label.PRIVATE] = f"a connection to {host}:{port}, which labels.private_hosts names"
         return reasons
 
-    def _of_server(self, what: Tool | Subject) -> Reasons:
+    def _of_server(self, what: Tool | Subject, result: Mapping[str, Any] | None) -> Reasons:
         settings = self._servers.get(what.server)
         if settings is not None:
             tool = settings.labels.tools.get(what.name) if isinstance(what, Tool) else None
@@ -95,7 +104,16 @@ class LabelBook:
             named = manifest.labels.tools.get(what.name, ()) if isinstance(what, Tool) else ()
             for label in (*manifest.labels.all, *named):
                 reasons.setdefault(label, "the server's manifest says so")
+            if result is not None and isinstance(what, Tool) and self._is_trusted(manifest, what.name, result):
+                reasons.pop(Label.UNTRUSTED, None)
         return reasons
+
+    def _is_trusted(self, manifest: Manifest, tool: str, result: Mapping[str, Any]) -> bool:
+        """Whether all of a result comes from whom the operator trusts. A server elsewhere may say what it likes."""
+        field = manifest.labels.origins.get(tool)
+        if field is None or self._origins is None or manifest.is_remote:
+            return False
+        return comes_from(result, field, self._origins)
 
 
 def _defaults(what: Tool | Subject, manifest: Manifest | None) -> Reasons:

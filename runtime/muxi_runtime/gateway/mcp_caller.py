@@ -75,11 +75,15 @@ class PendingQuestions:
         return RequestStateBoundary(security, default_audience="muxi-runtime")
 
     def put(self, mark: str, approval: str) -> str:
-        """Remember what is asked, and for which approval; the handle for the client."""
+        """Remember what is asked, and for which approval; the handle for the client.
+
+        Where too many are open the oldest counts no more: its client is asked anew.
+        """
         now = time.monotonic()
-        self._open = (
-            {k: v for k, v in self._open.items() if v[2] > now} if len(self._open) >= MAX_PENDING else self._open
-        )
+        if len(self._open) >= MAX_PENDING:
+            self._open = {k: v for k, v in self._open.items() if v[2] > now}
+        while len(self._open) >= MAX_PENDING:
+            del self._open[next(iter(self._open))]
         nonce = secrets.token_hex(16)
         self._open[nonce] = (mark, approval, now + self.seconds)
         return nonce

@@ -10,19 +10,36 @@ import re
 import secrets
 import time
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
+from muxi_runtime.catalog.labels import Label
 from muxi_runtime.errors import InvalidArgumentsError, ServerError
 
-__all__ = ["LONGEST_RANGE", "PREFIX", "Range", "Rest", "Rests", "make_room", "parse"]
+__all__ = ["LONGEST_RANGE", "PREFIX", "Carried", "Range", "Rest", "Rests", "make_room", "parse"]
 
 PREFIX = "muxi://results/"
 LONGEST_RANGE = 100_000
 """Characters that are given out at once."""
 _ID = re.compile(r"[0-9a-f]{24}")
 _NUMBER = re.compile(r"[0-9]{1,12}")
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What a kept text labels its task with, each time that it is read.
+
+    Attributes:
+        source: SERVER.TOOL that gave it.
+        labels: and why, as clauses.
+    """
+
+    source: str = ""
+    labels: Mapping[Label, str] = field(default_factory=dict)
+
+
+NOTHING = Carried()
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +54,7 @@ class Rest:
     text: str
     mime_type: str
     size: int
+    carried: Carried = NOTHING
     at: float = field(default_factory=time.monotonic)
 
 
@@ -69,13 +87,13 @@ class Rests:
         """To make room."""
         self._kept.popitem(last=False)
 
-    def put(self, text: str, mime_type: str, *, limit: int, seconds: float) -> str:
+    def put(self, text: str, mime_type: str, *, limit: int, seconds: float, of: Carried = NOTHING) -> str:
         """Keep a text; its URI. Older ones go where all would have more than `limit` bytes.
 
         Raises:
             ServerError: it alone has more.
         """
-        rest = Rest(text, mime_type, len(text.encode(errors="replace")))
+        rest = Rest(text, mime_type, len(text.encode(errors="replace")), of)
         if rest.size > limit:
             raise ServerError(
                 f"The result holds a text of {rest.size} bytes; {limit} are kept.",
@@ -102,6 +120,11 @@ class Rests:
                 remedy="Make the call again, or name the task (`muxi/task`) that made it.",
             )
         return rest
+
+    def carried(self, name: str) -> Carried:
+        """What reading this one labels the task with; nothing where it is not there."""
+        rest = self._kept.get(name)
+        return rest.carried if rest else NOTHING
 
     def _forget_old(self, seconds: float) -> None:
         while self._kept and time.monotonic() - self.oldest_at > seconds:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     from muxi_runtime.identity.principal import Principal
     from muxi_sandbox.contract import KeptSandbox
 
-__all__ = ["Mark", "Task"]
+__all__ = ["Lift", "Mark", "Task", "new_sight"]
+
+
+def new_sight() -> str:
+    """A text that was never there before."""
+    return secrets.token_hex(8)
 
 
 @dataclass(slots=True)
@@ -33,6 +39,7 @@ class Mark:
         call: the call's id; empty where it was none.
         at: ISO 8601, UTC.
         is_told: whether it is in the journal.
+        seen: another text each time that something brings the label.
     """
 
     why: str
@@ -40,6 +47,24 @@ class Mark:
     call: str
     at: str
     is_told: bool = False
+    seen: str = field(default_factory=new_sight)
+
+
+@dataclass(frozen=True, slots=True)
+class Lift:
+    """A label that is off by an approval.
+
+    Attributes:
+        mark: of the label, for when it is put on again.
+        by: who allowed it, as text.
+        until: ISO 8601, UTC; `None`: as long as the task.
+    """
+
+    mark: Mark
+    approval: str
+    by: str
+    reason: str
+    until: str | None
 
 
 @dataclass(eq=False)
@@ -73,6 +98,8 @@ class Task:
     running: dict[str, set[str]] = field(default_factory=dict)
     """By server: the ids of the calls that its sandbox works for now."""
     labels: dict[str, Mark] = field(default_factory=dict)
+    lifted: dict[str, Lift] = field(default_factory=dict)
+    """Labels that a person has taken off, until the task sees such content again."""
     labelling: anyio.Lock = field(default_factory=anyio.Lock)
     rests: Rests = field(default_factory=Rests)
     words: TaskWords | None = None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from anyio import to_thread
 
 from muxi_runtime.errors import RefusedError
-from muxi_runtime.gateway.task import Mark
+from muxi_runtime.gateway.task import Mark, new_sight
 from muxi_runtime.journal.contract import Draft
 from muxi_runtime.store.times import utc_text
 
@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from muxi_runtime.gateway.labels import Reasons
-    from muxi_runtime.gateway.task import Task
-    from muxi_runtime.identity.principal import Principal
+    from muxi_runtime.gateway.task import Lift, Task
     from muxi_runtime.journal.contract import Journal
 
 __all__ = ["TaskLabels"]
@@ -41,39 +40,67 @@ class TaskLabels:
         Raises:
             JournalError: it could not be journalled. The label holds; nothing that brought it may be given out.
         """
+        for label in reasons:
+            task.lifted.pop(label, None)
+            if label in task.labels:
+                task.labels[label].seen = new_sight()
         if all(label in task.labels and task.labels[label].is_told for label in reasons):
             return
         async with task.labelling:
             for label, why in reasons.items():
                 mark = task.labels.setdefault(label, Mark(why, source, call, utc_text(datetime.now(UTC))))
                 if not mark.is_told:
-                    await self._write(task)
-                    data = {"label": label, "source": mark.source[:500], "why": mark.why}
-                    await self._tell("task.labelled", task, task.principal, mark.call, data)
-                    mark.is_told = True
+                    await self._tell_labelled(task, label, mark)
 
-    async def remove(self, task: Task, label: str, *, reason: str, by: Principal) -> None:
-        """Take a label off: a person's decision that what the task has seen may get out, or may be followed.
+    async def lift(self, task: Task, label: str, lift: Lift) -> None:
+        """Take a label off, as a person has allowed. `lift.mark` is the task's mark of it.
 
         A call that still runs labels the task again with what it brings.
 
         Raises:
-            RefusedError: the task does not have it.
+            RefusedError: the task has seen such content meanwhile; the label stays.
             JournalError: it could not be journalled; the label stays.
         """
         async with task.labelling:
-            mark = task.labels.get(label)
-            if mark is None:
-                has = ", ".join(sorted(task.labels)) or "none"
-                raise RefusedError(f"Task {task.id} has no label {label[:40]!r}; it has: {has}.")
-            data = {"label": label, "reason": reason[:500], "source": mark.source[:500], "why": mark.why}
-            await self._tell("task.declassified", task, by, "", data)
+            mark, seen = lift.mark, lift.mark.seen
+            if task.labels.get(label) is not mark:
+                raise RefusedError(f"Task {task.id} does not have the label {label[:40]!r} that this is about.")
+            data = {"label": label, "reason": lift.reason[:500], "source": mark.source[:500], "why": mark.why}
+            facts = {**data, "approval": lift.approval, "by": lift.by, "until": lift.until}
+            await self._journal.append(
+                Draft("task.declassified", principal=str(task.principal), task=task.id, data=facts)
+            )
+            if mark.seen != seen:
+                await self._tell_labelled(task, label, mark)
+                raise RefusedError(f"Task {task.id} saw such content at this moment, and keeps the label {label}.")
             del task.labels[label]
+            task.lifted[label] = lift
             await self._write(task)
+
+    async def put_back(self, task: Task, label: str, approval: str, why: str) -> None:
+        """A label that was off by this approval is on again; so is one of which nobody knows by what it is off.
+
+        Raises:
+            JournalError: it could not be journalled; the label is on.
+        """
+        async with task.labelling:
+            lift = task.lifted.get(label)
+            if label in task.labels or (lift is not None and lift.approval != approval):
+                return
+            source, before = (lift.mark.source, lift.mark.why) if lift else (approval, "not known any more")
+            mark = Mark(f"{why}; before: {before}", source, "", utc_text(datetime.now(UTC)))
+            task.labels[label] = mark
+            task.lifted.pop(label, None)
+            await self._tell_labelled(task, label, mark)
+
+    async def _tell_labelled(self, task: Task, label: str, mark: Mark) -> None:
+        await self._write(task)
+        data = {"label": label, "source": mark.source[:500], "why": mark.why}
+        await self._journal.append(
+            Draft("task.labelled", principal=str(task.principal), task=task.id, call=mark.call or None, data=data)
+        )
+        mark.is_told = True
 
     async def _write(self, task: Task) -> None:
         if task.kept:
             await to_thread.run_sync(partial(self._save, task))
-
-    async def _tell(self, kind: str, task: Task, principal: Principal, call: str, data: dict[str, str]) -> None:
-        await self._journal.append(Draft(kind, principal=str(principal), task=task.id, call=call or None, data=data))

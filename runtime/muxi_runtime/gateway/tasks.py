@@ -148,7 +148,9 @@ class TaskRegistry:
         """Write a kept task to the database; blocks."""
         held = {sandbox.spec.server: sandbox for sandbox in self._backend.sandboxes(task.id)}
         sandboxes = tuple({**task.survivors, **held}.values())
-        labels = {label: (mark.why, mark.source, mark.call, mark.at) for label, mark in task.labels.items()}
+        # What is off by an approval is on again after a restart: the approval is about this task as it is now.
+        marks = {**{label: lift.mark for label, lift in task.lifted.items()}, **task.labels}
+        labels = {label: (mark.why, mark.source, mark.call, mark.at) for label, mark in marks.items()}
         self._kept.put(
             KeptTask(task.id, task.principal, task.client, task.key, task.created_at, sandboxes, task.snapshot, labels)
         )

@@ -44,9 +44,9 @@ class TaskWords:
         """Something came back before this was there: what is found nowhere may be a stranger's."""
         self._ledger.missed()
 
-    def returned(self, value: object, *, untrusted: bool) -> None:
+    def returned(self, value: object, *, untrusted: bool, private: bool) -> None:
         """A server gave this back: JSON values."""
-        self._ledger.returned(value, untrusted=untrusted)
+        self._ledger.returned(value, untrusted=untrusted, private=private)
 
     def origins(self, arguments: Mapping[str, Any]) -> dict[str, Origin]:
         """Where each value of the arguments comes from, by its path."""

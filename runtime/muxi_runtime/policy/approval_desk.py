@@ -18,7 +18,7 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from anyio.to_thread import run_sync
@@ -31,7 +31,7 @@ from muxi_runtime.policy.approval_store import ApprovalStore
 from muxi_runtime.policy.approvals import Approval, Scope, State, Wanted, covers, may_answer, may_see
 from muxi_runtime.store.times import utc_text
 
-__all__ = ["MAX_WAITING", "Approvals"]
+__all__ = ["MAX_WAITING", "Approvals", "Lifting"]
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +43,22 @@ KEPT_DAYS = 30
 LOOK_SECONDS = 15
 """Between two looks at what has expired."""
 MAX_NOTE = 300
+
+
+class Lifting(Protocol):
+    """What a yes to `declassify` does, and the end of it. Production: `gateway.declassifying`."""
+
+    def check(self, approval: Approval) -> None:
+        """Raises RefusedError where a yes would not be one to what was asked any more."""
+
+    async def begin(self, approval: Approval) -> None:
+        """It counts from now on. Raises RefusedError or JournalError: it does not."""
+
+    async def end(self, approval: Approval, why: str) -> None:
+        """It counts no more, also where this raises JournalError."""
+
+    def holds(self, approval: Approval) -> bool:
+        """Whether it still has an effect."""
 
 
 class Approvals:
@@ -58,6 +74,8 @@ class Approvals:
         self._news = anyio.Event()
         self.is_open: Callable[[str], bool] = bool
         """Whether a task of this id is open."""
+        self.lifting: Lifting | None = None
+        """Without it no label can be taken off."""
 
     async def use(self, wanted: Wanted, own: str = "") -> Approval | None:
         """What was allowed before and covers this, used up if it was for once; `None` if nothing does.
@@ -160,6 +178,9 @@ class Approvals:
         async with self._lock:
             approval = await self._answerable(approval_id, by)
             _check_waits(approval)
+            if allow and approval.wanted.kind == "declassify":
+                self._lifting().check(approval)
+                scope = Scope.TASK if scope is Scope.TASK else Scope.HOUR
             if allow and scope is Scope.TASK and not self.is_open(approval.wanted.task):
                 raise RefusedError(f"The task of {approval_id} is over.", remedy="Allow it for once or for an hour.")
             values = {
@@ -176,8 +197,26 @@ class Approvals:
                 await self._tell(Draft("approval.answered", data=data), approval)
                 if not await self._change(approval, State.WAITING, state=state, **values):
                     raise RefusedError(f"{approval_id} was answered by somebody else at the same time.")
+                if allow and approval.wanted.kind == "declassify":
+                    await self._begin(approval_id)
         self._wake()
         return await self.named(approval_id, by)
+
+    async def _begin(self, approval_id: str) -> None:
+        """Take the label off; what cannot be done is not allowed either."""
+        approval = await run_sync(self._store.get, approval_id)
+        if approval is None:
+            raise RefusedError(f"{approval_id} is gone.")
+        try:
+            await self._lifting().begin(approval)
+        except (RefusedError, JournalError) as error:
+            await self._change(approval, State.ALLOWED, state=State.EXPIRED, note=str(error)[:MAX_NOTE])
+            raise
+
+    def _lifting(self) -> Lifting:
+        if self.lifting is None:
+            raise RefusedError("This runtime takes no labels off.")
+        return self.lifting
 
     async def revoke(self, approval_id: str, by: Principal) -> Approval:
         """Take back what was allowed and is not used up: the approval as it is now.
@@ -189,6 +228,7 @@ class Approvals:
             approval = await self._answerable(approval_id, by)
             if approval.state is not State.ALLOWED:
                 raise RefusedError(f"{approval_id} allows nothing: it is {approval.state}.")
+            await self._end(approval, f"{approval_id} was taken back")
             taken = await self._change(approval, State.ALLOWED, state=State.DENIED, note=f"taken back by {by}")
             if not taken:
                 raise RefusedError(f"{approval_id} was used or taken back at the same time.")
@@ -256,6 +296,8 @@ class Approvals:
         for approval in await run_sync(self._store.all, State.WAITING, State.ALLOWED):
             if approval.is_over(now):
                 await self.expire(approval, "its time was over")
+            elif self._is_without_effect(approval):
+                await self.expire(approval, "the task is over, or has seen such content again")
             elif approval.scope is Scope.TASK and not self.is_open(approval.wanted.task):
                 await self.expire(approval, "its task is over")
         await run_sync(self._store.forget_ended, utc_text(datetime.now(UTC) - timedelta(days=KEPT_DAYS)))
@@ -267,9 +309,20 @@ class Approvals:
             JournalError: it could not be journalled.
         """
         async with self._lock:
+            await self._end(approval, f"{approval.id} is over")
             if await self._change(approval, approval.state, state=State.EXPIRED, note=why):
                 await self._tell(Draft("approval.expired", data={"was": approval.state, "why": why}), approval)
         self._wake()
+
+    async def _end(self, approval: Approval, why: str) -> None:
+        """Of a yes that took a label off: put it on before it is noted that the yes is over."""
+        if approval.wanted.kind == "declassify" and approval.state is State.ALLOWED:
+            await self._lifting().end(approval, why)
+
+    def _is_without_effect(self, approval: Approval) -> bool:
+        if approval.wanted.kind != "declassify" or approval.state is not State.ALLOWED:
+            return False
+        return not self._lifting().holds(approval)
 
     def _wake(self) -> None:
         self._news.set()

@@ -135,16 +135,24 @@ def may_see(principal: Principal, approval: Approval) -> bool:
 
 
 def may_answer(principal: Principal, approval: Approval) -> bool:
-    """Whether their answer counts: operators', and that of a person who is asked for, by a key for such a call."""
+    """Whether their answer counts: operators', and that of a person who is asked for, by a key for such a call.
+
+    Nobody but operators takes a label off.
+    """
     if may(principal, Action.ALL_APPROVALS):
         return True
     wanted = approval.wanted
+    if wanted.kind == "declassify":
+        return False
     covered = covers_call(principal.scopes, wanted.server, wanted.tool if wanted.kind == "call" else None)
     return principal.user == wanted.principal.user and may(principal, Action.APPROVE) and covered
 
 
 def means(scope: Scope, kind: Kind = "call") -> str:
     """What a yes of this scope allows, for a person."""
+    if kind == "declassify":
+        again = "or until the task sees such content again"
+        return f"it is off until the task ends, {again}" if scope is Scope.TASK else f"it is off for an hour, {again}"
     if kind == "connect":
         return {
             Scope.ONCE: "one connection to this host",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from typing import Any
 
 import cedarpy
@@ -30,7 +30,7 @@ class CedarPolicy:
         self._tells_tasks_apart = tells_tasks_apart(rules)
         self._questions = Questions(rules.reads)
         self._schema = schema()
-        self._decided: dict[tuple[bool, str, frozenset[str], str], Decision] = {}
+        self._decided: dict[tuple[bool, str, frozenset[str], str, Hashable], Decision] = {}
 
     @classmethod
     def load(cls, settings: PolicySettings) -> CedarPolicy:
@@ -55,17 +55,20 @@ class CedarPolicy:
             return _failed(request, [f"{type(error).__name__}: {error}"])
 
     def _decide(self, request: Request) -> Decision:
-        question, entities = self._questions.about(request)
-        if not self._questions.tells_all(question):
-            return self._evaluate(request, question, entities)
-        # Rules and entities do not change under one policy, so one question has one answer.
+        question = self._questions.about(request)
+        resource = question.body["resource"]
+        aspects = self._slices.aspects(question.body["action"]["id"], resource["type"], resource["id"], request.server)
+        seen = aspects.of(question.tags) if aspects else None if question.tags else ()
+        if seen is None:
+            return self._evaluate(request, *question.whole())
+        # Rules and entities do not change under one policy, so questions that rules cannot tell apart have one answer.
         who = request.principal
-        key = (request.built_in, who.role, who.groups, self._key(question))
+        key = (request.built_in, who.role, who.groups, self._key(question.body), seen)
         decision = self._decided.get(key)
         if decision is None:
             if len(self._decided) >= _REMEMBERED:
                 self._decided.clear()
-            decision = self._decided[key] = self._evaluate(request, question, entities)
+            decision = self._decided[key] = self._evaluate(request, *question.whole())
         return decision
 
     def _key(self, question: dict[str, Any]) -> str:

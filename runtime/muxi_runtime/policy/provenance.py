@@ -11,6 +11,7 @@ holds it. It compares text, and claims no more: what a model writes in words of 
     stranger    only text that strangers can write holds it
     invented    an address, a link or an identifier that is found nowhere
     model       words or a number that are found nowhere: an answer, a summary, a sum
+    carried     a longer text that carries an address or an identifier which only private records hold
 
 A longer text has the worst origin of the addresses and identifiers in it.
 """
@@ -25,7 +26,7 @@ from typing import Any, Literal, TypeAlias, get_args
 
 __all__ = ["KEYS", "ORIGINS", "Ledger", "Origin", "worst"]
 
-Origin: TypeAlias = Literal["plain", "user", "record", "model", "both", "invented", "stranger"]
+Origin: TypeAlias = Literal["plain", "user", "record", "model", "carried", "both", "invented", "stranger"]
 ORIGINS: tuple[Origin, ...] = get_args(Origin)
 """From the best to the worst: a text of several parts has the worst of theirs."""
 
@@ -72,6 +73,7 @@ _ADDRESS = re.compile(
     | (?:~|\.{1,2})?/.+
     | (?=[^\W_]*\d)(?=\d*[^\W\d_])[\w-]{6,}
     | \d{8,}
+    | (?:\d-?){10,}\d
     """,
     re.VERBOSE,
 )
@@ -97,8 +99,10 @@ class Ledger:
         self._lookups_left = MAX_LOOKUPS
         self._user = _Texts()
         self._records = _Texts()
+        self._private = _Texts()
         self._strangers = _Texts()
         self._fields: set[str] = set()
+        self._private_fields: set[str] = set()
 
     @property
     def full(self) -> bool:
@@ -115,12 +119,20 @@ class Ledger:
         self._left_of_user -= len(kept)
         self._user.add(kept)
 
-    def returned(self, result: Any, *, untrusted: bool, records: Collection[str] = ()) -> None:  # noqa: ANN401 - JSON
+    def returned(
+        self,
+        result: Any,  # noqa: ANN401 - JSON
+        *,
+        untrusted: bool,
+        private: bool = False,
+        records: Collection[str] = (),
+    ) -> None:
         """Keep a result (JSON values).
 
         Args:
             result: as the tool gave it.
             untrusted: whether it can hold text that strangers wrote.
+            private: whether it is data that must not get out.
             records: of an untrusted one, the names of the fields that the service itself fills or checks: ids,
                 senders, amounts. They vouch for themselves as a whole, not for parts of them. `*` stands for all,
                 also for values that have no field.
@@ -132,9 +144,9 @@ class Ledger:
                 self._full = True
                 return
             if not untrusted:
-                self._records.add(text)
+                (self._private if private else self._records).add(text)
             elif name in records or "*" in records:
-                self._fields.add(_normal(text))
+                (self._private_fields if private else self._fields).add(_normal(text))
             elif name != KEYS or text not in records:
                 self._strangers.add(text)
 
@@ -170,7 +182,12 @@ class Ledger:
 
     def _address_origin(self, address: str) -> Origin:
         origin = self._lookup(address)
+        if origin == "record" and not self._is_public(address):
+            return "carried"
         return "invented" if origin == "model" else origin
+
+    def _is_public(self, text: str) -> bool:
+        return text in self._fields or self._records.vouch_for(text, None)
 
     def _lookup(self, text: str, number: float | None = None) -> Origin:
         """Of one value as a whole; `model` if nothing holds it."""
@@ -180,10 +197,14 @@ class Ledger:
         stranger = self._strangers.mention(text, number)
         if self._user.vouch_for(text, number):
             return "both" if stranger and len(_code(text)) < _TELLING else "user"
-        if text in self._fields or self._records.vouch_for(text, number):
+        if self._is_record(text, number):
             return "both" if stranger else "record"
         # A result that was not kept may have been a stranger's.
         return "stranger" if stranger or self._full else "model"
+
+    def _is_record(self, text: str, number: float | None) -> bool:
+        in_fields = text in self._fields or text in self._private_fields
+        return in_fields or self._records.vouch_for(text, number) or self._private.vouch_for(text, number)
 
 
 class _Texts:

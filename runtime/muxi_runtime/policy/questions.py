@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, TypeAlias
 
@@ -15,18 +16,40 @@ import cedarpy
 from muxi_runtime.identity.principal import Principal
 from muxi_runtime.policy.contract import Access, Connection, Request, SecretUse, ToolCall
 from muxi_runtime.policy.projection import UnreadableError, argument_tags, tool_annotations
-from muxi_runtime.policy.provenance import Origin
 from muxi_runtime.policy.rules import schema
 
-__all__ = ["Questions", "place"]
+__all__ = ["Question", "Questions", "place"]
 
 _PAIRS = 4096
 """Pairs of user and resource whose entities are kept parsed, of each kind."""
 
-Question: TypeAlias = tuple[dict[str, Any], cedarpy.Entities]
 Json: TypeAlias = dict[str, Any]
 Who: TypeAlias = tuple[str, str, frozenset[str]]
 """A user, with role and groups."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A request as Cedar takes it.
+
+    Attributes:
+        body: principal, action, resource and context, as if it had no arguments.
+        entities: who and what it is about.
+        tags: the arguments that rules read.
+    """
+
+    body: Json
+    entities: cedarpy.Entities
+    tags: Json
+
+    def whole(self) -> tuple[Json, cedarpy.Entities]:
+        """With its arguments."""
+        if not self.tags:
+            return self.body, self.entities
+        uid = _uid("Arguments", "call")
+        delta = {"uid": uid, "attrs": {}, "parents": [], "tags": self.tags}
+        context = {**self.body["context"], "arguments": {"__entity": uid}}
+        return {**self.body, "context": context}, self.entities.with_added_json_str(json.dumps([delta]))
 
 
 class Questions:
@@ -53,29 +76,14 @@ class Questions:
             return self._secret_use(request)
         return self._connection(request) if isinstance(request, Connection) else self._call(request)
 
-    @staticmethod
-    def tells_all(question: Json) -> bool:
-        """Whether the entities follow from the question: no rule looks at the arguments of this call."""
-        context: Json = question["context"]
-        return bool(context.get("arguments", _NO_ARGUMENTS) == _NO_ARGUMENTS)
-
     def _call(self, call: ToolCall) -> Question:
         entities = self._of_call(_who(call.principal), call.server, call.tool, call.built_in)
-        arguments, entities = self._with_arguments(call.arguments, entities, call.origins)
-        context: Json = {"annotations": tool_annotations(call.annotations), "arguments": {"__entity": arguments}}
+        tags = argument_tags(call.arguments, self._reads, call.origins)
+        context: Json = {"annotations": tool_annotations(call.annotations), "arguments": _NO_ARGUMENTS}
         if call.origins is not None:
             context["origins"] = sorted({*call.origins.values()})
-        return _question(call, "call_tool", _uid("Tool", f"{call.server}.{call.tool}"), context), entities
-
-    def _with_arguments(
-        self, given: Mapping[str, Any], entities: cedarpy.Entities, origins: Mapping[str, Origin] | None = None
-    ) -> tuple[Json, cedarpy.Entities]:
-        tags = argument_tags(given, self._reads, origins)
-        if not tags:
-            return _uid("Arguments", "none"), entities
-        uid = _uid("Arguments", "call")
-        delta = {"uid": uid, "attrs": {}, "parents": [], "tags": tags}
-        return uid, entities.with_added_json_str(json.dumps([delta]))
+        body = _question(call, "call_tool", _uid("Tool", f"{call.server}.{call.tool}"), context)
+        return Question(body, entities, tags)
 
     def _access(self, access: Access) -> Question:
         kind, action = _ACCESS[access.kind]
@@ -85,10 +93,12 @@ class Questions:
             raise UnreadableError(f"the name of the {access.kind} is no valid Unicode") from error
         entities = self._of_access(_who(access.principal), access.server, kind, access.name, access.built_in)
         context: Json = {"open_world": access.open_world}
+        tags: Json = {}
         if access.kind == "prompt":
-            arguments, entities = self._with_arguments(access.arguments, entities)
-            context |= {"arguments": {"__entity": arguments}}
-        return _question(access, action, _uid(kind, f"{access.server}.{access.name}"), context), entities
+            tags = argument_tags(access.arguments, self._reads)
+            context |= {"arguments": _NO_ARGUMENTS}
+        body = _question(access, action, _uid(kind, f"{access.server}.{access.name}"), context)
+        return Question(body, entities, tags)
 
     def _connection(self, connection: Connection) -> Question:
         entities = self._of_connection(
@@ -96,13 +106,13 @@ class Questions:
         )
         context = {"scheme": connection.scheme, "server": {"__entity": _uid("Server", connection.server)}}
         host = _uid("Host", place(connection.host, connection.port))
-        return _question(connection, "connect", host, context), entities
+        return Question(_question(connection, "connect", host, context), entities, {})
 
     def _secret_use(self, use: SecretUse) -> Question:
         entities = self._of_secret(_who(use.principal), use.server, use.name, use.host, use.port, use.built_in)
         host = {"__entity": _uid("Host", place(use.host, use.port))}
         context = {"host": host, "server": {"__entity": _uid("Server", use.server)}}
-        return _question(use, "use_secret", _uid("Secret", use.name), context), entities
+        return Question(_question(use, "use_secret", _uid("Secret", use.name), context), entities, {})
 
 
 def place(host: str, port: int) -> str:

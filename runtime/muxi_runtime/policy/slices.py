@@ -12,6 +12,7 @@ from typing import Any
 
 import cedarpy
 
+from muxi_runtime.policy.aspects import Aspects, aspects_of
 from muxi_runtime.policy.rules import Rule, RuleSet
 
 __all__ = ["Slices", "tells_tasks_apart"]
@@ -28,17 +29,26 @@ class Slices:
     def __init__(self, rules: RuleSet) -> None:
         self._rules = rules
         self._parsed = lru_cache(maxsize=_KEPT)(self._parse)
+        self._seen = lru_cache(maxsize=_KEPT)(self._see)
+        self._names = lru_cache(maxsize=_KEPT)(self._concerned)
         self.concerning = lru_cache(maxsize=_KEPT)(self._concerning)
+        self.aspects = lru_cache(maxsize=_KEPT)(self._aspects)
 
     def _concerning(self, action: str, kind: str, name: str, server: str, *, permits_only: bool) -> cedarpy.PolicySet:
         """The rules that a question of this action about this resource (its type and id) in this server concerns."""
-        return self._parsed(
-            tuple(
-                rule.id
-                for rule in self._rules.rules.values()
-                if (rule.permits or not permits_only) and _concerns(rule, action, kind, name, server)
-            )
-        )
+        names = self._names(action, kind, name, server)
+        return self._parsed(tuple(one for one in names if self._rules.rules[one].permits or not permits_only))
+
+    def _aspects(self, action: str, kind: str, name: str, server: str) -> Aspects | None:
+        """What these rules can tell of a call's arguments; `None` where that is not known."""
+        return self._seen(self._names(action, kind, name, server))
+
+    def _concerned(self, action: str, kind: str, name: str, server: str) -> tuple[str, ...]:
+        rules = self._rules.rules.values()
+        return tuple(rule.id for rule in rules if _concerns(rule, action, kind, name, server))
+
+    def _see(self, names: tuple[str, ...]) -> Aspects | None:
+        return aspects_of(self._rules.rules[name] for name in names)
 
     def _parse(self, names: tuple[str, ...]) -> cedarpy.PolicySet:
         return RuleSet({name: self._rules.rules[name] for name in names}).policies()
@@ -71,7 +81,8 @@ def _looks_at_task(node: object) -> bool:
     for part, parent in _nodes(node):
         if part != {"Var": "context"}:
             continue
-        if not parent or parent.get("attr") in {None, "task"}:
+        attribute = parent["attr"] if parent else None
+        if not isinstance(attribute, str) or attribute == "task":
             return True
     return False
 

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-__all__ = ["approvals", "journal", "kept_tasks", "keys", "metadata", "pins", "users"]
-__all__ = ["journal", "kept_tasks", "keys", "metadata", "pins", "secrets", "users"]
+__all__ = ["approvals", "journal", "kept_tasks", "keys", "metadata", "pins", "secrets", "users"]
 
 metadata = MetaData(
     naming_convention={

@@ -20,6 +20,7 @@ from muxi_sandbox.egress.origin import origin_request
 from muxi_sandbox.egress.placeholders import Watch
 from muxi_sandbox.egress.refusal import RefusedConnectionError
 from muxi_sandbox.egress.responses import CHUNKED, UNTIL_CLOSE, parse_response
+from muxi_sandbox.egress.websocket import HostFrames
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -34,8 +35,10 @@ if TYPE_CHECKING:
     from muxi_sandbox.egress.settings import EgressSettings
     from muxi_sandbox.egress.substitution import Substitution
 
-__all__ = ["Exchange"]
+    Look = Callable[[bytes], Awaitable[bytes]]
+    """What of some bytes may go on; may raise RefusedConnectionError."""
 
+__all__ = ["Exchange"]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 ANSWER_HEAD_BYTES = 128 * 2**10
@@ -118,6 +121,7 @@ class Exchange:
     async def _one(self, head: Head) -> bool:
         """Whether another may follow."""
         asked = origin_request(head, self._destination)
+        await self._substitution.renew()
         request = await self._substitution.head(asked)
         if self._from_host is None:
             self._to_host = await self._open_host()
@@ -227,33 +231,34 @@ class Exchange:
             await self._down(LAST_CHUNK)
 
     async def _beyond_http(self, host: Inbox) -> None:
-        """After an upgrade: bytes both ways. What must not come back, or not go, cuts it off."""
+        """After an upgrade: a WebSocket. What must not come back is replaced; what must not go cuts it off."""
         up = partial(self._onward, self._from_client, self._up, self._watch_up(Watch()))
         down = partial(self._onward, host, self._down, self._watch_down())
         await Duplex(self._meter, self._settings.idle_seconds).run(up, down, down_ends_all=True)
 
     @staticmethod
-    async def _onward(source: Inbox, send: Callable[[bytes], Awaitable[None]], look: Callable[[bytes], bytes]) -> None:
+    async def _onward(source: Inbox, send: Callable[[bytes], Awaitable[None]], look: Look) -> None:
         while data := await source.some():
-            await send(look(data))
+            if passed := await look(data):
+                await send(passed)
 
-    def _watch_up(self, watch: Watch) -> Callable[[bytes], bytes]:
-        def look(data: bytes) -> bytes:
+    def _watch_up(self, watch: Watch) -> Look:
+        async def look(data: bytes) -> bytes:
             if watch.sees(data):
                 raise self._substitution.refuse_body()
             return data
 
         return look
 
-    def _watch_down(self) -> Callable[[bytes], bytes]:
-        mask = self._substitution.mask()
+    def _watch_down(self) -> Look:
+        if not self._substitution.reads_answers:
+            return _as_it_is
+        return HostFrames(self._fresh_mask).feed
 
-        def look(data: bytes) -> bytes:
-            if mask is not None and mask.finds(data):
-                raise RefusedConnectionError("protocol", "The host sends a secret back where it cannot be replaced.")
-            return data
-
-        return look
+    async def _fresh_mask(self) -> Mask | None:
+        """With the values of now: such a connection may last for days."""
+        await self._substitution.renew()
+        return self._substitution.mask()
 
     async def _up(self, data: bytes) -> None:
         self._meter.count_up(len(data))
@@ -265,6 +270,10 @@ class Exchange:
     async def _down(self, data: bytes) -> None:
         self._meter.count_down(len(data))
         await self._client.send(data)
+
+
+async def _as_it_is(data: bytes) -> bytes:
+    return data
 
 
 def _body_of(response: Response, host: Inbox) -> AsyncIterator[bytes]:

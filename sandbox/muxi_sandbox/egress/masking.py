@@ -51,12 +51,6 @@ class Mask:
         rest, self._held = self.whole(self._held), b""
         return rest
 
-    def finds(self, data: bytes) -> bool:
-        """Whether a text ends in this piece; nothing is held back or replaced."""
-        looked_at = self._held + data
-        self._held = looked_at[-max(map(len, self._replacements), default=0) :]
-        return self._any.search(looked_at) is not None
-
     def _unfinished(self, data: bytes, at: int) -> int:
         """Length of the end of the data in which a text could begin that is not complete.
 

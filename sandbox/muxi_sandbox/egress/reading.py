@@ -10,6 +10,7 @@ Sandboxes of servers without secrets never come here: their tunnels stay end to 
 from __future__ import annotations
 
 import logging
+import math
 import ssl
 import unicodedata
 from dataclasses import dataclass, field
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
 __all__ = ["Reading", "Secrets"]
 
 log = logging.getLogger(__name__)
+
+LOOK_SECONDS = 1
+"""Between two looks of one connection at values that may have changed."""
 
 
 class Secrets:
@@ -96,7 +100,8 @@ class Reading:
     tell: Callable[[str, Mapping[str, Any]], Awaitable[None]]
     tell_refusal: Callable[[RefusedConnectionError], Awaitable[None]]
     may_tell: Callable[[], bool]
-    _why: str = field(default="it was closed", init=False)
+    _values: Mapping[str, str] = field(default_factory=dict, init=False, repr=False)
+    _looked_at: float = field(default=-math.inf, init=False)
 
     async def plain(self, head: Head, rest: bytes) -> str:
         """One request that is not encrypted; why it ended.
@@ -153,7 +158,7 @@ class Reading:
 
         async def up() -> None:
             nonlocal exchange
-            substitution = Substitution(self.peer, self.destination, self._ask, await self._known())
+            substitution = Substitution(self.peer, self.destination, self._ask, self._known)
             exchange = Exchange(
                 client, open_host, self.destination, substitution, self.settings, self.meter, first=rest
             )
@@ -176,21 +181,23 @@ class Reading:
             await self.tell("secret.refused", facts)
 
     async def _known(self) -> Mapping[str, str]:
-        """Values that this host may have got at some time."""
+        """Values that this host may have got at some time, as they were within the last second."""
         # On whatever port: what one was told, another may give out.
         host = self.destination.place.rpartition(":")[0]
         names = [
             route.name for route in self.peer.secrets if host in {place.rpartition(":")[0] for place in route.hosts}
         ]
-        if not names:
-            return {}
+        if not names or anyio.current_time() < self._looked_at + LOOK_SECONDS:
+            return self._values
         try:
-            return await self.secrets.keeper.values(names)
+            self._values = await self.secrets.keeper.values(names)
         except Exception as error:  # whatever is wrong with the vault: nothing is sent
             log.exception("the vault cannot be read for a sandbox's connection")
             raise RefusedSecretError(
                 "The vault cannot be read.", secret=names[0], remedy="See the runtime's log."
             ) from error
+        self._looked_at = anyio.current_time()
+        return self._values
 
     async def _ask(self, name: str) -> str:
         grant = await self.secrets.keeper.grant(self.peer, name, self.destination)

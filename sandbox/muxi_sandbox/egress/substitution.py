@@ -46,9 +46,9 @@ class Substitution:
         peer: Peer,
         destination: Destination,
         ask: Callable[[str], Awaitable[str]],
-        known: Mapping[str, str],
+        known: Callable[[], Awaitable[Mapping[str, str]]],
     ) -> None:
-        """`ask` gives the value of a secret by name, or raises. `known` are values that must not come back."""
+        """`ask` gives the value of a secret by name, or raises; `known` those that must not come back, by name."""
         self._server = peer.server
         self._routes = {route.placeholder: route for route in peer.secrets}
         self._place = destination.place
@@ -57,9 +57,19 @@ class Substitution:
         """By placeholder."""
         self._masked: dict[bytes, bytes] = {}
         self._values_sent: set[bytes] = set()
-        for route in peer.secrets:
-            if route.name in known:
-                self._hide(known[route.name], route.placeholder)
+        self._known = known
+        self._placeholders = {route.name: route.placeholder for route in peer.secrets}
+        self._hidden: set[str] = set()
+
+    async def renew(self) -> None:
+        """Have what must not come back up to date: a secret may have got another value since. Earlier ones stay.
+
+        Raises:
+            RefusedSecretError: the values cannot be read.
+        """
+        for name, value in (await self._known()).items():
+            if name in self._placeholders:
+                self._hide(value, self._placeholders[name])
 
     def mask(self) -> Mask | None:
         """For one response; `None` if there is nothing that must not come back."""
@@ -143,6 +153,9 @@ class Substitution:
 
     def _hide(self, value: str, placeholder: str) -> None:
         """In the forms in which a host may send it back without having meant to."""
+        if value in self._hidden:
+            return
+        self._hidden.add(value)
         percent = quote(value, safe="")
         forms = {value, percent, quote_plus(value), _ESCAPE.sub(lambda match: match[0].lower(), percent)}
         forms |= {_json(value), _json(value).replace("/", r"\/"), json.dumps(value, ensure_ascii=False)[1:-1]}

@@ -97,7 +97,9 @@ class Guarded:
         self._labels |= told.labels
         if self._ledger:
             seen = _without(self._hidden, result) if self._hidden else result
-            self._ledger.returned(seen, untrusted="untrusted" in told.labels, records=told.records)
+            self._ledger.returned(
+                seen, untrusted="untrusted" in told.labels, private="private" in told.labels, records=told.records
+            )
 
 
 def _without(hidden: str, value: Any) -> Any:
