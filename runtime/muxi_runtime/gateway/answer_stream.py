@@ -22,6 +22,7 @@ __all__ = ["AnswerStream", "AnswerStreams"]
 
 logger = logging.getLogger(__name__)
 
+JSON = json.JSONEncoder(separators=(",", ":"))
 LOOK_SECONDS = 0.2
 ALIVE_SECONDS = 15.0
 """Proxies end a connection that nothing comes over for a minute or so."""
@@ -49,11 +50,11 @@ class AnswerStream:
         self.block = anyio.CancelScope()
         self.was_seen = False
         self._watch: anyio.CancelScope | None = None
-        self._watched = anyio.Event()
+        self._watched: anyio.Event | None = None
 
     async def finish(self) -> None:
         """Send what the block ended with, if it ended with anything."""
-        if self._watch is not None:
+        if self._watch is not None and self._watched is not None:
             self._watch.cancel()
             await self._watched.wait()
         if self._answer is not None:
@@ -70,7 +71,7 @@ class AnswerStream:
 
     def expect_watch(self) -> None:
         """From now on it waits at its end for `watch`, which has to be run."""
-        self._watch = anyio.CancelScope()
+        self._watch, self._watched = anyio.CancelScope(), anyio.Event()
 
     async def watch(self) -> None:
         """Keep the connection alive, and cancel the block if the client leaves."""
@@ -87,7 +88,8 @@ class AnswerStream:
             logger.exception("an answer could not be kept alive, and its call is cancelled")
             self.block.cancel()
         finally:
-            self._watched.set()
+            if self._watched is not None:
+                self._watched.set()
 
     async def _has_left(self) -> bool:
         with anyio.move_on_after(self._alive_seconds):
@@ -102,7 +104,7 @@ class AnswerStream:
             await self._send({"type": "http.response.start", "status": 200, "headers": EVENT_HEADERS})
 
     async def _send_answer(self, status: int, message: Mapping[str, Any]) -> None:
-        text = json.dumps(message, separators=(",", ":")).encode()
+        text = JSON.encode(message).encode()
         if self._begun:
             await self._send({"type": "http.response.body", "body": b"event: message\r\ndata: %b\r\n\r\n" % text})
             return

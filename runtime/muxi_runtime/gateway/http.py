@@ -18,6 +18,7 @@ from starlette.routing import Route
 from muxi_runtime.gateway.direct_calls import DirectCalls
 from muxi_runtime.gateway.direct_lists import DirectLists
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
+from muxi_runtime.gateway.known_heads import facts_of
 from muxi_runtime.gateway.protected_resource import metadata_routes
 from muxi_runtime.gateway.rate_limits import AddressRate, CallerRate
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
@@ -123,8 +124,9 @@ class AddressGuard:
         self._security = TransportSecurityMiddleware(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and not (facts := facts_of(scope)).get(AddressGuard):
             refusal = await self._security.validate_request(Request(scope))
+            facts[AddressGuard] = refusal is None
             if refusal is not None:
                 text = (
                     "This address is not one that the runtime answers to. "
@@ -145,11 +147,11 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        length = Request(scope).headers.get("content-length", "") if scope["type"] == "http" else ""
-        if length.isascii() and length.isdigit() and int(length) > self._limit:
+        length = next((value for name, value in scope.get("headers", ()) if name == b"content-length"), b"")
+        if length.isdigit() and int(length) > self._limit:
             text = (
-                f"The body has {length} bytes; at most {self._limit} are taken. Send less at a time, for instance a "
-                "file in parts, or raise gateway.max_body_bytes in muxi.yaml."
+                f"The body has {int(length)} bytes; at most {self._limit} are taken. Send less at a time, for instance "
+                "a file in parts, or raise gateway.max_body_bytes in muxi.yaml."
             )
             await JSONResponse({"error": "too_large", "error_description": text}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)(
                 scope, receive, send

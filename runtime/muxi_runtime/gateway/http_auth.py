@@ -139,7 +139,8 @@ class KeyBackend(AuthenticationBackend):
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, _User] | None:
         """The user of a request; `None` where nobody asks who it is."""
-        if conn.url.path in OPEN_PATHS or conn.url.path.startswith(METADATA_PATH):
+        path: str = conn.scope["path"]  # not the URL's, which is made of the Host header too
+        if path in OPEN_PATHS or path.startswith(METADATA_PATH):
             return None
         header = conn.headers.get("authorization")
         if header is None:

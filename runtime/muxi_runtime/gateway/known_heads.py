@@ -21,9 +21,11 @@ import h11
 from uvicorn.protocols.http.h11_impl import STATUS_PHRASES, H11Protocol, RequestResponseCycle
 
 if TYPE_CHECKING:
+    from collections.abc import MutableMapping
+
     from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent, HTTPScope
 
-__all__ = ["HEAD_FACTS", "Connection"]
+__all__ = ["HEAD_FACTS", "Connection", "facts_of"]
 
 MOST_HEADS = 4
 MOST_HEAD_BYTES = 4096
@@ -38,6 +40,12 @@ SENT = re.compile(rb"(?:(?!connection:|transfer-encoding:)[a-z0-9-]+: [!-~](?:[ 
 """Headers of an answer that need nothing of h11: a part of what it takes."""
 HEAD_FACTS = "muxi.head_facts"
 """In the scope: a mapping for what follows from method, path and headers alone, lengths aside. It lives with a head."""
+
+
+def facts_of(scope: MutableMapping[str, Any]) -> dict[Any, Any]:
+    """Where to keep what follows from a request's method, path and headers alone, its length aside."""
+    facts: dict[Any, Any] | None = scope.get(HEAD_FACTS)
+    return {} if facts is None else facts
 
 
 @dataclass(frozen=True, slots=True)

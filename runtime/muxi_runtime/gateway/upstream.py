@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import logging
 from contextlib import asynccontextmanager, suppress
-from functools import cached_property, partial
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import mcp_types as types
 from mcp import Client, MCPError
-from mcp_types.methods import is_input_required, validate_server_result
+from mcp_types.methods import SERVER_RESULTS, is_input_required
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import ConfigDict
+from pydantic import ConfigDict, TypeAdapter
 
 from muxi_runtime import __version__
 from muxi_runtime.errors import ForwardedError, ServerError
@@ -171,7 +171,7 @@ class Upstream:
                 result = await requests.ask(method, params, seconds=seconds, caller=caller, turn=turn, told=told)
             if self.is_modern:
                 result.setdefault("resultType", "complete")  # what the protocol has clients take it for
-            validate_server_result(method, version, result)
+            _shape(method, version).validate_python(result, by_name=False)
         except TimeoutError as error:
             raise self._late(what, seconds) from error
         except (ServerError, ValueError, ForwardedError) as error:  # ValueError is pydantic's: a result that is none
@@ -305,6 +305,13 @@ def _own(result: dict[str, Any]) -> dict[str, Any]:
         if not meta:
             del result["_meta"]
     return result
+
+
+@cache
+def _shape(method: str, version: str) -> TypeAdapter[Any]:
+    """What a result must look like. The SDK's own check would write it anew, too, and throw that away."""
+    shape: Any = SERVER_RESULTS[method, version]
+    return TypeAdapter(shape)
 
 
 async def _nobody_listens(_kind: str) -> None:

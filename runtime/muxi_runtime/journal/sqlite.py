@@ -16,7 +16,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -46,9 +46,23 @@ class _Entry:
     """One append that waits."""
 
     draft: Draft
-    done: anyio.Event = field(default_factory=anyio.Event)
     event: Event | None = None
     error: JournalError | None = None
+    is_settled: bool = False
+    settled: anyio.Event | None = None
+    """Where somebody waits for it."""
+
+    def settle(self) -> None:
+        """It was written, or was not."""
+        self.is_settled = True
+        if self.settled is not None:
+            self.settled.set()
+
+    async def wait(self) -> None:
+        """Until it is settled."""
+        if not self.is_settled:
+            self.settled = anyio.Event()
+            await self.settled.wait()
 
 
 class _Queue:
@@ -153,7 +167,7 @@ class SqliteJournal:
             self._room.release()
             raise
         self._with_thread += 1
-        await entry.done.wait()
+        await entry.wait()
         if entry.event is None:
             raise _copy(entry.error or _closed_error()) from entry.error
         return entry.event
@@ -163,7 +177,7 @@ class SqliteJournal:
         entry = _Entry(draft)
         self._gathered.append(entry)
         if len(self._gathered) > 1:
-            await entry.done.wait()
+            await entry.wait()
         else:
             # The first one lets all that is ready to run do so, once, and then writes for those that joined it.
             try:
@@ -185,7 +199,7 @@ class SqliteJournal:
                 entry.error = error
         finally:
             for entry in group:
-                entry.done.set()
+                entry.settle()
 
     def _append_now(self, drafts: Sequence[Draft]) -> list[Event] | None:
         if self._queue.is_closed:
@@ -257,7 +271,7 @@ class SqliteJournal:
     def _settle(self, group: Sequence[_Entry], events: Sequence[Event]) -> None:
         for entry, event in zip(group, events, strict=True):
             entry.event = event
-            entry.done.set()
+            entry.settle()
             self._room.release()
         self._take_back(len(group))
         self._listeners.publish(events)
@@ -265,7 +279,7 @@ class SqliteJournal:
     def _fail(self, group: Sequence[_Entry], error: JournalError) -> None:
         for entry in group:
             entry.error = error
-            entry.done.set()
+            entry.settle()
             self._room.release()
         self._take_back(len(group))
 
