@@ -7,7 +7,6 @@ await serve(settings)                             # that, behind HTTP, until SIG
 
 from __future__ import annotations
 
-import gc
 import logging
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -52,9 +51,6 @@ __all__ = ["Runtime", "open_runtime", "serve"]
 
 logger = logging.getLogger(__name__)
 
-COLLECT_AFTER = 10_000
-"""Objects made and not freed, after which garbage is looked for among the newest."""
-
 
 async def serve(settings: Settings, *, ready: Callable[[str], None] = lambda _url: None) -> None:
     """Run until SIGTERM or SIGINT; `ready` is called with the URL once requests are answered.
@@ -67,19 +63,8 @@ async def serve(settings: Settings, *, ready: Callable[[str], None] = lambda _ur
     async with listen(settings.gateway) as socket, open_runtime(settings) as runtime:
         runtime.url = url_of(settings.gateway, socket)
         await runtime.journal.append(Draft("runtime.started", data={"url": runtime.url}))
-        await serve_http(runtime.app, socket, ready=partial(_settle, partial(ready, runtime.url)))
+        await serve_http(runtime.app, socket, ready=partial(ready, runtime.url))
         await runtime.journal.append(Draft("runtime.stopped"))
-
-
-def _settle(ready: Callable[[], None]) -> None:
-    """Leave what has been made so far to itself, then say that requests are answered.
-
-    It stays until the end: to look through all of it for garbage, again and again, took a tenth of a call's time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(COLLECT_AFTER)
-    ready()
 
 
 @asynccontextmanager
