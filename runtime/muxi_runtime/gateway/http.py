@@ -42,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Checks", "build_app", "build_session_manager"]
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+CALLS = "/mcp"
 SUCCESS = range(200, 300)
 
 
@@ -84,8 +85,9 @@ def build_app(
     sessions = SessionCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front, manager)
     mcp = KnownModeOnly(DirectLists(DirectCalls(sessions, front, answers), front))
     keys, callers = checks.keys, {"*": Action.CALL}
+    calls = Guard(mcp, keys.journal, keys.challenge, callers)
     routes = [
-        Route("/mcp", Guard(mcp, keys.journal, keys.challenge, callers)),
+        Route(CALLS, calls),
         Route("/mcp/{server}", Guard(KnownServerOnly(mcp, is_server), keys.journal, keys.challenge, callers)),
         *guarded(control, keys.journal, keys.challenge),
         *(metadata_routes(checks.oauth) if checks.oauth else ()),
@@ -98,6 +100,7 @@ def build_app(
             Middleware(BodyLimit, limit=settings.max_body_bytes),
             Middleware(AuthenticationMiddleware, backend=keys, on_error=refuse_unauthenticated),
             Middleware(CallerRate, limits=checks.limits),
+            Middleware(CallsFirst, calls=calls),
         ],
     )
 
@@ -114,6 +117,18 @@ def address_rules(settings: GatewaySettings) -> TransportSecuritySettings:
             *settings.allowed_origins,
         ],
     )
+
+
+class CallsFirst:
+    """The path that nearly all requests have, before all routes are looked through; it is one of those, too."""
+
+    def __init__(self, app: ASGIApp, calls: ASGIApp) -> None:
+        self._app = app
+        self._calls = calls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_call = scope["type"] == "http" and scope["path"] == CALLS
+        await (self._calls if is_call else self._app)(scope, receive, send)
 
 
 class AddressGuard:
