@@ -10,6 +10,7 @@ to the thread and back takes four times as long as writing it. One that took lon
 from __future__ import annotations
 
 import logging
+import math
 import resource
 import threading
 import time
@@ -38,7 +39,8 @@ __all__ = ["SqliteJournal"]
 logger = logging.getLogger(__name__)
 
 SLOW_SECONDS = 0.01
-AFTER_SLOW_SECONDS = 10.0
+AFTER_SLOW_SECONDS = (0.25, 10.0)
+"""For how long others are written by the thread after a slow one: at first, and at most where the next is slow, too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -124,7 +126,8 @@ class SqliteJournal:
         self._tasks: TaskGroup | None = None
         self._with_thread = 0
         """What the writer thread was given and has not given back: while there is any, the writer is its own."""
-        self._slow_until = 0.0
+        self._slow_until = -math.inf
+        self._slow_for = 0.0
         self._gathered: list[_Entry] = []
         """What is written next on the event loop, in one commit."""
 
@@ -209,7 +212,7 @@ class SqliteJournal:
         started, waits = time.monotonic(), _waits()
         events = self._writer.append_now(drafts)
         if time.monotonic() - started > SLOW_SECONDS and _waits() > waits:
-            self._slow_until = time.monotonic() + AFTER_SLOW_SECONDS
+            self._leave_to_thread()
         if events is None:
             return None
         self._listeners.publish(events)
@@ -217,6 +220,12 @@ class SqliteJournal:
             self._with_thread += 1
             self._queue.tidy()
         return events
+
+    def _leave_to_thread(self) -> None:
+        now, (first, most) = time.monotonic(), AFTER_SLOW_SECONDS
+        is_slow_still = now - self._slow_until < most
+        self._slow_for = min(2 * self._slow_for, most) if is_slow_still else first
+        self._slow_until = now + self._slow_for
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """As `Journal.listen`."""
