@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
+    from types import TracebackType
 
     from starlette.types import Receive, Send
 
@@ -41,8 +41,10 @@ class AnswerStream:
         was_seen: whether it was under way at the last look.
     """
 
-    def __init__(self, receive: Receive, send: Send, alive_seconds: float) -> None:
+    def __init__(self, receive: Receive, send: Send, alive_seconds: float, among: set[AnswerStream]) -> None:
+        """In its block it is one of those `among` which it is."""
         self._alive_seconds = alive_seconds
+        self._among = among
         self._receive = receive
         self._send = send
         self._begun = False
@@ -52,8 +54,25 @@ class AnswerStream:
         self._watch: anyio.CancelScope | None = None
         self._watched: anyio.Event | None = None
 
-    async def finish(self) -> None:
+    async def __aenter__(self) -> Self:
+        """Begin the block."""
+        self._among.add(self)
+        self.block.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         """Send what the block ended with, if it ended with anything."""
+        try:
+            is_over = self.block.__exit__(kind, error, trace) or kind is None
+        finally:
+            self._among.discard(self)
+        if is_over:
+            await self._finish()
+        return is_over
+
+    async def _finish(self) -> None:
         if self._watch is not None and self._watched is not None:
             self._watch.cancel()
             await self._watched.wait()
@@ -121,17 +140,9 @@ class AnswerStreams:
         self._alive_seconds = alive_seconds
         self._open: set[AnswerStream] = set()
 
-    @asynccontextmanager
-    async def open(self, receive: Receive, send: Send) -> AsyncIterator[AnswerStream]:
+    def open(self, receive: Receive, send: Send) -> AnswerStream:
         """A block that ends with an answer; it is cancelled, and nothing sent, if the client leaves."""
-        stream = AnswerStream(receive, send, self._alive_seconds)
-        self._open.add(stream)
-        try:
-            with stream.block:
-                yield stream
-        finally:
-            self._open.discard(stream)
-        await stream.finish()
+        return AnswerStream(receive, send, self._alive_seconds, self._open)
 
     async def watch(self) -> None:
         """Watch over those that take long; runs for ever."""

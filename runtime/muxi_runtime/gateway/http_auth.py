@@ -104,6 +104,8 @@ class _User(AuthenticatedUser):
         self.principal = principal
 
 
+LOCAL_CALLER = (AuthCredentials(["call"]), _User(LOCAL))
+
 CountFailure = Callable[[HTTPConnection], Awaitable[int]]
 """Counts a refused request: seconds to wait where there were too many, else 0."""
 
@@ -146,7 +148,7 @@ class KeyBackend(AuthenticationBackend):
         if header is None:
             if self._required:
                 raise await self._refusal(conn, "No key was sent.", why="missing")
-            return AuthCredentials(["call"]), _User(LOCAL)
+            return LOCAL_CALLER
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise await self._refusal(conn, "The Authorization header holds no bearer key.", why="malformed")

@@ -132,7 +132,7 @@ def _clean_text(text: str | None) -> str | None:
 
 def _clean(value: object, depth: int) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return _clean_text(value)
+        return value if value.isascii() else _clean_text(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
@@ -142,6 +142,9 @@ def _clean(value: object, depth: int) -> Any:  # noqa: ANN401 - JSON
     if depth == 0:
         return "(too deep)"
     if isinstance(value, dict | Mapping):
-        return {_clean_text(str(key)): _clean(part, depth - 1) for key, part in value.items()}
+        return {
+            key if type(key) is str and key.isascii() else _clean_text(str(key)): _clean(part, depth - 1)
+            for key, part in value.items()
+        }
     parts = sorted(value, key=str) if isinstance(value, set | frozenset) else value
     return [_clean(part, depth - 1) for part in parts]
