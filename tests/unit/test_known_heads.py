@@ -190,6 +190,13 @@ async def test_a_known_head_is_not_parsed_again(monkeypatch: pytest.MonkeyPatch)
     assert written.count(b"HTTP/1.1 200") == 3
 
 
+async def test_a_body_that_comes_in_single_bytes_is_waited_for() -> None:
+    dribbled = [bytes([byte]) for byte in request(b"x" * 300)]
+    head = dribbled[: len(dribbled) - 300]
+    pieces = [request(), b"".join(head), *dribbled[len(head) :], request()]
+    assert await answers(Connection, pieces) == await answers(H11Protocol, pieces)
+
+
 async def test_few_and_short_heads_are_kept() -> None:
     config = Config(application, lifespan="off", log_config=None, ws="none", http=Connection)
     state, wire = ServerState(), Wire()

@@ -93,8 +93,10 @@ class Connection(H11Protocol):
     def __init__(self, *given: Any, **named: Any) -> None:  # noqa: ANN401 - as uvicorn gives them
         super().__init__(*given, **named)
         self._heads: OrderedDict[bytes, _Head] = OrderedDict()
-        self._begun = b""
+        self._begun = bytearray()
         """Of a request whose head is known, and whose body has not come yet."""
+        self._wanted = 0
+        """How many bytes that request has."""
         self._untold = b""
         """A request that is under way, and that h11 has not heard of."""
 
@@ -114,8 +116,12 @@ class Connection(H11Protocol):
             self.tell_parser()
             super().data_received(data)
             return
-        data = self._begun + data
-        self._begun = b""
+        if self._begun:
+            self._begun += data
+            if len(self._begun) < self._wanted:
+                return
+            data = bytes(self._begun)
+            self._begun.clear()
         cut = _cut(data)
         head = self._heads.get(cut.key) if cut is not None else None
         if cut is None or len(data) > cut.whole:
@@ -124,7 +130,8 @@ class Connection(H11Protocol):
             self._read_new(data, cut)
         elif len(data) < cut.whole:
             self._unset_keepalive_if_required()
-            self._begun = data
+            self._begun += data
+            self._wanted = cut.whole
         else:
             self._answer(data, head, cut)
 
