@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
+import re
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -114,6 +115,7 @@ REQUESTS = [
     request(b"{}", "transfer-encoding: chunked"),
     request(b"2\r\n{}\r\n0\r\n\r\n", "transfer-encoding: chunked", length=""),
     b"POST /mcp HTTP/1.1\r\nhost: here\ncontent-length: 2\n\n{}",
+    b"POST /mcp HTTP/1.1\r\nhost: here\r\ncontent-length: 8\r\nx: y\n\n1234\r\n\r\n",
     b"POST /mcp HTTP/1.1\r\n\r\n",
     b"\r\n",
 ]
@@ -176,7 +178,12 @@ def test_whatever_is_sent_is_answered_as_by_the_parser_alone(
 
 @pytest.mark.parametrize("one", REQUESTS, ids=lambda one: str(one)[:60])
 async def test_each_request_after_good_ones_is_answered_as_by_the_parser_alone(one: bytes) -> None:
-    for pieces in ([REQUESTS[0], REQUESTS[0], one, one, REQUESTS[0]], [one, one, one], [REQUESTS[0], one * 3]):
+    for pieces in (
+        [REQUESTS[0], REQUESTS[0], one, one, REQUESTS[0]],
+        [one, one],
+        [one, one, one],
+        [REQUESTS[0], one * 3],
+    ):
         assert await answers(Connection, pieces) == await answers(H11Protocol, pieces)
 
 
@@ -195,6 +202,54 @@ async def test_a_body_that_comes_in_single_bytes_is_waited_for() -> None:
     head = dribbled[: len(dribbled) - 300]
     pieces = [request(), b"".join(head), *dribbled[len(head) :], request()]
     assert await answers(Connection, pieces) == await answers(H11Protocol, pieces)
+
+
+@pytest.mark.parametrize("kind", [Connection, H11Protocol])
+@pytest.mark.parametrize("second", [request(b"second"), request(b"second", "x: other"), b"nonsense\r\n\r\n"])
+async def test_who_asks_again_before_the_answer_gets_answers_in_their_order(
+    kind: type[H11Protocol], second: bytes
+) -> None:
+    connection, wire, may_answer = await waiting_for_an_answer(kind)
+    before = len(wire.written)
+    connection.data_received(second)
+    await settled()
+    assert len(wire.written) == before
+    may_answer.set()
+    await settled()
+    assert re.findall(rb"HTTP/1.1 (\d+)|, (\d+)\]", wire.written[before:])[:2] == [(b"200", b""), (b"", b"5")]
+    assert wire.written[before:].count(b"HTTP/1.1") == 2  # one for each
+
+
+@pytest.mark.parametrize("kind", [Connection, H11Protocol])
+async def test_a_connection_whose_server_stops_is_answered_and_closed(kind: type[H11Protocol]) -> None:
+    connection, wire, may_answer = await waiting_for_an_answer(kind)
+    connection.shutdown()
+    assert not wire.closed
+    may_answer.set()
+    await settled()
+    assert wire.written.endswith(b", 5]")
+    assert wire.closed
+
+
+async def waiting_for_an_answer(kind: type[H11Protocol]) -> tuple[H11Protocol, Wire, anyio.Event]:
+    """A connection on which a request was answered, and one with the same head is not yet; set the event for that."""
+    asked, may_answer = 0, anyio.Event()
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        nonlocal asked
+        asked += 1
+        if asked == 2:  # the one that is waited for
+            await may_answer.wait()
+        await application(scope, receive, send)
+
+    config = Config(app, lifespan="off", log_config=None, access_log=False, ws="none", http=kind)
+    wire = Wire()
+    connection = kind(config=config, server_state=ServerState(), app_state={})
+    connection.connection_made(wire)
+    for body in (b"once!", b"again"):
+        connection.data_received(request(body))
+        await settled()
+    return connection, wire, may_answer
 
 
 async def test_few_and_short_heads_are_kept() -> None:
