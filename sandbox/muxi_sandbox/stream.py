@@ -133,9 +133,9 @@ class StreamSandbox:
         if b"\n" in frame:
             raise ValueError("a frame must not hold a line feed: encode the message on one line")
         self._raise_if_over()
-        with self._until_over():
-            left = await self._send_together(frame) if self._is_busy() else frame + b"\n"
-            if left is not None:
+        left = await self._send_together(frame)
+        if left is not None:
+            with self._until_over():
                 async with self._sending:
                     self._output = 0
                     await self._write(left)
@@ -147,18 +147,19 @@ class StreamSandbox:
         return self._sent_at - before < TOGETHER_SECONDS
 
     async def _send_together(self, frame: bytes) -> bytes | None:
-        """Write it at once, with what others send in this turn of the event loop; what is left for `write`, if any.
+        """Write it at once, or with what others send in this turn of the event loop; what is left for `write`, if any.
 
         Whoever goes on first writes for all. Who is cancelled before that takes the frame back.
         """
         sent = _Sent(frame + b"\n")
         self._gathered.append(sent)
-        try:
-            await anyio.lowlevel.checkpoint()
-        except BaseException:
-            if sent in self._gathered:
-                self._gathered.remove(sent)
-            raise
+        if self._is_busy():
+            try:
+                await anyio.lowlevel.checkpoint()
+            except BaseException:
+                if sent in self._gathered:
+                    self._gathered.remove(sent)
+                raise
         if sent in self._gathered:
             self._write_gathered()
         return sent.left

@@ -5,23 +5,28 @@ Ours decides each call by policy, journals it durably, and has the server in a s
 
 from __future__ import annotations
 
+import operator
 import os
 import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from tests.benchmarks.arithmetic import Figure, Ratio, figure, ratio
 from tests.benchmarks.endpoints import Endpoint, open_asks, piped_asks
+from tests.benchmarks.engine_share import attached_asks, busy_ms, engine_pids
 from tests.benchmarks.gateway_timings import ECHO, TOOLS
 from tests.benchmarks.load import Ask, full_load, one_at_a_time, paced_load
 from tests.benchmarks.peers.gateways import PEERS, Peer, Program, started
 from tests.benchmarks.peers.places import PeerMissingError
 from tests.support.running import Running
+
+from muxi_sandbox.docker.settings import EngineSettings
 
 __all__ = ["HEADINGS", "Beside", "measure_beside"]
 
@@ -33,6 +38,8 @@ WARM_SECONDS = 0.5
 SERVER = (sys.executable, "-I", "-S", str(ECHO), str(TOOLS))
 CONSTANT_ANSWERS = Path(__file__).with_name("constant_answers.py")
 DIRECT, CONSTANT = "no gateway, stdio", "constant answer, HTTP"
+ATTACHED = "no gateway, a sandbox's streams"
+MOST = "calls/s that engine and server alone could carry here"
 OURS, OURS_LEGACY = "muxi-runtime, 2026-07-28", "muxi-runtime, 2025-11-25"
 HEADINGS = (
     "behind",
@@ -40,6 +47,7 @@ HEADINGS = (
     f"calls/s at {CONNECTIONS} connections",
     "p99 there, ms",
     "its processor time for a call there, ms",
+    "the engine's, ms",
     "the load's own share of a core",
 )
 ERAS = {False: "2025-11-25", True: "2026-07-28"}
@@ -54,6 +62,10 @@ class _Subject:
     pid: int = 0
     """Of the gateway's process; 0 where there is none."""
     is_peer: bool = False
+    engine: Callable[[], list[int]] | None = None
+    """The engine's processes, for what goes through it."""
+    server: Callable[[], list[int]] | None = None
+    """Those of the server that is asked, where they are known."""
     single: list[float] = field(default_factory=list)
     loaded: list[float] = field(default_factory=list)
     rates: list[float] = field(default_factory=list)
@@ -61,15 +73,26 @@ class _Subject:
     """Of one core, what the load's own process took in each turn."""
     busy: list[float] = field(default_factory=list)
     """Processor time of the gateway's process for one call, in ms, in each turn."""
+    carried: list[float] = field(default_factory=list)
+    """That of the engine's processes, likewise."""
+    served: list[float] = field(default_factory=list)
+    """And that of the server's."""
 
     async def turn(self) -> None:
         """One round's."""
         await full_load(self.asks, WARM_SECONDS)
         self.single += (await one_at_a_time(self.asks[0], SINGLE_CALLS)).taken
-        started_at, own, theirs = time.perf_counter(), time.process_time(), _busy_ms(self.pid)
+        sides = (
+            ([self.pid] if self.pid else [], self.busy),
+            (self.engine() if self.engine else [], self.carried),
+            (self.server() if self.server else [], self.served),
+        )
+        before = [busy_ms(pids) for pids, _ in sides]
+        started_at, own = time.perf_counter(), time.process_time()
         load = await full_load(self.asks, SECONDS)
         self.shares.append((time.process_time() - own) / (time.perf_counter() - started_at))
-        self.busy.append((_busy_ms(self.pid) - theirs) / len(load.taken))
+        for (pids, taken), then in zip(sides, before, strict=True):
+            taken.append((busy_ms(pids) - then) / len(load.taken))
         self.loaded += load.taken
         self.rates.append(load.rate)
 
@@ -105,15 +128,21 @@ async def measure_beside(running: Running, tool: str, rounds: int) -> Beside:
 
 
 async def _subjects(stack: AsyncExitStack, running: Running, tool: str) -> tuple[list[_Subject], list[str]]:
-    async def add(name: str, endpoint: Endpoint, pid: int, *, is_peer: bool = False) -> None:
+    async def add(name: str, endpoint: Endpoint, pid: int, *, is_peer: bool = False, boxed: bool = False) -> None:
         asks = await stack.enter_async_context(open_asks(endpoint, CONNECTIONS))
-        subjects.append(_Subject(name, asks, pid, is_peer))
+        subjects.append(_Subject(name, asks, pid, is_peer, engine if boxed else None))
 
-    subjects = [_Subject(DIRECT, await stack.enter_async_context(piped_asks(SERVER, CONNECTIONS)))]
+    settings = EngineSettings()
+    engine = partial(engine_pids, settings)
+    attached = await stack.enter_async_context(attached_asks(settings, CONNECTIONS))
+    subjects = [
+        _Subject(DIRECT, await stack.enter_async_context(piped_asks(SERVER, CONNECTIONS))),
+        _Subject(ATTACHED, attached.asks, engine=engine, server=attached.server_pids),
+    ]
     constant, pid = stack.enter_context(started(lambda port: Program([sys.executable, CONSTANT_ANSWERS, str(port)])))
     await add(CONSTANT, Endpoint(f"{constant}/mcp", "echo0", modern=True), pid)
-    await add(OURS, Endpoint(running.url, tool, modern=True), running.pid)
-    await add(OURS_LEGACY, Endpoint(running.url, tool, modern=False), running.pid)
+    await add(OURS, Endpoint(running.url, tool, modern=True), running.pid, boxed=True)
+    await add(OURS_LEGACY, Endpoint(running.url, tool, modern=False), running.pid, boxed=True)
     missing: list[str] = []
     for peer in PEERS:
         try:
@@ -145,6 +174,10 @@ def _summary(
         busy = statistics.median(subject.busy)
         if subject.pid:
             figures.append(figure(f"{subject.name}: processor time of a call", "ms", subject.busy))
+        if subject.engine:
+            figures.append(figure(f"{subject.name}: the engine's processor time of a call", "ms", subject.carried))
+        if subject.server:
+            figures.append(figure(f"{subject.name}: the server's processor time of a call", "ms", subject.served))
         table.append(
             (
                 subject.name,
@@ -152,6 +185,7 @@ def _summary(
                 f"{rate.median:.0f}",
                 f"{_p99(loaded):.1f}",
                 f"{busy:.2f}" if subject.pid else "",
+                f"{statistics.median(subject.carried):.2f}" if subject.engine else "",
                 f"{share:.0%}",
             )
         )
@@ -161,16 +195,16 @@ def _summary(
     faster = ratio(f"calls/s at {CONNECTIONS} connections / {best.name}", ours.rates, best.rates, "at least 5")
     slowest = _p99(at_rate) / _p99(_loaded(best))
     told = f"99th percentile at the full rate of {best.name} / its own"
-    table.append((at_rate.name, "", f"{best.rate:.0f}", f"{_p99(at_rate):.1f}", "", ""))
-    return Beside([*figures, at_rate], [faster, Ratio(told, slowest, "at most 1")], table, missing)
+    table.append((at_rate.name, "", f"{best.rate:.0f}", f"{_p99(at_rate):.1f}", "", "", ""))
+    most = Ratio(f"{MOST} / {best.name}", _most(subjects) / best.rate, "at least 5")
+    return Beside([*figures, at_rate], [faster, Ratio(told, slowest, "at most 1"), most], table, missing)
 
 
-def _busy_ms(pid: int) -> float:
-    """What a process has taken of processors so far (proc_pid_stat(5): utime and stime), in ms; 0 for none."""
-    if not pid:
-        return 0
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) * 1000 / os.sysconf("SC_CLK_TCK")
+def _most(subjects: Sequence[_Subject]) -> float:
+    """Calls a second that this machine's processors could carry if gateway, clients and load took nothing."""
+    alone = next(subject for subject in subjects if subject.name == ATTACHED)
+    taken = statistics.median(map(operator.add, alone.carried, alone.served))
+    return (os.cpu_count() or 1) * 1000 / taken
 
 
 def _loaded(subject: _Subject) -> Figure:

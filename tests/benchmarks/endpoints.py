@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from tests.benchmarks.http_calls import CONTENT, IDLE_SECONDS, LEGACY, META, PROTOCOL
 from tests.benchmarks.load import Ask, Connection, connect
 
-__all__ = ["Endpoint", "open_asks", "piped_asks"]
+__all__ = ["Endpoint", "check_answer", "message", "open_asks", "piped_asks"]
 
 SESSION = re.compile(rb"\r\nmcp-session-id: *([^\r]+)\r\n", re.IGNORECASE)
 CLOSE_SECONDS = 5
@@ -53,22 +53,22 @@ class HttpAsk:
             params["_meta"] = META
         else:
             await self._begin_session()
-        self._request = self._http("POST", CONTENT + self._head, _message("tools/call", params, 1))
+        self._request = self._http("POST", CONTENT + self._head, message("tools/call", params, 1))
 
     async def _begin_session(self) -> None:
         hello = {"protocolVersion": LEGACY, "capabilities": {}, "clientInfo": {"name": "bench", "version": "1"}}
-        answer = await self._send(self._http("POST", CONTENT, _message("initialize", hello, 0)))
+        answer = await self._send(self._http("POST", CONTENT, message("initialize", hello, 0)))
         if b'"result"' not in answer:
             raise RuntimeError(f"no session at {self._endpoint.url}: {answer[:500]!r}")
         found = SESSION.search(answer)
         session = f"mcp-session-id: {found.group(1).decode()}\r\n" if found else ""
         self._head = f"mcp-protocol-version: {LEGACY}\r\n{session}"
-        note = _message("notifications/initialized", {}, None)
+        note = message("notifications/initialized", {}, None)
         await self._send(self._http("POST", CONTENT + self._head, note))
 
     async def __call__(self) -> None:
         """As `Ask`."""
-        _check(await self._send(self._request))
+        check_answer(await self._send(self._request))
 
     async def end(self) -> None:
         """End the session, if there is one, and close the connection."""
@@ -110,14 +110,18 @@ async def open_asks(endpoint: Endpoint, connections: int) -> AsyncIterator[list[
         yield asks
 
 
-def _message(method: str, params: dict[str, Any], number: int | None) -> bytes:
+def message(method: str, params: dict[str, Any], number: int | None) -> bytes:
     """A request, or without a number a notification."""
     head = {"jsonrpc": "2.0", "method": method, "params": params}
     return json.dumps(head if number is None else {**head, "id": number}).encode()
 
 
-def _check(answer: bytes) -> None:
-    """In the text: to model each answer would be this side's time, not the gateway's."""
+def check_answer(answer: bytes) -> None:
+    """Look for a result in the text: to model each answer would be this side's time, not the gateway's.
+
+    Raises:
+        RuntimeError: there is none.
+    """
     if b'"content"' not in answer or b'"isError":true' in answer.replace(b'": ', b'":'):
         raise RuntimeError(f"no result: {answer[:500]!r}")
 
@@ -154,8 +158,8 @@ class _Piped:
         number = next(self._ids)
         params = {"name": "echo0", "arguments": {}}
         answer = self._waiting[number] = asyncio.get_running_loop().create_future()
-        self._to.write(_message("tools/call", params, number) + b"\n")
-        _check(await answer)
+        self._to.write(message("tools/call", params, number) + b"\n")
+        check_answer(await answer)
 
     async def read(self) -> None:
         """Hand out the answers until the stream ends."""

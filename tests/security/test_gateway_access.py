@@ -11,6 +11,20 @@ from gateway_harness import Gateway, open_gateway
 
 LIST = {"jsonrpc": "2.0", "id": 1, "method": "tools/list"}
 HEADERS = {"accept": "application/json, text/event-stream", "content-type": "application/json"}
+CALL_HEADERS = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "demo__echo"}
+CALL = {
+    "jsonrpc": "2.0",
+    "id": 1,
+    "method": "tools/call",
+    "params": {
+        "name": "demo__echo",
+        "arguments": {"text": "x"},
+        "_meta": {
+            "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+            "io.modelcontextprotocol/clientCapabilities": {},
+        },
+    },
+}
 PATHS = ("/mcp", "/mcp/demo", "/control/status", "/control/tasks", "/control/tools", "/control/whoami")
 
 
@@ -50,6 +64,31 @@ async def test_a_revoked_key_opens_nothing_from_the_next_request_on(guarded: Gat
         assert (await http.get("/control/whoami")).json()["key"] == record.id
         guarded.runtime.keys.revoke(record.id)
         assert (await http.get("/control/whoami")).status_code == 401
+
+
+@pytest.mark.promise("no-key-no-entry")
+@pytest.mark.promise("keys-are-revoked-at-once")
+async def test_a_key_that_is_revoked_makes_no_more_calls_on_the_connection_that_it_opened(guarded: Gateway):
+    record, token = guarded.runtime.keys.create("ada")
+    async with guarded.http(token, HEADERS | CALL_HEADERS) as http:
+        answers = [await http.post("/mcp", json=CALL) for _ in range(3)]
+        assert [answer.status_code for answer in answers] == [200] * 3
+        assert answers[0].json() == answers[2].json()
+        guarded.runtime.keys.revoke(record.id)
+        assert [(await http.post("/mcp", json=CALL)).status_code for _ in range(2)] == [401] * 2
+
+
+@pytest.mark.promise("no-key-no-entry")
+@pytest.mark.promise("no-other-site")
+async def test_good_requests_on_a_connection_vouch_for_no_other_ones(guarded: Gateway):
+    _, token = guarded.runtime.keys.create("ada")
+    async with guarded.http(token, HEADERS | CALL_HEADERS) as http:
+        for _ in range(2):
+            assert (await http.post("/mcp", json=CALL)).status_code == 200
+            assert (await http.post("/mcp", json=CALL, headers={"Origin": "http://evil.example"})).status_code == 403
+            assert (await http.post("/mcp", json=CALL, headers={"Host": "evil.example"})).status_code == 421
+            assert (await http.post("/mcp", json=CALL, headers={"Authorization": "Bearer no"})).status_code == 401
+            assert (await http.post("/mcp", json=CALL, headers={"Mcp-Name": "demo__fail"})).status_code == 400
 
 
 @pytest.mark.promise("no-key-no-entry")

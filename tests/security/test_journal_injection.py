@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muxi_runtime.cli.main import program
-from muxi_runtime.journal.chain import prepare, seal, to_line
+from muxi_runtime.journal.chain import canonical, event_hash, prepare, seal, text_of, to_line
 from muxi_runtime.journal.contract import GENESIS, Draft
 from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.journal.writer import append_once
@@ -65,3 +65,11 @@ def test_the_command_prints_one_harmless_line_a_record(tmp_path, text, form):
     assert all(line.isprintable() for line in lines)
     if form:
         assert [json.loads(line)["seq"] for line in lines] == [1, 2]
+
+
+@given(texts=st.tuples(*[st.none() | ANY_TEXT] * 3), data=st.dictionaries(ANY_TEXT, ANY_JSON, max_size=3))
+def test_the_hash_of_an_event_is_that_of_its_fields_whatever_they_hold(texts, data):
+    draft = prepare(Draft("call.decided", *texts, data), max_bytes=200)
+    event = seal(draft, seq=7, at="2026-01-01T00:00:00.000000Z", previous=GENESIS[:-1] + '"')
+    assert event.hash == event_hash(event)
+    assert text_of(draft) == canonical(event.data)

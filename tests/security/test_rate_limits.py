@@ -54,6 +54,14 @@ async def test_a_key_is_limited_and_takes_nothing_from_the_user_s_others(tmp_pat
         assert [answer.status_code for answer in await statuses(gateway, 3, two)] == [200] * 3
 
 
+@pytest.mark.parametrize("kind", ["address", "user"])
+async def test_requests_of_one_connection_that_are_all_alike_are_counted_one_by_one(tmp_path: Path, kind: str):
+    sent = {"jsonrpc": "2.0", "id": 1, "method": "tools/list", "params": {}}
+    async with open_gateway(tmp_path / "home", **rates(**{kind: 4})) as gateway, gateway.http() as http:
+        codes = [(await http.post("/mcp", json=sent)).status_code for _ in range(6)]
+    assert (429 in codes[:4], codes[4:]) == (False, [429] * 2)
+
+
 async def test_an_address_is_limited_before_anything_is_looked_at(tmp_path: Path):
     async with open_gateway(tmp_path / "home", **rates(address=4)) as gateway:
         forged = {"X-Forwarded-For": "192.0.2.7", "Forwarded": "for=192.0.2.7", "X-Real-IP": "192.0.2.7"}

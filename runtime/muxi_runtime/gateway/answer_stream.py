@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import json
 import logging
-from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import anyio
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import Mapping
+    from types import TracebackType
 
     from starlette.types import Receive, Send
 
@@ -22,6 +22,7 @@ __all__ = ["AnswerStream", "AnswerStreams"]
 
 logger = logging.getLogger(__name__)
 
+JSON = json.JSONEncoder(separators=(",", ":"))
 LOOK_SECONDS = 0.2
 ALIVE_SECONDS = 15.0
 """Proxies end a connection that nothing comes over for a minute or so."""
@@ -40,8 +41,10 @@ class AnswerStream:
         was_seen: whether it was under way at the last look.
     """
 
-    def __init__(self, receive: Receive, send: Send, alive_seconds: float) -> None:
+    def __init__(self, receive: Receive, send: Send, alive_seconds: float, among: set[AnswerStream]) -> None:
+        """In its block it is one of those `among` which it is."""
         self._alive_seconds = alive_seconds
+        self._among = among
         self._receive = receive
         self._send = send
         self._begun = False
@@ -49,11 +52,28 @@ class AnswerStream:
         self.block = anyio.CancelScope()
         self.was_seen = False
         self._watch: anyio.CancelScope | None = None
-        self._watched = anyio.Event()
+        self._watched: anyio.Event | None = None
 
-    async def finish(self) -> None:
+    async def __aenter__(self) -> Self:
+        """Begin the block."""
+        self._among.add(self)
+        self.block.__enter__()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> bool:
         """Send what the block ended with, if it ended with anything."""
-        if self._watch is not None:
+        try:
+            is_over = self.block.__exit__(kind, error, trace) or kind is None
+        finally:
+            self._among.discard(self)
+        if is_over:
+            await self._finish()
+        return is_over
+
+    async def _finish(self) -> None:
+        if self._watch is not None and self._watched is not None:
             self._watch.cancel()
             await self._watched.wait()
         if self._answer is not None:
@@ -70,7 +90,7 @@ class AnswerStream:
 
     def expect_watch(self) -> None:
         """From now on it waits at its end for `watch`, which has to be run."""
-        self._watch = anyio.CancelScope()
+        self._watch, self._watched = anyio.CancelScope(), anyio.Event()
 
     async def watch(self) -> None:
         """Keep the connection alive, and cancel the block if the client leaves."""
@@ -87,7 +107,8 @@ class AnswerStream:
             logger.exception("an answer could not be kept alive, and its call is cancelled")
             self.block.cancel()
         finally:
-            self._watched.set()
+            if self._watched is not None:
+                self._watched.set()
 
     async def _has_left(self) -> bool:
         with anyio.move_on_after(self._alive_seconds):
@@ -102,7 +123,7 @@ class AnswerStream:
             await self._send({"type": "http.response.start", "status": 200, "headers": EVENT_HEADERS})
 
     async def _send_answer(self, status: int, message: Mapping[str, Any]) -> None:
-        text = json.dumps(message, separators=(",", ":")).encode()
+        text = JSON.encode(message).encode()
         if self._begun:
             await self._send({"type": "http.response.body", "body": b"event: message\r\ndata: %b\r\n\r\n" % text})
             return
@@ -119,17 +140,9 @@ class AnswerStreams:
         self._alive_seconds = alive_seconds
         self._open: set[AnswerStream] = set()
 
-    @asynccontextmanager
-    async def open(self, receive: Receive, send: Send) -> AsyncIterator[AnswerStream]:
+    def open(self, receive: Receive, send: Send) -> AnswerStream:
         """A block that ends with an answer; it is cancelled, and nothing sent, if the client leaves."""
-        stream = AnswerStream(receive, send, self._alive_seconds)
-        self._open.add(stream)
-        try:
-            with stream.block:
-                yield stream
-        finally:
-            self._open.discard(stream)
-        await stream.finish()
+        return AnswerStream(receive, send, self._alive_seconds, self._open)
 
     async def watch(self) -> None:
         """Watch over those that take long; runs for ever."""

@@ -102,6 +102,7 @@ class DirectCalls:
         self._app = app
         self._front = front
         self._answers = answers
+        self._stamp = front.server.server_info_stamp  # a copy, each time
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a plain tool call; pass on all else."""
@@ -131,7 +132,7 @@ class DirectCalls:
             told = error.error.model_dump(mode="json", by_alias=True, exclude_none=True)
             status = ERROR_CODE_HTTP_STATUS.get(error.error.code, 200)
             return status, {"jsonrpc": "2.0", "id": call.plain.id, "error": told}
-        meta = {types.SERVER_INFO_META_KEY: self._front.server.server_info_stamp, **(result.get("_meta") or {})}
+        meta = {types.SERVER_INFO_META_KEY: self._stamp, **(result.get("_meta") or {})}
         return 200, {"jsonrpc": "2.0", "id": call.plain.id, "result": {**result, "_meta": meta}}
 
 

@@ -25,6 +25,8 @@ STRIPPED_META = "muxi/stripped"
 REST_META = "muxi/rest"
 LABELS_META = "muxi/labels"
 
+JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
+
 Keep: TypeAlias = Callable[[str, str], str]
 """Keeps a text of a media type; the URI under which it can be read.
 
@@ -133,7 +135,7 @@ def cleaned_words(definition: Any, names: frozenset[str] = frozenset({"title", "
 
 def _written(result: Mapping[str, Any], name: str) -> tuple[str, bytes]:
     try:
-        text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        text = JSON.encode(result)
     except ValueError as error:
         raise ServerError(f"The result of {name} holds a number that JSON has no form for.") from error
     return text, text.encode(errors="replace")

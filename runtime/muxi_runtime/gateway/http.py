@@ -18,6 +18,7 @@ from starlette.routing import Route
 from muxi_runtime.gateway.direct_calls import DirectCalls
 from muxi_runtime.gateway.direct_lists import DirectLists
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
+from muxi_runtime.gateway.known_heads import facts_of
 from muxi_runtime.gateway.protected_resource import metadata_routes
 from muxi_runtime.gateway.rate_limits import AddressRate, CallerRate
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
 __all__ = ["Checks", "build_app", "build_session_manager"]
 
 LOOPBACK_HOSTS = ("127.0.0.1", "localhost", "[::1]")
+CALLS = "/mcp"
 SUCCESS = range(200, 300)
 
 
@@ -83,8 +85,9 @@ def build_app(
     sessions = SessionCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front, manager)
     mcp = KnownModeOnly(DirectLists(DirectCalls(sessions, front, answers), front))
     keys, callers = checks.keys, {"*": Action.CALL}
+    calls = Guard(mcp, keys.journal, keys.challenge, callers)
     routes = [
-        Route("/mcp", Guard(mcp, keys.journal, keys.challenge, callers)),
+        Route(CALLS, calls),
         Route("/mcp/{server}", Guard(KnownServerOnly(mcp, is_server), keys.journal, keys.challenge, callers)),
         *guarded(control, keys.journal, keys.challenge),
         *(metadata_routes(checks.oauth) if checks.oauth else ()),
@@ -97,6 +100,7 @@ def build_app(
             Middleware(BodyLimit, limit=settings.max_body_bytes),
             Middleware(AuthenticationMiddleware, backend=keys, on_error=refuse_unauthenticated),
             Middleware(CallerRate, limits=checks.limits),
+            Middleware(CallsFirst, calls=calls),
         ],
     )
 
@@ -115,6 +119,18 @@ def address_rules(settings: GatewaySettings) -> TransportSecuritySettings:
     )
 
 
+class CallsFirst:
+    """The path that nearly all requests have, before all routes are looked through; it is one of those, too."""
+
+    def __init__(self, app: ASGIApp, calls: ASGIApp) -> None:
+        self._app = app
+        self._calls = calls
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_call = scope["type"] == "http" and scope["path"] == CALLS
+        await (self._calls if is_call else self._app)(scope, receive, send)
+
+
 class AddressGuard:
     """Refuses requests that were meant for, or come from, another site (DNS rebinding)."""
 
@@ -123,8 +139,9 @@ class AddressGuard:
         self._security = TransportSecurityMiddleware(settings)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http":
+        if scope["type"] == "http" and not (facts := facts_of(scope)).get(AddressGuard):
             refusal = await self._security.validate_request(Request(scope))
+            facts[AddressGuard] = refusal is None
             if refusal is not None:
                 text = (
                     "This address is not one that the runtime answers to. "
@@ -145,11 +162,11 @@ class BodyLimit:
         self._limit = limit
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        length = Request(scope).headers.get("content-length", "") if scope["type"] == "http" else ""
-        if length.isascii() and length.isdigit() and int(length) > self._limit:
+        length = next((value for name, value in scope.get("headers", ()) if name == b"content-length"), b"")
+        if length.isdigit() and int(length) > self._limit:
             text = (
-                f"The body has {length} bytes; at most {self._limit} are taken. Send less at a time, for instance a "
-                "file in parts, or raise gateway.max_body_bytes in muxi.yaml."
+                f"The body has {int(length)} bytes; at most {self._limit} are taken. Send less at a time, for instance "
+                "a file in parts, or raise gateway.max_body_bytes in muxi.yaml."
             )
             await JSONResponse({"error": "too_large", "error_description": text}, HTTPStatus.REQUEST_ENTITY_TOO_LARGE)(
                 scope, receive, send

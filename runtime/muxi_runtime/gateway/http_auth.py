@@ -104,6 +104,8 @@ class _User(AuthenticatedUser):
         self.principal = principal
 
 
+LOCAL_CALLER = (AuthCredentials(["call"]), _User(LOCAL))
+
 CountFailure = Callable[[HTTPConnection], Awaitable[int]]
 """Counts a refused request: seconds to wait where there were too many, else 0."""
 
@@ -139,13 +141,14 @@ class KeyBackend(AuthenticationBackend):
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, _User] | None:
         """The user of a request; `None` where nobody asks who it is."""
-        if conn.url.path in OPEN_PATHS or conn.url.path.startswith(METADATA_PATH):
+        path: str = conn.scope["path"]  # not the URL's, which is made of the Host header too
+        if path in OPEN_PATHS or path.startswith(METADATA_PATH):
             return None
         header = conn.headers.get("authorization")
         if header is None:
             if self._required:
                 raise await self._refusal(conn, "No key was sent.", why="missing")
-            return AuthCredentials(["call"]), _User(LOCAL)
+            return LOCAL_CALLER
         scheme, _, token = header.partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
             raise await self._refusal(conn, "The Authorization header holds no bearer key.", why="malformed")

@@ -13,6 +13,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from muxi_runtime.errors import SetupError
+from muxi_runtime.gateway.known_heads import Connection
 from muxi_runtime.gateway.settings import GatewaySettings
 
 __all__ = ["listen", "serve_http", "url_of"]
@@ -94,7 +95,7 @@ async def serve_http(app: ASGIApp, bound: socket.socket, *, ready: Callable[[], 
         proxy_headers=False,
         timeout_graceful_shutdown=GRACE_SECONDS,
         ws="none",
-        http="h11",  # not whatever is installed: the other parser takes headers without end, before the key is checked
+        http=Connection,  # on h11, not what is installed: other parsers take endless headers before the key is checked
     )
     server = _Server(config, ready)
     async with anyio.create_task_group() as group:

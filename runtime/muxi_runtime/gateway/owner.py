@@ -107,21 +107,33 @@ class Owner:
 
     @asynccontextmanager
     async def use(self) -> AsyncIterator[Upstream]:
-        """The upstream for one call, awake for as long as the call runs.
+        """The upstream, awake for as long as the block runs.
+
+        Raises:
+            as `begin_use`.
+        """
+        try:
+            yield await self.begin_use()
+        finally:
+            self.end_use()
+
+    async def begin_use(self) -> Upstream:
+        """The upstream for one call, awake until `end_use`, which must be called whatever comes of this.
 
         Raises:
             SandboxError | ServerError | ConfigError: it could not be started, or woken.
         """
         self._calls += 1
-        try:
-            upstream = await self.upstream()
-            await self._wake(upstream)
-            if self._before_use is not None:
-                await self._before_use(upstream)
-            yield upstream
-        finally:
-            self._calls -= 1
-            self._used_at = time.monotonic()
+        upstream = await self.upstream()
+        await self._wake(upstream)
+        if self._before_use is not None:
+            await self._before_use(upstream)
+        return upstream
+
+    def end_use(self) -> None:
+        """The call is over."""
+        self._calls -= 1
+        self._used_at = time.monotonic()
 
     async def _wake(self, upstream: Upstream) -> None:
         if not self.paused and not self._switching.locked():

@@ -15,6 +15,8 @@ from mcp_types.methods import validate_client_request
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
 from pydantic_core import from_json
 
+from muxi_runtime.gateway.known_heads import facts_of
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -58,6 +60,14 @@ class Plain:
 
 def may_be_plain(request: Request, method: str) -> bool:
     """By its headers alone: nothing of the body has been read."""
+    facts = facts_of(request.scope)
+    known: bool | None = facts.get((may_be_plain, method))
+    if known is None:
+        known = facts[may_be_plain, method] = _may_be_plain(request, method)
+    return known
+
+
+def _may_be_plain(request: Request, method: str) -> bool:
     headers = request.headers
     return (
         request.method == "POST"
@@ -77,6 +87,14 @@ def is_of_session(request: Request) -> bool:
 
 def may_be_plain_in_session(request: Request) -> bool:
     """By its headers alone, as `may_be_plain`; they do not say which method is asked for."""
+    facts = facts_of(request.scope)
+    known: bool | None = facts.get(may_be_plain_in_session)
+    if known is None:
+        known = facts[may_be_plain_in_session] = _may_be_plain_in_session(request)
+    return known
+
+
+def _may_be_plain_in_session(request: Request) -> bool:
     return request.method == "POST" and is_of_session(request) and _has_json(request.headers)
 
 

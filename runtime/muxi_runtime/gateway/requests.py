@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Requests", "Told", "Turn"]
 
+JSON = json.JSONEncoder(separators=(",", ":"))
 FIRST_ID = 10**9
 """Small enough for servers that hold an id in 32 bits."""
 CANCEL_SECONDS = 1
@@ -76,10 +77,15 @@ class _Waiting:
     told: Told | None = None
     parked: bool = False
     news: anyio.Event = field(default_factory=anyio.Event)
-    over: anyio.Event = field(default_factory=anyio.Event)
+    over: anyio.Event | None = None
+    """Set with the answer; there is one where somebody waits for that alone."""
     reports: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_PROGRESS))
     questions: list[Message] = field(default_factory=list)
     answer: Message | None = None
+
+    def end(self) -> None:
+        if self.over is not None:
+            self.over.set()
 
     def can_be_asked(self, method: str) -> bool:
         return self.caller is not None and ASKABLE[method] in self.caller.capabilities
@@ -123,13 +129,14 @@ class Requests:
         if caller is not None and caller.wants_progress:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": request_id}}
         waiting = self._waiting[request_id] = _Waiting(caller, turn, told)
+        answer: Message | None = None
         try:
-            with anyio.fail_after(seconds) as limit:
+            with anyio.CancelScope(deadline=anyio.current_time() + seconds) as limit:
                 await self._send({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
                 answer = await self._answer(waiting, limit)
-        except TimeoutError:
-            await self._cancel(request_id, "it took too long")
-            raise
+            if answer is None:
+                await self._cancel(request_id, "it took too long")
+                raise TimeoutError
         except anyio.get_cancelled_exc_class():
             await self._cancel(request_id, "the caller gave up")
             raise
@@ -140,7 +147,8 @@ class Requests:
     async def _answer(self, waiting: _Waiting, limit: anyio.CancelScope) -> Message:
         while True:
             await waiting.news.wait()
-            waiting.news = anyio.Event()
+            if waiting.answer is None:
+                waiting.news = anyio.Event()
             if waiting.caller is not None:
                 await _pass_on(waiting.reports, waiting.caller)
             if waiting.answer is not None:
@@ -156,9 +164,12 @@ class Requests:
     async def _put_questions(self, waiting: _Waiting, caller: Caller) -> None:
         """Answer what the server asks, unless it goes on without."""
         async with anyio.create_task_group() as group:
+            over = waiting.over = anyio.Event()
+            if waiting.answer is not None or self._failure is not None:
+                over.set()
 
             async def stop_when_over() -> None:
-                await waiting.over.wait()
+                await over.wait()
                 group.cancel_scope.cancel()
 
             group.start_soon(stop_when_over)
@@ -200,7 +211,7 @@ class Requests:
     async def _send(self, message: Message) -> None:
         if self._failure is not None:
             raise self._failure.with_traceback(None)
-        await self._sandbox.send(json.dumps(message, separators=(",", ":")).encode())
+        await self._sandbox.send(JSON.encode(message).encode())
 
     async def _cancel(self, request_id: str | int, reason: str) -> None:
         note = {"requestId": request_id, "reason": reason}
@@ -223,7 +234,7 @@ class Requests:
             waiting = self._known(message.get("id"))
             if waiting is not None:
                 waiting.answer = waiting.answer or message
-                waiting.over.set()
+                waiting.end()
         if waiting is not None:
             waiting.news.set()
         return waiting is not None
@@ -255,7 +266,7 @@ class Requests:
         """Nothing more will come. The first reason stays."""
         self._failure = self._failure or failure
         for waiting in self._waiting.values():
-            waiting.over.set()
+            waiting.end()
             waiting.news.set()
 
 

@@ -255,13 +255,16 @@ class TaskRegistry:
         """
         with task.in_use(server, call):
             owner = await self._ready_owner(task, server)
-            async with owner.use() as upstream:
+            try:
+                upstream = await owner.begin_use()
                 watches = task.watches.get(server)
                 if watches is None or not watches.uris:
                     task.watches[server] = upstream.watches
                 elif watches is not upstream.watches:
                     await upstream.watch_again(watches)
                 yield upstream
+            finally:
+                owner.end_use()
 
     async def _ready_owner(self, task: Task, server: str) -> Owner:
         """One whose sandbox is there. What was lost on the way is noted for the caller."""

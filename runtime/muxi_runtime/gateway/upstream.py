@@ -8,16 +8,16 @@ become ours here.
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager, suppress
-from functools import cached_property, partial
+from contextlib import suppress
+from functools import cache, cached_property, partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
 import mcp_types as types
 from mcp import Client, MCPError
-from mcp_types.methods import is_input_required, validate_server_result
+from mcp_types.methods import SERVER_RESULTS, is_input_required
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
-from pydantic import ConfigDict
+from pydantic import ConfigDict, TypeAdapter
 
 from muxi_runtime import __version__
 from muxi_runtime.errors import ForwardedError, ServerError
@@ -30,7 +30,7 @@ from muxi_runtime.gateway.server_news import Watches
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+    from collections.abc import Awaitable, Callable, Coroutine
 
     from muxi_runtime.gateway.caller import Caller, Inputs
     from muxi_runtime.gateway.requests import Told
@@ -165,13 +165,12 @@ class Upstream:
             params |= _brought(inputs or caller.inputs)
         else:
             await self._set_level(caller)
-        requests, version = self._transport.requests, self._client.protocol_version
+        version = self._client.protocol_version
         try:
-            async with self._turn_of(caller) as turn:
-                result = await requests.ask(method, params, seconds=seconds, caller=caller, turn=turn, told=told)
+            result = await self._ask(method, params, seconds, caller, told)
             if self.is_modern:
                 result.setdefault("resultType", "complete")  # what the protocol has clients take it for
-            validate_server_result(method, version, result)
+            _shape(method, version).validate_python(result, by_name=False)
         except TimeoutError as error:
             raise self._late(what, seconds) from error
         except (ServerError, ValueError, ForwardedError) as error:  # ValueError is pydantic's: a result that is none
@@ -183,18 +182,25 @@ class Upstream:
             result.pop("resultType", None)  # the front says that in its own era's words
         return _own(result)
 
-    @asynccontextmanager
-    async def _turn_of(self, caller: Caller) -> AsyncIterator[Turn | None]:
+    async def _ask(
+        self, method: str, params: dict[str, Any], seconds: float, caller: Caller, told: Told | None
+    ) -> dict[str, Any]:
+        turn = await self._turn_of(caller)
+        try:
+            return await self._transport.requests.ask(
+                method, params, seconds=seconds, caller=caller, turn=turn, told=told
+            )
+        finally:
+            if turn is not None:
+                turn.leave()
+
+    async def _turn_of(self, caller: Caller) -> Turn | None:
         """A legacy server's question names no call: where it asks, only one call that can be asked runs at a time."""
         if self.is_modern or not self._eras.asks(self.name) or not caller.capabilities.keys() & set(ASKABLE.values()):
-            yield None
-            return
+            return None
         turn = Turn(self._gate)
         await turn.take()
-        try:
-            yield turn
-        finally:
-            turn.leave()
+        return turn
 
     async def _set_level(self, caller: Caller) -> None:
         """Have a legacy server log from the level on that its caller wants; it keeps to it until the next one."""
@@ -305,6 +311,13 @@ def _own(result: dict[str, Any]) -> dict[str, Any]:
         if not meta:
             del result["_meta"]
     return result
+
+
+@cache
+def _shape(method: str, version: str) -> TypeAdapter[Any]:
+    """What a result must look like. The SDK's own check would write it anew, too, and throw that away."""
+    shape: Any = SERVER_RESULTS[method, version]
+    return TypeAdapter(shape)
 
 
 async def _nobody_listens(_kind: str) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["MAX_SHOWN", "fingerprint_of", "wanted_call", "wanted_connection"]
 
+CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 MAX_SHOWN = 20_000
 """Characters of the arguments that are kept for a person to see."""
 
@@ -32,7 +33,7 @@ def fingerprint_of(tool: Tool | Subject, request: CallRequest) -> str:
         InvalidArgumentsError: JSON has no form for them.
     """
     try:
-        canonical = json.dumps(dict(request.arguments), sort_keys=True, separators=(",", ":"), allow_nan=False)
+        canonical = CANONICAL.encode(dict(request.arguments))
     except ValueError as error:
         raise InvalidArgumentsError(
             "The arguments hold a number that JSON has no form for: NaN or infinity."

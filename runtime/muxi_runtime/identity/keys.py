@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 
-from sqlalchemy import Engine, Row, insert, select, update
+from sqlalchemy import Engine, Row, bindparam, insert, select, update
 from sqlalchemy.exc import OperationalError
 
 from muxi_runtime.errors import IdentityError
@@ -36,7 +36,9 @@ _NAME_LENGTH = 200
 _USE_GRAIN = timedelta(seconds=60)
 _USE_WAIT_MS = 20
 _UNKNOWN_DIGEST = "0" * 64
-_KEY_AND_USER = select(keys, users.c.role, users.c.groups, users.c.state).join(users)
+_KEY_AND_USER = (
+    select(keys, users.c.role, users.c.groups, users.c.state).join(users).where(keys.c.id == bindparam("wanted"))
+)
 
 
 class Refusal(StrEnum):
@@ -160,7 +162,7 @@ class KeyStore:
         """
         key, secret = _parts(token)
         with reading(self._engine) as connection:
-            row = connection.execute(_KEY_AND_USER.where(keys.c.id == key)).one_or_none()
+            row = connection.execute(_KEY_AND_USER, {"wanted": key}).one_or_none()
         # Compared also when there is no such key, and in constant time: the clock tells nothing about ids.
         right = hmac.compare_digest(_digest(secret), row.digest if row else _UNKNOWN_DIGEST)
         if row is None or not right:

@@ -55,6 +55,8 @@ class AnchorFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._own = (b"", 0)
+        """What was written here last, and its position: if it is there still, it need not be parsed."""
 
     def read(self) -> Anchor | None:
         """The anchor, `None` if there was never one.
@@ -88,6 +90,7 @@ class AnchorFile:
                 # One write of one small block: a process that dies leaves the old or the new line, not half.
                 line = json.dumps({"seq": to.seq, "hash": to.hash}).encode("ascii").ljust(128) + b"\n"
                 os.pwrite(descriptor, line, 0)
+                self._own = (line, to.seq)
             if flush:
                 os.fsync(descriptor)
         except BlockingIOError:
@@ -98,7 +101,10 @@ class AnchorFile:
             os.close(descriptor)
 
     def _is_newer(self, descriptor: int, to: Anchor) -> bool:
-        text = os.pread(descriptor, _MAX_BYTES, 0).decode("ascii", errors="replace")
+        found = os.pread(descriptor, _MAX_BYTES, 0)
+        if found == self._own[0]:
+            return to.seq > self._own[1]
+        text = found.decode("ascii", errors="replace")
         return not text.strip() or to.seq > self._parse(text).seq
 
     def _parse(self, text: str) -> Anchor:

@@ -7,13 +7,14 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass
+from json.encoder import encode_basestring
 from typing import Any
 
 from muxi_runtime.errors import JournalError
 from muxi_runtime.journal.contract import Draft, Event
 
-__all__ = ["MAX_DEPTH", "canonical", "event_hash", "prepare", "seal", "to_document", "to_line"]
+__all__ = ["MAX_DEPTH", "canonical", "event_hash", "prepare", "seal", "text_of", "to_document", "to_line"]
 
 MAX_DEPTH = 32
 """Nesting of an event's data; deeper values are replaced."""
@@ -22,11 +23,19 @@ _KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SHORT = 1000
 """Characters kept of an oversized event's data."""
+_JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Prepared(Draft):
+    """A draft that can be kept as it is, with its data as canonical JSON: `prepare` has to write that anyway."""
+
+    text: str = "{}"
 
 
 def canonical(value: object) -> str:
     """JSON with sorted keys and no spaces, not ASCII-only: what is hashed, as UTF-8."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    return _JSON.encode(value)
 
 
 def event_hash(event: Event) -> str:
@@ -36,7 +45,13 @@ def event_hash(event: Event) -> str:
 
 def seal(draft: Draft, *, seq: int, at: str, previous: str) -> Event:
     """Give a prepared draft its place in the chain."""
-    event = Event(
+    # As `event_hash` does it, but the data has been written once already: this is done twice in each call of a tool.
+    text = (
+        f'{{"at":"{at}","call":{_quoted(draft.call)},"data":{text_of(draft)},"kind":"{draft.kind}",'
+        f'"previous":{encode_basestring(previous)},"principal":{_quoted(draft.principal)},"seq":{seq},'
+        f'"task":{_quoted(draft.task)}}}'
+    )
+    return Event(
         kind=draft.kind,
         principal=draft.principal,
         task=draft.task,
@@ -45,8 +60,17 @@ def seal(draft: Draft, *, seq: int, at: str, previous: str) -> Event:
         seq=seq,
         at=at,
         previous=previous,
+        hash=hashlib.sha256(text.encode()).hexdigest(),
     )
-    return replace(event, hash=event_hash(event))
+
+
+def text_of(draft: Draft) -> str:
+    """The data of a prepared draft as canonical JSON."""
+    return draft.text if isinstance(draft, _Prepared) else canonical(draft.data)
+
+
+def _quoted(text: str | None) -> str:
+    return "null" if text is None else encode_basestring(text)
 
 
 def to_line(event: Event) -> str:
@@ -68,20 +92,23 @@ def prepare(draft: Draft, *, max_bytes: int) -> Draft:
     if not _KIND.fullmatch(draft.kind):
         raise JournalError(f"{draft.kind!r} is no kind of event: it must read like `call.decided`.")
     data = _clean(draft.data, MAX_DEPTH)
-    text = canonical(data).encode()
-    if len(text) > max_bytes:
+    text = canonical(data)
+    encoded = text.encode()
+    if len(encoded) > max_bytes:
         data = {
             "shortened": True,
-            "bytes": len(text),
-            "sha256": hashlib.sha256(text).hexdigest(),
-            "start": text[:_SHORT].decode(errors="ignore"),
+            "bytes": len(encoded),
+            "sha256": hashlib.sha256(encoded).hexdigest(),
+            "start": encoded[:_SHORT].decode(errors="ignore"),
         }
-    return Draft(
+        text = canonical(data)
+    return _Prepared(
         kind=draft.kind,
         principal=_clean_text(draft.principal),
         task=_clean_text(draft.task),
         call=_clean_text(draft.call),
         data=data,
+        text=text,
     )
 
 
@@ -100,21 +127,24 @@ def _fields(event: Event) -> dict[str, Any]:
 
 def _clean_text(text: str | None) -> str | None:
     # Half a surrogate pair is legal in JSON's escapes and illegal in UTF-8.
-    return None if text is None else _SURROGATES.sub("\ufffd", text)
+    return text if text is None or text.isascii() else _SURROGATES.sub("\ufffd", text)
 
 
 def _clean(value: object, depth: int) -> Any:  # noqa: ANN401 - JSON
     if isinstance(value, str):
-        return _clean_text(value)
+        return value if value.isascii() else _clean_text(value)
     if value is None or isinstance(value, bool | int):
         return value
     if isinstance(value, float):
         return value if math.isfinite(value) else str(value)
-    if not isinstance(value, Mapping | list | tuple | set | frozenset):
+    if not isinstance(value, dict | Mapping | list | tuple | set | frozenset):
         raise JournalError(f"An event's data must be made of JSON values, not of {type(value).__name__}.")
     if depth == 0:
         return "(too deep)"
-    if isinstance(value, Mapping):
-        return {_clean_text(str(key)): _clean(part, depth - 1) for key, part in value.items()}
+    if isinstance(value, dict | Mapping):
+        return {
+            key if type(key) is str and key.isascii() else _clean_text(str(key)): _clean(part, depth - 1)
+            for key, part in value.items()
+        }
     parts = sorted(value, key=str) if isinstance(value, set | frozenset) else value
     return [_clean(part, depth - 1) for part in parts]

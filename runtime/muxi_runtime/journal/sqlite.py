@@ -10,12 +10,14 @@ to the thread and back takes four times as long as writing it. One that took lon
 from __future__ import annotations
 
 import logging
+import math
+import resource
 import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,7 +39,8 @@ __all__ = ["SqliteJournal"]
 logger = logging.getLogger(__name__)
 
 SLOW_SECONDS = 0.01
-AFTER_SLOW_SECONDS = 10.0
+AFTER_SLOW_SECONDS = (0.25, 10.0)
+"""For how long others are written by the thread after a slow one: at first, and at most where the next is slow, too."""
 
 
 @dataclass(slots=True, eq=False)
@@ -45,9 +48,23 @@ class _Entry:
     """One append that waits."""
 
     draft: Draft
-    done: anyio.Event = field(default_factory=anyio.Event)
     event: Event | None = None
     error: JournalError | None = None
+    is_settled: bool = False
+    settled: anyio.Event | None = None
+    """Where somebody waits for it."""
+
+    def settle(self) -> None:
+        """It was written, or was not."""
+        self.is_settled = True
+        if self.settled is not None:
+            self.settled.set()
+
+    async def wait(self) -> None:
+        """Until it is settled."""
+        if not self.is_settled:
+            self.settled = anyio.Event()
+            await self.settled.wait()
 
 
 class _Queue:
@@ -109,7 +126,8 @@ class SqliteJournal:
         self._tasks: TaskGroup | None = None
         self._with_thread = 0
         """What the writer thread was given and has not given back: while there is any, the writer is its own."""
-        self._slow_until = 0.0
+        self._slow_until = -math.inf
+        self._slow_for = 0.0
         self._gathered: list[_Entry] = []
         """What is written next on the event loop, in one commit."""
 
@@ -152,7 +170,7 @@ class SqliteJournal:
             self._room.release()
             raise
         self._with_thread += 1
-        await entry.done.wait()
+        await entry.wait()
         if entry.event is None:
             raise _copy(entry.error or _closed_error()) from entry.error
         return entry.event
@@ -162,7 +180,7 @@ class SqliteJournal:
         entry = _Entry(draft)
         self._gathered.append(entry)
         if len(self._gathered) > 1:
-            await entry.done.wait()
+            await entry.wait()
         else:
             # The first one lets all that is ready to run do so, once, and then writes for those that joined it.
             try:
@@ -184,17 +202,17 @@ class SqliteJournal:
                 entry.error = error
         finally:
             for entry in group:
-                entry.done.set()
+                entry.settle()
 
     def _append_now(self, drafts: Sequence[Draft]) -> list[Event] | None:
         if self._queue.is_closed:
             raise _closed_error()
         if self._with_thread:
             return None
-        started = time.monotonic()
+        started, waits = time.monotonic(), _waits()
         events = self._writer.append_now(drafts)
-        if time.monotonic() - started > SLOW_SECONDS:
-            self._slow_until = time.monotonic() + AFTER_SLOW_SECONDS
+        if time.monotonic() - started > SLOW_SECONDS and _waits() > waits:
+            self._leave_to_thread()
         if events is None:
             return None
         self._listeners.publish(events)
@@ -202,6 +220,12 @@ class SqliteJournal:
             self._with_thread += 1
             self._queue.tidy()
         return events
+
+    def _leave_to_thread(self) -> None:
+        now, (first, most) = time.monotonic(), AFTER_SLOW_SECONDS
+        is_slow_still = now - self._slow_until < most
+        self._slow_for = min(2 * self._slow_for, most) if is_slow_still else first
+        self._slow_until = now + self._slow_for
 
     def listen(self) -> AbstractAsyncContextManager[AsyncIterator[Event]]:
         """As `Journal.listen`."""
@@ -256,7 +280,7 @@ class SqliteJournal:
     def _settle(self, group: Sequence[_Entry], events: Sequence[Event]) -> None:
         for entry, event in zip(group, events, strict=True):
             entry.event = event
-            entry.done.set()
+            entry.settle()
             self._room.release()
         self._take_back(len(group))
         self._listeners.publish(events)
@@ -264,9 +288,14 @@ class SqliteJournal:
     def _fail(self, group: Sequence[_Entry], error: JournalError) -> None:
         for entry in group:
             entry.error = error
-            entry.done.set()
+            entry.settle()
             self._room.release()
         self._take_back(len(group))
+
+
+def _waits() -> int:
+    """How often this thread has waited so far, for a disk for instance; others' turns on its processor do not count."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
 
 
 def _closed_error() -> JournalError:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from muxi_runtime.errors import JournalError
 from muxi_runtime.journal.anchor import Anchor, AnchorFile, anchor_path
-from muxi_runtime.journal.chain import canonical, prepare, seal
+from muxi_runtime.journal.chain import prepare, seal, text_of
 from muxi_runtime.journal.contract import GENESIS, Draft, Event
 from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.store.sqlite import BUSY_MILLISECONDS, connect
@@ -113,8 +113,9 @@ class ChainWriter:
             head = _head(connection)
             if self._head is None:
                 lost = self._lost(connection, head)
-            events = _chain(head, [lost, *drafts] if lost else drafts)
-            connection.executemany(_INSERT, [_row(event) for event in events])
+            kept = [lost, *drafts] if lost else drafts
+            events = _chain(head, kept)
+            connection.executemany(_INSERT, list(map(_row, events, kept)))
             connection.execute("COMMIT")
             self._since_checkpoint += len(events)
             newest = Anchor(events[-1].seq, events[-1].hash) if events else head
@@ -219,7 +220,7 @@ def _chain(head: Anchor, drafts: Sequence[Draft]) -> list[Event]:
     return events
 
 
-def _row(event: Event) -> tuple[int | str | None, ...]:
+def _row(event: Event, draft: Draft) -> tuple[int | str | None, ...]:
     return (
         event.seq,
         event.at,
@@ -227,7 +228,7 @@ def _row(event: Event) -> tuple[int | str | None, ...]:
         event.principal,
         event.task,
         event.call,
-        canonical(event.data),
+        text_of(draft),
         event.previous,
         event.hash,
     )

@@ -17,6 +17,7 @@ from muxi_runtime.policy.slices import Slices, tells_tasks_apart
 
 __all__ = ["CedarPolicy"]
 
+_KEYS = json.JSONEncoder(sort_keys=True)
 _SHOWN = 300
 _REMEMBERED = 4096
 
@@ -75,7 +76,7 @@ class CedarPolicy:
         """One text for each question that rules can tell from others: most cannot tell tasks apart."""
         if not self._tells_tasks_apart:
             question = {**question, "context": {**question["context"], "task": ""}}
-        return json.dumps(question, sort_keys=True)
+        return _KEYS.encode(question)
 
     def _policies(self, request: Request, question: dict[str, Any], *, permits_only: bool) -> cedarpy.PolicySet:
         resource = question["resource"]

@@ -13,7 +13,8 @@ def utc_text(moment: datetime | None = None) -> str:
     Args:
         moment: a time with its zone; `None` is now.
     """
-    return (moment or datetime.now(UTC)).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    # Not strftime: the C library looks for the local zone's file each time.
+    return (moment or datetime.now(UTC)).astimezone(UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
 
 def from_text(text: str) -> datetime:

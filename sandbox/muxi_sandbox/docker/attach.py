@@ -6,6 +6,7 @@ four of length, big-endian (Docker Engine API, "Attach to a container", stream f
 
 from __future__ import annotations
 
+import asyncio
 import re
 import socket
 from contextlib import suppress
@@ -88,6 +89,10 @@ class Attachment:
         self._socket = connection
         self._first = first
         self._unsent = bytearray()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """That which tells when there is something to read, while it does."""
+        self._arrived: bytes | None = None
+        self._news = anyio.Event()
 
     async def write(self, data: bytes) -> None:
         """See `stream.Stdin`. What a cancelled write left half done is finished first."""
@@ -146,10 +151,38 @@ class Attachment:
                 return
 
     async def _read(self) -> bytes:
+        if self._arrived is None:
+            self._listen()
+            self._news = anyio.Event()
+            await self._news.wait()
+        data, self._arrived = self._arrived, None
+        return data or b""
+
+    def _listen(self) -> None:
+        """Be told from now on. To ask the kernel anew for each piece would take longer than to read it."""
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+            self._loop.add_reader(self._socket, self._take)
+
+    def _take(self) -> None:
+        """Read a piece ahead; while nobody wants it, nothing more is read."""
+        if self._arrived is not None:
+            self._deafen()
+            return
         try:
-            return await _receive(self._socket)
-        except ConnectionError:
-            return b""
+            self._arrived = self._socket.recv(READ_BYTES)
+        except BlockingIOError:
+            return
+        except OSError:
+            self._arrived = b""
+        if not self._arrived:
+            self._deafen()
+        self._news.set()
+
+    def _deafen(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._socket)
+            self._loop = None
 
     def cut(self) -> None:
         """End both directions now. An engine that cannot hand output on does not finish a kill."""
@@ -158,6 +191,7 @@ class Attachment:
 
     def close(self) -> None:
         """Close the connection; waiting reads and writes must have ended."""
+        self._deafen()
         self._socket.close()
 
 
