@@ -140,8 +140,8 @@ def test_a_limit_that_does_not_exist_or_is_out_of_range_is_named(manifest):
     ("extra", "reason"),
     [
         (
-            "profile: {network: {allow: [example.org, '*', 'a b']}}",
-            "profile.network.allow: '*' is no host",
+            "profile: {network: {allow: [example.org, '**', 'a b']}}",
+            "profile.network.allow: '**' is no host",
         ),
         ("profile: {secrets: [TOKEN]}", "profile.secrets: Input should be a valid dictionary"),
         ("profile: {secrets: {TOKEN: {}}}", "profile.secrets.TOKEN: name the hosts"),
