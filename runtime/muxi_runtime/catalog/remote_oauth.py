@@ -12,7 +12,7 @@ from muxi_runtime.identity.oauth.settings import is_safe_url
 
 __all__ = ["RemoteOAuth", "Scope", "SecretName"]
 
-SECRET = r"^[A-Z][A-Z0-9_]{0,63}$"
+NAME = r"^[A-Z][A-Z0-9_]{0,63}$"
 Scope = Annotated[str, Field(pattern=r"^[\x21\x23-\x5b\x5d-\x7e]{1,200}$")]
 """One scope (RFC 6749, 3.3)."""
 
@@ -35,7 +35,7 @@ class SecretName(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    secret: str = Field(pattern=SECRET, description="the name of a secret that holds it")
+    secret: str = Field(pattern=NAME, description="the name of a secret that holds it")
 
 
 class RemoteOAuth(BaseModel):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from sqlalchemy import Engine, delete, insert, select
+from sqlalchemy import ColumnElement, Engine, RowMapping, and_, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from muxi_runtime.errors import VaultError
@@ -36,19 +36,13 @@ class LoginStore:
         Raises:
             VaultError: it cannot be read.
         """
-        # Twice, as in `Vault.value`: a key may be retired between the row and the file.
-        for is_last_try in (False, True):
-            try:
-                with reading(self._engine) as connection:
-                    query = select(server_logins).where(*_is(server, user))
-                    row = connection.execute(query).mappings().one_or_none()
-            except SQLAlchemyError as error:
-                raise VaultError(f"The logins cannot be read ({type(error).__name__}).") from error
-            if row is None:
-                return None
-            keys = self._key_file.read()
-            if is_last_try or row["key_id"] in {key.id for key in keys}:
-                break
+        row = self._row(server, user)
+        keys = self._key_file.read()
+        if row is not None and row["key_id"] not in {key.id for key in keys}:
+            # As in `Vault.value`: if its key was retired in between, the row is of a newer one now.
+            row, keys = self._row(server, user), self._key_file.read()
+        if row is None:
+            return None
         try:
             return decrypt(key_of(keys, row["key_id"]), label_of(server_logins, row), row["sealed"])
         except VaultError as error:
@@ -56,6 +50,14 @@ class LoginStore:
                 f"The login of {user} at {server} cannot be decrypted: it is damaged, or another key was put in place.",
                 remedy=f"Restore the vault's key file, or `muxi-runtime servers logout {server}` and log in anew.",
             ) from error
+
+    def _row(self, server: str, user: str) -> RowMapping | None:
+        try:
+            with reading(self._engine) as connection:
+                query = select(server_logins).where(_is(server, user))
+                return connection.execute(query).mappings().one_or_none()
+        except SQLAlchemyError as error:
+            raise VaultError(f"The logins cannot be read ({type(error).__name__}).") from error
 
     def put(self, server: str, user: str, document: str) -> None:
         """Keep it in place of the one before.
@@ -67,11 +69,11 @@ class LoginStore:
         now = utc_text(datetime.now(UTC))
         try:
             with writing(self._engine) as connection:
-                query = select(server_logins.c.created_at).where(*_is(server, user))
+                query = select(server_logins.c.created_at).where(_is(server, user))
                 created_at = connection.execute(query).scalar_one_or_none() or now
                 key = writing_key(connection, self._key_file)
                 sealed = encrypt(key, label_of(server_logins, row), document)
-                connection.execute(delete(server_logins).where(*_is(server, user)))
+                connection.execute(delete(server_logins).where(_is(server, user)))
                 fields = {**row, "key_id": key.id, "sealed": sealed, "created_at": created_at, "set_at": now}
                 connection.execute(insert(server_logins).values(fields))
         except SQLAlchemyError as error:
@@ -80,7 +82,7 @@ class LoginStore:
     def forget(self, server: str, user: str) -> bool:
         """Remove it; whether there was one."""
         with writing(self._engine) as connection:
-            return bool(connection.execute(delete(server_logins).where(*_is(server, user))).rowcount)
+            return bool(connection.execute(delete(server_logins).where(_is(server, user))).rowcount)
 
     def users(self, server: str) -> list[str]:
         """Who has one at a server, the oldest first.
@@ -103,5 +105,5 @@ class LoginStore:
             return list(connection.execute(query).scalars())
 
 
-def _is(server: str, user: str) -> tuple[object, ...]:
-    return server_logins.c.server == server, server_logins.c.user == user
+def _is(server: str, user: str) -> ColumnElement[bool]:
+    return and_(server_logins.c.server == server, server_logins.c.user == user)
