@@ -1,12 +1,12 @@
-// A certified authorization server (oidc-provider) for the tests: `node authorization_server.mjs RESOURCE`.
+// A certified authorization server (oidc-provider) for the tests: `node authorization_server.mjs RESOURCE...`.
 //
-// It prints its issuer URL once it answers, issues JWT access tokens for RESOURCE alone, and shows its own forms for
-// login and consent, which take any name.
+// It prints its issuer URL once it answers, issues JWT access tokens for these RESOURCEs alone, and shows its own forms
+// for login and consent, which take any name. Refresh tokens of public clients are good once.
 
 import { createServer } from 'node:http';
 import Provider, { errors } from 'oidc-provider';
 
-const resource = process.argv[2];
+const resources = [...process.argv.slice(2), 'https://other.example/mcp'];
 const server = createServer((request, response) => answer(request, response));
 let answer = (_request, response) => response.writeHead(503).end();
 
@@ -22,20 +22,21 @@ server.listen(0, '127.0.0.1', () => {
         response_types: [],
       },
     ],
-    scopes: ['openid', 'offline_access', 'call', 'read'],
+    scopes: ['openid', 'offline_access', 'call', 'read', 'write'],
     pkce: { required: () => true },
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: true },
       registration: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (_context, indicator) => {
-          if (indicator !== resource && indicator !== 'https://other.example/mcp') {
+          if (!resources.includes(indicator)) {
             throw new errors.InvalidTarget();
           }
           return {
-            scope: 'call read',
+            scope: 'call read write',
             audience: indicator,
             accessTokenFormat: 'jwt',
             accessTokenTTL: 300,

@@ -18,12 +18,12 @@ PROMPT = re.compile(r'name="prompt" value="(\w+)"')
 
 
 @contextmanager
-def authorization_server(resource: str) -> Iterator[str]:
-    """Its issuer URL; it makes tokens for `resource`."""
+def authorization_server(*resources: str) -> Iterator[str]:
+    """Its issuer URL; it makes tokens for the `resources`."""
     assert (NODE_MODULES / "oidc-provider").is_dir(), "the test tools are not installed: run scripts/node.sh"
     node = next(NODE_MODULES.glob("node-linux-*")) / "bin" / "node"
     with subprocess.Popen(
-        [node, SCRIPT, resource],
+        [node, SCRIPT, *resources],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
