@@ -28,7 +28,7 @@ from mcp import MCPError
 from mcp.server.mcpserver import MCPServer
 from mcp.types import ToolAnnotations
 from sqlalchemy import Engine
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from muxi_runtime.catalog.remote_oauth import RemoteOAuth
@@ -55,6 +55,7 @@ class Upstream:
         refused: tokens that it takes no more, whatever they say.
         scopes: what every token has to hold.
         wants: a scope that calls of tools need besides.
+        moves_to: where it sends everybody.
     """
 
     url: str
@@ -63,6 +64,7 @@ class Upstream:
     refused: set[str] = field(default_factory=set)
     scopes: tuple[str, ...] = ("call",)
     wants: str = ""
+    moves_to: str = ""
     known: dict[str, set[str]] = field(default_factory=dict)
 
     async def verify_token(self, token: str) -> AccessToken | None:
@@ -86,6 +88,9 @@ class Upstream:
             if scope["type"] == "http":
                 headers = {name.decode(): value.decode() for name, value in scope["headers"]}
                 self.shown.append(headers.get("authorization"))
+                if self.moves_to:
+                    await RedirectResponse(self.moves_to, 307)(scope, receive, send)
+                    return
                 if self.wants and self.wants not in self.known.get(headers.get("authorization", ""), {self.wants}):
                     says = f'Bearer error="insufficient_scope", scope="{self.wants}"'
                     await Response(status_code=403, headers={"WWW-Authenticate": says})(scope, receive, send)
@@ -127,16 +132,16 @@ class LoginScene:
             self.keys[user] = self.gateway.runtime.keys.create(user)[1]
         return self.keys[user]
 
-    async def begin(self, user: str | None, **wish: Any) -> httpx2.Response:
+    async def begin(self, user: str | None, /, **wish: Any) -> httpx2.Response:
         sent = {"server": SERVER, "redirect_uri": CALLBACK, **wish}
         async with self.gateway.http(self.key(user) if user else None) as http:
             return await http.post("/control/logins", json=sent)
 
-    async def finish(self, user: str | None, login: str, **brought: Any) -> httpx2.Response:
+    async def finish(self, user: str | None, login: str, /, **brought: Any) -> httpx2.Response:
         async with self.gateway.http(self.key(user) if user else None) as http:
             return await http.post(f"/control/logins/{login}", json=brought)
 
-    async def log_in(self, user: str | None, name: str | None = None, **wish: Any) -> dict[str, Any]:
+    async def log_in(self, user: str | None, name: str | None = None, /, **wish: Any) -> dict[str, Any]:
         """The whole way for a user here, who is called `name` there."""
         begun = await self.begin(user, **wish)
         assert begun.status_code == 200, begun.text
