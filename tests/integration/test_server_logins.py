@@ -1,16 +1,30 @@
-"""Logging in at a server elsewhere: a real authorization server, the SDK's own server behind it, a user of the gateway."""
+"""Logins at a server elsewhere: a real authorization server, the SDK's own server behind it, users of the gateway."""
 
 from __future__ import annotations
 
+import json
+import os
+import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import anyio
 import httpx2
 import pytest
-from authorization_server import answered
+from anyio.abc import Process
+from anyio.streams.text import TextReceiveStream
+from authorization_server import answered, log_in
 from login_scene import SERVER, LoginScene, login_scene
+
+from muxi_runtime.catalog.manifest import Install
+from muxi_runtime.catalog.sources import parse_source
+from muxi_runtime.gateway.credentials import NoCredentials
+from muxi_runtime.gateway.logins.kept import KeptLogins
+from muxi_runtime.installing.installer import Installer, Wish
+from muxi_runtime.installing.settings import InstallSettings
+from muxi_sandbox.fake import FakeBackend
 
 pytestmark = [
     pytest.mark.promise("upstream-tokens-stay-apart"),
@@ -124,3 +138,69 @@ async def state_of(scene: LoginScene, user: str) -> str | None:
     async with scene.gateway.http(scene.key(user)) as http:
         servers = {server["name"]: server for server in (await http.get("/control/servers")).json()["servers"]}
     return servers[SERVER].get("login", {}).get("state")
+
+
+async def test_the_command_waits_for_the_browser_and_says_who_is_logged_in(scene: LoginScene):
+    async with command(scene, "login", "far", "--no-browser", "--json") as process:
+        lines = TextReceiveStream(process.stderr)
+        told = ""
+        while "state=" not in told or not told.endswith("\n"):
+            told += await lines.receive()
+        url = told.split()[-1]
+        assert told.startswith(f"Log in at {scene.upstream.issuer}:\n")
+        back = await log_in(url, "ada-there")
+        async with httpx2.AsyncClient() as browser:
+            stray = back.replace(answered(back, "state"), "another")
+            assert (await browser.get(stray)).status_code == 404
+            assert "Go back to the terminal" in (await browser.get(back)).text
+        document = json.loads(await TextReceiveStream(process.stdout).receive())
+    assert process.returncode == 0
+    assert (document["user"], document["server"], document["renews"]) == ("ada", "far", True)
+    assert scene.stored("ada").access_token not in json.dumps(document)
+    assert await scene.call("ada") == "ada-there"
+    async with command(scene, "logout", "far") as process:
+        said = await TextReceiveStream(process.stdout).receive()
+    assert said == "ada is logged out of far.\n"
+
+
+async def test_a_server_is_added_before_anybody_has_logged_in_and_its_tools_wait(scene: LoginScene, tmp_path: Path):
+    source = parse_source(scene.upstream.url)
+    installer = Installer(
+        FakeBackend({}), NoShelf(), InstallSettings(), scratch=tmp_path, certificates=b"", grant=lambda given: given
+    )
+    candidate = await installer.candidate(Wish("tickets", source, Install(source=str(source))), {}, lambda _: None)
+    assert candidate.definitions == []
+    assert "servers login tickets" in candidate.notes[0]
+    assert "pins accept tickets" in candidate.notes[0]
+
+
+async def test_commands_ask_a_server_with_the_login_that_lists_its_tools(scene: LoginScene):
+    await scene.log_in("ada")
+    token = scene.stored("ada").access_token
+    with scene.store() as store:
+        kept = KeptLogins(NoCredentials(), store, scene.upstream.url)
+        assert await kept.headers_for(SERVER, None) == {"Authorization": f"Bearer {token}"}
+        assert await KeptLogins(NoCredentials(), store, "https://tools.example/mcp").headers_for(SERVER, None) == {}
+        scene.expire("ada")
+        assert await kept.headers_for(SERVER, None) == {}
+
+
+class NoShelf:
+    """An `ImageShelf` without images: a server elsewhere has none."""
+
+    async def ensure(self, name: str, progress: object) -> str:
+        raise NotImplementedError(name)
+
+    add = fetch = ensure
+
+
+@asynccontextmanager
+async def command(scene: LoginScene, *words: str) -> AsyncIterator[Process]:
+    """`muxi-runtime servers` as `ada`, in a process of its own."""
+    where = ("--url", scene.gateway.url.removesuffix("/mcp"))
+    started = [sys.executable, "-W", "ignore", "-m", "muxi_runtime", "servers", *words, *where]
+    environment = {**os.environ, "MUXI_KEY": scene.key("ada"), "MUXI_HOME": str(scene.home)}
+    async with await anyio.open_process(started, env=environment) as process:
+        with anyio.fail_after(60):
+            yield process
+            await process.wait()

@@ -1,4 +1,4 @@
-"""Tokens for servers elsewhere: a server that lies about where to log in, answers that are forged, tokens that stray."""
+"""Tokens for servers elsewhere: servers that lie about where to log in, forged answers, tokens that stray."""
 
 from __future__ import annotations
 

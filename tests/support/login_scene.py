@@ -1,7 +1,7 @@
 """A server elsewhere that wants tokens, a real authorization server, and a gateway whose users log in there.
 
-The server is the SDK's own, which checks each token's signature, issuer and audience. The browser is an HTTP client that
-fills in the authorization server's forms.
+The server is the SDK's own, which checks each token's signature, issuer and audience. The browser is an HTTP client
+that fills in the authorization server's forms.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from anyio import to_thread
 from authorization_server import answered, authorization_server, log_in
 from fixture_servers import serve_app
 from gateway_harness import Gateway, open_gateway
+from mcp import MCPError
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken
 from mcp.server.auth.settings import AuthSettings
-from mcp import MCPError
 from mcp.server.mcpserver import MCPServer
 from mcp.types import ToolAnnotations
 from sqlalchemy import Engine
@@ -163,23 +163,26 @@ class LoginScene:
         return refused.value
 
     def stored(self, user: str) -> Login:
-        with self._engine() as engine:
-            document = self._store(engine).get(SERVER, user)
+        with self.store() as store:
+            document = store.get(SERVER, user)
         assert document is not None
         return Login.model_validate_json(document)
 
     def change(self, user: str, **fields: Any) -> None:
         """As time or somebody else would."""
         login = self.stored(user).model_copy(update=fields)
-        with self._engine() as engine:
-            self._store(engine).put(SERVER, user, login.model_dump_json())
+        with self.store() as store:
+            store.put(SERVER, user, login.model_dump_json())
 
     def expire(self, user: str) -> None:
         """Its access token has run out."""
         self.change(user, expires_at=1.0)
 
-    def _store(self, engine: Engine) -> LoginStore:
-        return LoginStore(engine, KeyFile(self.home / KEY_FILE))
+    @contextmanager
+    def store(self) -> Iterator[LoginStore]:
+        """What the gateway keeps, opened beside it."""
+        with self._engine() as engine:
+            yield LoginStore(engine, KeyFile(self.home / KEY_FILE))
 
     @contextmanager
     def _engine(self) -> Iterator[Engine]:

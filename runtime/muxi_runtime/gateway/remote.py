@@ -27,7 +27,7 @@ from muxi_runtime.errors import LoginNeededError, RemoteError, sole_error
 from muxi_runtime.gateway.credentials import NoCredentials
 from muxi_runtime.gateway.http_bounds import BoundedTransport
 from muxi_runtime.gateway.http_stamps import Negotiated
-from muxi_runtime.gateway.logins.challenge import Challenge, challenge_in
+from muxi_runtime.gateway.logins.challenge import challenge_in, is_for_tokens
 from muxi_runtime.identity.oauth.settings import is_safe_url
 from muxi_sandbox.contract import Lease
 from muxi_sandbox.errors import LeaseExpiredError, OutputFloodError, SandboxError
@@ -134,7 +134,7 @@ class Remotes:
             if login is not None and challenge_in(response) is not None:
                 return  # the login's to answer
             if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
-                if not headers and (challenge_in(response) or Challenge()).metadata_url:
+                if not headers and is_for_tokens(response):
                     raise _wants_a_login(spec)
                 shown = f"with what servers.{spec.server}.auth holds" if headers else "and no credentials are sent"
                 raise _out_of_reach(spec, f"it refuses us (HTTP {response.status_code}), {shown}")

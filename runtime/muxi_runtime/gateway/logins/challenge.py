@@ -11,7 +11,7 @@ from mcp.client.auth.utils import extract_field_from_www_auth
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Challenge", "challenge_in", "split_scopes"]
+__all__ = ["Challenge", "challenge_in", "is_for_tokens", "split_scopes"]
 
 LONGEST = 2000
 
@@ -46,6 +46,12 @@ def challenge_in(response: httpx2.Response) -> Challenge | None:
         split_scopes(extract_field_from_www_auth(response, "scope")),
         is_step_up,
     )
+
+
+def is_for_tokens(response: httpx2.Response) -> bool:
+    """Whether a refusal asks for a bearer token."""
+    says = response.headers.get("www-authenticate", "")
+    return response.status_code == HTTPStatus.UNAUTHORIZED and says[:6].lower() == "bearer"
 
 
 def split_scopes(text: str | None) -> tuple[str, ...]:

@@ -11,6 +11,8 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import anyio
+
 from muxi_runtime.catalog.remote_oauth import RemoteOAuth
 from muxi_runtime.errors import LoginError, UnknownToolError
 from muxi_runtime.gateway.logins.bearer import Bearer, UserTokens
@@ -33,6 +35,8 @@ if TYPE_CHECKING:
 
 __all__ = ["LoginDesk", "LoginReport", "document_of"]
 
+LIST_SECONDS = 5
+"""How long who has logged in waits for the server's tools."""
 UrlOf = Callable[[str], str | None]
 
 
@@ -96,7 +100,8 @@ class LoginDesk:
     async def finish(self, attempt: str, returned: Returned, *, by: str) -> tuple[str, str, Login]:
         """See `Logins.finish`. The server's tools are listed anew then."""
         server, user, login = await self._logins.finish(attempt, returned, by=by)
-        await self.logged_in(server)
+        with anyio.move_on_after(LIST_SECONDS):  # a server that did not list its tools is asked again by itself
+            await self.logged_in(server)
         return server, user, login
 
     async def logout(self, server: str, user: str, *, by: str) -> bool:

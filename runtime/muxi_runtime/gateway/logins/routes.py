@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any
 from urllib.parse import urlsplit
 
+import anyio
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -40,6 +41,8 @@ __all__ = ["LoginRoutes"]
 
 JSON = "application/json"
 MAX_BODY_BYTES = 32768
+SECONDS = 28
+"""Whoever asks waits for 30."""
 LOOPBACK = {"127.0.0.1", "::1"}
 
 
@@ -150,7 +153,10 @@ def _told(endpoint: Callable[[Request], Awaitable[Response]]) -> Callable[[Reque
 
     async def wrapped(request: Request) -> Response:
         try:
-            return await endpoint(request)
+            with anyio.fail_after(SECONDS):
+                return await endpoint(request)
+        except TimeoutError:
+            return _refusal("failed", f"It took longer than {SECONDS} s to ask the servers. Try again.", 503)
         except ForbiddenError as error:
             return _refusal("forbidden", str(error), 403)
         except (RefusedError, LoginError) as error:
