@@ -27,7 +27,6 @@ from muxi_runtime.installing.settings import InstallSettings
 from muxi_sandbox.fake import FakeBackend
 
 pytestmark = [
-    pytest.mark.promise("upstream-tokens-stay-apart"),
     pytest.mark.filterwarnings("ignore::mcp.shared.exceptions.MCPDeprecationWarning"),
     pytest.mark.timeout(120),
 ]
@@ -52,6 +51,7 @@ async def test_who_is_not_logged_in_is_told_the_command_and_then_is(scene: Login
     assert await scene.call(None) == "ada"
 
 
+@pytest.mark.promise("upstream-tokens-stay-apart")
 async def test_two_users_are_who_they_logged_in_as_and_a_third_is_lent_neither(scene: LoginScene):
     for user in ("ada", "bob"):
         await scene.log_in(user, f"{user}-there")
@@ -84,6 +84,7 @@ async def test_a_token_that_is_refused_in_time_is_renewed_and_the_call_goes_on(s
     assert await scene.call("ada") == "ada"
 
 
+@pytest.mark.promise("upstream-tokens-stay-apart")
 async def test_what_was_revoked_is_over_and_a_new_login_helps(scene: LoginScene):
     await scene.log_in("ada")
     login = scene.stored("ada")
@@ -98,6 +99,7 @@ async def test_what_was_revoked_is_over_and_a_new_login_helps(scene: LoginScene)
     assert (await scene.call("ada"), await state_of(scene, "ada")) == ("ada", "ok")
 
 
+@pytest.mark.promise("upstream-tokens-stay-apart")
 async def test_a_logout_holds_at_once_and_the_server_forgets_the_tokens_too(scene: LoginScene):
     await scene.log_in("ada")
     login = scene.stored("ada")

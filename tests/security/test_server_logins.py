@@ -215,6 +215,8 @@ async def test_a_client_s_own_key_is_not_sent_on_where_logins_are(scene: LoginSc
 
 
 async def test_one_s_login_is_one_s_own_unless_an_operator_makes_it(scene: LoginScene):
+    scene.keys["eve"] = scene.gateway.runtime.keys.create("eve", scopes=("call:demo",))[1]
+    assert "call:far" in (await scene.begin("eve")).text
     assert (await scene.begin("bob", user="ada")).status_code == 403
     async with scene.gateway.http(scene.key("bob")) as http:
         assert (await http.delete("/control/servers/far/login", params={"user": "ada"})).status_code == 403

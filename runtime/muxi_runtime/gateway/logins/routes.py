@@ -24,7 +24,7 @@ from muxi_runtime.catalog.remote_oauth import Scope
 from muxi_runtime.errors import ForbiddenError, LoginError, MuxiError, RefusedError
 from muxi_runtime.gateway.http_auth import principal_of
 from muxi_runtime.gateway.logins.flow import Returned
-from muxi_runtime.identity.access import demand
+from muxi_runtime.identity.access import demand, demand_call
 from muxi_runtime.identity.roles import Action
 from muxi_runtime.identity.users import check_user
 
@@ -92,7 +92,7 @@ class LoginRoutes:
     async def _begin(self, request: Request) -> Response:
         wish = await _body(request, _Wish)
         principal = principal_of(request)
-        user = _whose(principal, wish.user)
+        user = _whose(principal, wish.user, wish.server)
         begun = await self._desk.begin(
             wish.server, user, by=str(principal), redirect_uri=wish.redirect_uri, scopes=wish.scopes
         )
@@ -109,13 +109,13 @@ class LoginRoutes:
 
     async def _logout(self, request: Request) -> Response:
         principal = principal_of(request)
-        user = _whose(principal, request.query_params.get("user"))
         server = request.path_params["server"]
+        user = _whose(principal, request.query_params.get("user"), server)
         was_in = await self._desk.logout(server, user, by=str(principal))
         return JSONResponse({"server": server, "user": user, "was_in": was_in})
 
 
-def _whose(principal: Principal, named: str | None) -> str:
+def _whose(principal: Principal, named: str | None, server: str) -> str:
     """One's own; another's for who may change the runtime.
 
     Raises:
@@ -123,6 +123,7 @@ def _whose(principal: Principal, named: str | None) -> str:
         RefusedError: that is no user's name.
     """
     if named is None or named == principal.user:
+        demand_call(principal, server, None)  # a key that may not use the server has no business with its login
         return principal.user
     demand(principal, Action.SERVERS)
     try:
