@@ -114,6 +114,15 @@ async def test_a_logout_holds_at_once_and_the_server_forgets_the_tokens_too(scen
     assert answer.json()["error"] == "invalid_grant"
 
 
+async def test_a_login_that_is_taken_out_while_it_is_renewed_stays_out(scene: LoginScene):
+    await scene.log_in("ada")
+    with scene.store() as store:
+        document = store.get(SERVER, "ada")
+        assert store.forget(SERVER, "ada")
+        assert not store.put(SERVER, "ada", document, must_exist=True)
+        assert store.get(SERVER, "ada") is None
+
+
 async def test_more_scopes_are_asked_for_with_what_was_granted_before(tmp_path: Path):
     async with login_scene(tmp_path / "home") as scene:
         await scene.log_in("ada")

@@ -137,6 +137,7 @@ class Remotes:
                 if not headers and is_for_tokens(response):
                     raise _wants_a_login(spec)
                 shown = f"with what servers.{spec.server}.auth holds" if headers else "and no credentials are sent"
+                shown = "to whoever is logged in there" if login is not None else shown
                 raise _out_of_reach(spec, f"it refuses us (HTTP {response.status_code}), {shown}")
 
         async with (

@@ -59,8 +59,14 @@ class LoginStore:
         except SQLAlchemyError as error:
             raise VaultError(f"The logins cannot be read ({type(error).__name__}).") from error
 
-    def put(self, server: str, user: str, document: str) -> None:
-        """Keep it in place of the one before.
+    def put(self, server: str, user: str, document: str, *, must_exist: bool = False) -> bool:
+        """Keep it in place of the one before; whether that was done.
+
+        Args:
+            server: where.
+            user: whose.
+            document: what is kept.
+            must_exist: what was taken out meanwhile stays out.
 
         Raises:
             VaultError: it cannot be written.
@@ -70,14 +76,17 @@ class LoginStore:
         try:
             with writing(self._engine) as connection:
                 query = select(server_logins.c.created_at).where(_is(server, user))
-                created_at = connection.execute(query).scalar_one_or_none() or now
+                created_at = connection.execute(query).scalar_one_or_none()
+                if created_at is None and must_exist:
+                    return False
                 key = writing_key(connection, self._key_file)
                 sealed = encrypt(key, label_of(server_logins, row), document)
                 connection.execute(delete(server_logins).where(_is(server, user)))
-                fields = {**row, "key_id": key.id, "sealed": sealed, "created_at": created_at, "set_at": now}
+                fields = {**row, "key_id": key.id, "sealed": sealed, "created_at": created_at or now, "set_at": now}
                 connection.execute(insert(server_logins).values(fields))
         except SQLAlchemyError as error:
             raise VaultError(f"The login cannot be kept ({type(error).__name__}).") from error
+        return True
 
     def forget(self, server: str, user: str) -> bool:
         """Remove it; whether there was one."""

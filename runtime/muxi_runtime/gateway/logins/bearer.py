@@ -107,7 +107,7 @@ class UserTokens:
         if user is not None:
             self._book.note(self._server, user, challenge)
         command = f"muxi-runtime servers login {self._server}"
-        if challenge.is_step_up:
+        if challenge.is_step_up and user is not None:
             wants = " ".join(challenge.scopes)[:300] or "more"
             command += "".join(f" --scope {scope}" for scope in challenge.scopes[:8])
             what = f"The login of {user!r} at server {self._server!r} is not good for this: it wants {wants}."

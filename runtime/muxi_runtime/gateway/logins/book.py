@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Literal
 
 import anyio
@@ -38,7 +39,7 @@ MOST_CHALLENGES = 1000
 
 
 class LoginBook:
-    """See the module. Nothing of a login stays in memory beyond the request that it is for."""
+    """See the module. Nothing of a login stays in memory beyond the request that it is for, but who has none."""
 
     def __init__(self, store: LoginStore, endpoint: TokenEndpoint, settings_of: SettingsOf, journal: Journal) -> None:
         self._store = store
@@ -46,6 +47,9 @@ class LoginBook:
         self._settings_of = settings_of
         self._journal = journal
         self._renewing: dict[tuple[str, str], anyio.Lock] = {}
+        self._absent: set[tuple[str, str]] = set()
+        """Who has no login, so that servers that want none cost no look into the database. `keep` alone makes one."""
+        self._kept = 0
         self._challenges: dict[tuple[str, str | None], Challenge] = {}
 
     async def find(self, server: str, user: str, url: str) -> Login | None:
@@ -54,8 +58,13 @@ class LoginBook:
         Raises:
             VaultError: it cannot be read.
         """
+        if (server, user) in self._absent:
+            return None
+        kept = self._kept
         document = await to_thread.run_sync(self._store.get, server, user)
         if document is None:
+            if kept == self._kept:  # else it may have come in just after the look
+                self._note_absent(server, user)
             return None
         try:
             login = Login.model_validate_json(document)
@@ -98,8 +107,20 @@ class LoginBook:
             VaultError: it cannot be written.
         """
         await to_thread.run_sync(self._store.put, server, user, login.model_dump_json())
+        self._kept += 1
+        self._absent.discard((server, user))
         self._challenges.pop((server, user), None)
         self._challenges.pop((server, None), None)
+
+    async def _replace(self, server: str, user: str, login: Login) -> bool:
+        """Keep what became of a login; not of one that was taken out meanwhile, as by a logout."""
+        document = login.model_dump_json()
+        return await to_thread.run_sync(partial(self._store.put, server, user, document, must_exist=True))
+
+    def _note_absent(self, server: str, user: str) -> None:
+        if len(self._absent) >= MOST_CHALLENGES:
+            self._absent.clear()
+        self._absent.add((server, user))
 
     async def forget(self, server: str, user: str) -> bool:
         """Take a login out; whether there was one."""
@@ -133,7 +154,8 @@ class LoginBook:
             # Not given up half-way: the old refresh token is spent once the new one was made.
             with anyio.CancelScope(shield=True):
                 tokens = await self._endpoint.refresh(login, self._settings_of(server))
-                await self.keep(server, user, _with(login, tokens))
+                if not await self._replace(server, user, _with(login, tokens)):
+                    return None
         except GrantOverError as error:
             await self.end(server, user, login, why=str(error))
             return None
@@ -145,7 +167,7 @@ class LoginBook:
 
     async def end(self, server: str, user: str, login: Login, *, why: str) -> None:
         """It is over; who it was stays known until a logout."""
-        await self.keep(server, user, login.ended())
+        await self._replace(server, user, login.ended())
         data = {"server": server, "user": user, "issuer": login.issuer[:500], "why": why[:500]}
         await self._journal.append(Draft("login.ended", data=data))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import anyio
 
 from muxi_runtime.catalog.remote_oauth import RemoteOAuth
-from muxi_runtime.errors import LoginError, UnknownToolError
+from muxi_runtime.errors import LoginError, UnknownToolError, VaultError
 from muxi_runtime.gateway.logins.bearer import Bearer, UserTokens
 from muxi_runtime.gateway.logins.book import LoginBook
 from muxi_runtime.gateway.logins.flow import Begun, Logins, Returned
@@ -128,8 +128,11 @@ class LoginDesk:
         """For `status`: servers that nobody could be heard by for want of a login; nothing where there are none."""
         found: list[str] = []
         for server in servers:
-            user = await self._book.lister(server) or LOCAL_USER
-            report = await self.report(server, user)
+            try:
+                user = await self._book.lister(server) or LOCAL_USER
+                report = await self.report(server, user)
+            except VaultError as error:
+                return [Check("logins", ok=False, detail=Exception.__str__(error), cure=error.remedy)]
             if report is not None and report.state != "ok":
                 found.append(f"{server} ({user}: {report.state})")
         if not found:
