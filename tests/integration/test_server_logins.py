@@ -136,10 +136,11 @@ async def test_more_scopes_are_asked_for_with_what_was_granted_before(tmp_path: 
         assert await scene.call("ada") == "ada"
 
 
-async def test_the_runtime_has_tokens_of_its_own_by_a_secret_of_the_vault(tmp_path: Path):
-    async with login_scene(tmp_path / "home", machine=True) as scene:
+@pytest.mark.parametrize("client", ["robot", "signer"])
+async def test_the_runtime_has_tokens_of_its_own_by_a_secret_or_by_a_key(tmp_path: Path, client: str):
+    async with login_scene(tmp_path / "home", machine=client) as scene:
         assert scene.gateway.runtime.tools.servers[SERVER].error == ""
-        assert await scene.call("ada") == "robot"
+        assert await scene.call("ada") == client
         refused = await scene.begin("ada")
         assert (refused.status_code, refused.json()["error"]) == (409, "refused")
         assert [event.data["user"] for event in scene.events()] == [None]

@@ -2,6 +2,7 @@
 //
 // It prints its issuer URL once it answers, issues JWT access tokens for these RESOURCEs alone, and shows its own forms
 // for login and consent, which take any name. Refresh tokens of public clients are good once.
+// SIGNER_KEY holds the public key (JWK) of the client `signer`.
 
 import { createServer } from 'node:http';
 import Provider, { errors } from 'oidc-provider';
@@ -21,6 +22,18 @@ server.listen(0, '127.0.0.1', () => {
         redirect_uris: [],
         response_types: [],
       },
+      ...(process.env.SIGNER_KEY
+        ? [
+            {
+              client_id: 'signer',
+              token_endpoint_auth_method: 'private_key_jwt',
+              jwks: { keys: [JSON.parse(process.env.SIGNER_KEY)] },
+              grant_types: ['client_credentials'],
+              redirect_uris: [],
+              response_types: [],
+            },
+          ]
+        : []),
     ],
     scopes: ['openid', 'offline_access', 'call', 'read', 'write'],
     pkce: { required: () => true },

@@ -19,8 +19,11 @@ import jwt
 import pytest
 from anyio import to_thread
 from authorization_server import answered, authorization_server, log_in
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from fixture_servers import serve_app
 from gateway_harness import Gateway, open_gateway
+from jwt.algorithms import ECAlgorithm
 from mcp import MCPError
 from mcp.server.auth.middleware.auth_context import get_access_token
 from mcp.server.auth.provider import AccessToken
@@ -204,12 +207,18 @@ def brought(back: str) -> dict[str, str]:
     return {name: value for name, value in found.items() if value is not None}
 
 
-def set_secret(home: Path) -> None:
-    engine = open_store(home)
-    try:
+def proof_of(client: str, home: Path) -> tuple[dict[str, Any], str]:
+    """Settings of how a client proves who it is, which is put where they say, and its public key."""
+    if client == "robot":
+        engine = open_store(home)
         Vault(engine, KeyFile(home / KEY_FILE)).set("ROBOT", "robot-secret")
-    finally:
         engine.dispose()
+        return {"client_secret": {"secret": "ROBOT"}}, ""
+    key = ec.generate_private_key(ec.SECP256R1())
+    path = home.parent / "signer.pem"
+    path.touch(0o600)
+    path.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return {"private_key_file": str(path)}, ECAlgorithm.to_jwk(key.public_key())
 
 
 def port_of(url: str) -> int:
@@ -224,20 +233,18 @@ def free_url() -> str:
 
 @asynccontextmanager
 async def login_scene(
-    home: Path, *, scopes: Sequence[str] = ("call",), private: bool = True, machine: bool = False, **options: Any
+    home: Path, *, scopes: Sequence[str] = ("call",), private: bool = True, machine: str = "", **options: Any
 ) -> AsyncIterator[LoginScene]:
     """`private`: whether the operator lets the gateway reach the authorization server, which is on loopback.
 
-    `machine`: the runtime comes in as `robot`, by a secret of the vault, and nobody logs in.
+    `machine`: the runtime itself comes in, as `robot` by a secret of the vault or as `signer` by a key.
     """
     url = free_url()
-    with authorization_server(url) as issuer:
+    proof, public = await to_thread.run_sync(proof_of, machine, home) if machine else ({}, "")
+    with authorization_server(url, signer=public) as issuer:
         if machine:
-            await to_thread.run_sync(set_secret, home)
-            oauth = RemoteOAuth(
-                grant="client_credentials", client_id="robot", client_secret={"secret": "ROBOT"}, issuer=issuer
-            )
-            options["server_auth"] = {SERVER: RemoteAuth(oauth=oauth)}
+            oauth = {"grant": "client_credentials", "client_id": machine, "issuer": issuer, **proof}
+            options["server_auth"] = {SERVER: RemoteAuth(oauth=RemoteOAuth.model_validate(oauth))}
         upstream = Upstream(url, issuer, scopes=tuple(scopes))
         allowed = [urlsplit(issuer).netloc] if private else []
         async with (

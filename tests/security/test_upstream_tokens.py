@@ -306,3 +306,13 @@ async def test_a_secret_is_shown_to_the_configured_issuer_alone(tmp_path: Path):
     async with sly_scene(tmp_path / "home", server_auth={SERVER: RemoteAuth(oauth=oauth)}) as scene:
         assert "only https://login.example may be used" in (await scene.begin()).text
         assert "/token" not in scene.site.paths()
+
+
+async def test_a_private_key_that_others_may_read_is_not_used(tmp_path: Path):
+    async with login_scene(tmp_path / "home", machine="signer") as scene:
+        (tmp_path / "signer.pem").chmod(0o644)
+        async with scene.gateway.http() as http:
+            servers = (await http.get("/control/servers")).json()["servers"]
+        assert next(server for server in servers if server["name"] == SERVER)["tools"]
+        scene.upstream.refused |= {shown.removeprefix("Bearer ") for shown in scene.upstream.shown if shown}
+        assert "may be read by others" in (await scene.refusal("ada")).error.message
