@@ -208,6 +208,15 @@ async def test_a_login_does_not_move_to_another_address_of_the_server(scene: Log
     assert set(scene.upstream.shown) == {None}
 
 
+async def test_a_scope_that_would_do_something_in_a_shell_is_in_no_command(scene: LoginScene):
+    await scene.log_in("ada")
+    scene.upstream.wants = "write $(touch${IFS}/tmp/x) ;reboot `id` -x"
+    error = (await scene.refusal("ada")).error
+    assert error.data["remedy"] == "muxi-runtime servers login far --scope write"
+    assert not set(error.message) & set("$;")
+    assert "id" not in error.message.split()
+
+
 async def test_a_client_s_own_key_is_not_sent_on_where_logins_are(scene: LoginScene):
     await scene.log_in("ada")
     await scene.call("ada")

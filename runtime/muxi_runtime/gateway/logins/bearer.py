@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 import httpx2
 
 from muxi_runtime.errors import LoginNeededError
-from muxi_runtime.gateway.logins.challenge import Challenge, challenge_in
+from muxi_runtime.gateway.logins.challenge import Challenge, challenge_in, plain_scopes
 from muxi_runtime.gateway.logins.outside import origin_of
 
 if TYPE_CHECKING:
@@ -108,8 +108,8 @@ class UserTokens:
             self._book.note(self._server, user, challenge)
         command = f"muxi-runtime servers login {self._server}"
         if challenge.is_step_up and user is not None:
-            wants = " ".join(challenge.scopes)[:300] or "more"
-            command += "".join(f" --scope {scope}" for scope in challenge.scopes[:8])
+            wants = " ".join(plain_scopes(challenge.scopes)) or "more"
+            command += "".join(f" --scope {scope}" for scope in plain_scopes(challenge.scopes))
             what = f"The login of {user!r} at server {self._server!r} is not good for this: it wants {wants}."
         elif user is None:
             what = f"Nobody is logged in at server {self._server!r}."

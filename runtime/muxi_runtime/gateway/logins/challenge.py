@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -11,9 +12,11 @@ from mcp.client.auth.utils import extract_field_from_www_auth
 if TYPE_CHECKING:
     import httpx2
 
-__all__ = ["Challenge", "challenge_in", "is_for_tokens", "split_scopes"]
+__all__ = ["Challenge", "challenge_in", "is_for_tokens", "plain_scopes", "split_scopes"]
 
 LONGEST = 2000
+PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,99}")
+MOST_SHOWN = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +55,14 @@ def is_for_tokens(response: httpx2.Response) -> bool:
     """Whether a refusal asks for a bearer token."""
     says = response.headers.get("www-authenticate", "")
     return response.status_code == HTTPStatus.UNAUTHORIZED and says[:6].lower() == "bearer"
+
+
+def plain_scopes(scopes: tuple[str, ...]) -> list[str]:
+    """Those that may stand in a command and in a sentence: a shell and a model read them as a name and nothing else.
+
+    Others a server could have chosen for what they do there.
+    """
+    return [scope for scope in scopes if PLAIN.fullmatch(scope)][:MOST_SHOWN]
 
 
 def split_scopes(text: str | None) -> tuple[str, ...]:

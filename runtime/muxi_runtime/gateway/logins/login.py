@@ -67,4 +67,5 @@ class Login(BaseModel):
 
     def ended(self) -> Login:
         """The same without its tokens: it is known who was logged in, and with which client."""
-        return self.model_copy(update={"access_token": "", "refresh_token": None, "expires_at": None})
+        gone = {"access_token": "", "refresh_token": None, "expires_at": None}  # nosec B105  # that there is none
+        return self.model_copy(update=gone)

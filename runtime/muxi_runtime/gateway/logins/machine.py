@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from muxi_runtime.errors import LoginError, LoginNeededError, RemoteError
+from muxi_runtime.gateway.logins.challenge import plain_scopes
 from muxi_runtime.gateway.logins.clients import configured_client
 from muxi_runtime.gateway.logins.discovery import discover
 from muxi_runtime.gateway.logins.login import EARLY_SECONDS
@@ -72,7 +73,8 @@ class MachineTokens:
 
     async def needed(self, challenge: Challenge) -> LoginNeededError:
         """See `TokenSource.needed`."""
-        wants = f", and wants {' '.join(challenge.scopes)[:300]}" if challenge.scopes else ""
+        named = " ".join(plain_scopes(challenge.scopes))
+        wants = f", and wants {named}" if named else ""
         return LoginNeededError(
             f"Server {self._server!r} does not take the runtime's own token{wants}. "
             f"See servers.{self._server}.auth.oauth in muxi.yaml.",
