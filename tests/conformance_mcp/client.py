@@ -61,7 +61,7 @@ async def main(url: str) -> int:
         )
         async with opened as gateway:
             person = Person(gateway, SERVER)
-            if "servers login" in gateway.runtime.tools.servers[SERVER].error:
+            while "servers login" in gateway.runtime.tools.servers[SERVER].error:
                 await person.log_in()
             known = gateway.runtime.tools.servers[SERVER]
             if known.error:
