@@ -9,6 +9,7 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
 import httpx2
@@ -43,8 +44,10 @@ async def test_who_is_not_logged_in_is_told_the_command_and_then_is(scene: Login
     begun = (await scene.begin(None)).json()
     assert answered(begun["url"], "code_challenge_method") == "S256"
     assert answered(begun["url"], "resource") == scene.upstream.url
+    assert "servers login far" in (await part(scene, "logins"))["cure"]
     told = await scene.log_in(None, "ada")
     assert told["user"] == "local"
+    assert await part(scene, "logins") is None
     assert set(told["scopes"]) >= {"call"}
     assert told["renews"]
     assert scene.gateway.runtime.tools.servers[SERVER].error == ""
@@ -144,6 +147,13 @@ async def test_the_runtime_has_tokens_of_its_own_by_a_secret_or_by_a_key(tmp_pat
         refused = await scene.begin("ada")
         assert (refused.status_code, refused.json()["error"]) == (409, "refused")
         assert [event.data["user"] for event in scene.events()] == [None]
+
+
+async def part(scene: LoginScene, name: str) -> dict[str, Any] | None:
+    """What `status` says of one."""
+    async with scene.gateway.http() as http:
+        found = (await http.get("/control/status")).json()["components"]
+    return next((component for component in found if component["name"] == name), None)
 
 
 async def state_of(scene: LoginScene, user: str) -> str | None:
