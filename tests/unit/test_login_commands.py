@@ -17,7 +17,7 @@ from muxi_runtime.catalog.added import AddedServers
 from muxi_runtime.catalog.manifest import Install, Manifest
 from muxi_runtime.cli.loopback import listening
 from muxi_runtime.cli.main import program
-from muxi_runtime.cli.server_logins import login_line
+from muxi_runtime.cli.server_logins import login_line, waiting
 from muxi_runtime.errors import LoginError
 from muxi_runtime.store.engine import open_store
 from muxi_runtime.vault.key_file import KeyFile
@@ -108,6 +108,19 @@ def test_a_wait_ends_and_a_port_that_is_taken_is_told():
             listening(int(callback.uri.split(":")[2].split("/")[0])),
         ):
             pass
+
+
+@pytest.mark.parametrize(
+    ("blocked", "says"),
+    [
+        ({}, ""),
+        ({"a": "new"}, "\n1 tool waits to be accepted: `muxi-runtime pins diff far`"),
+        ({"a": "new", "b": "new"}, "\n2 tools wait to be accepted: `muxi-runtime pins diff far`"),
+    ],
+)
+def test_tools_that_a_login_has_shown_are_said_to_wait(blocked: dict[str, str], says: str):
+    assert waiting({"name": "far", "blocked": blocked}).startswith(says)
+    assert bool(waiting({"name": "far", "blocked": blocked})) is bool(says)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,9 @@ def login(
         brought = callback.wait(parse_qs(urlsplit(url).query)["state"][0], wait)
     done = runtime.post("logins", str(begun["login"]), body=brought)
     granted = f" for {', '.join(done['scopes'])}" if done["scopes"] else ""
-    out.show(done, f"{done['user']} is logged in at {name}, by {done['issuer']}{granted}. {_lasts(done)}")
+    said = f"{done['user']} is logged in at {name}, by {done['issuer']}{granted}. {_lasts(done)}"
+    known = {server["name"]: server for server in runtime.get("servers")["servers"]}
+    out.show(done, said + waiting(known.get(name, {})))
 
 
 @click.command()
@@ -84,6 +86,15 @@ def login_line(server: dict[str, Any]) -> str:
         return str(server["login"]["why"])
     what = "You are not logged in" if state == "missing" else "Your login has run out"
     return f"{what}: `muxi-runtime servers login {server['name']}`."
+
+
+def waiting(server: dict[str, Any]) -> str:
+    """What a server has shown for the first time, and nobody has accepted yet; a line of its own, or nothing."""
+    blocked, name = server.get("blocked", {}), server.get("name", "")
+    if not blocked:
+        return ""
+    count = "1 tool waits" if len(blocked) == 1 else f"{len(blocked)} tools wait"
+    return f"\n{count} to be accepted: `muxi-runtime pins diff {name}`, then `muxi-runtime pins accept {name}`."
 
 
 def _lasts(done: dict[str, Any]) -> str:
