@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import threading
-import urllib.error
-import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
 import pytest
 from click.testing import CliRunner
 
@@ -68,28 +67,19 @@ def test_logins_are_no_secrets_of_the_user_s(tmp_path: Path):
     assert json.loads(run(tmp_path, "secrets", "list", "--json")) == {"secrets": []}
 
 
-def fetch(url: str) -> int:
-    try:
-        with urllib.request.urlopen(url, timeout=10) as answer:
-            return answer.status
-    except urllib.error.HTTPError as error:
-        return error.code
-
-
 def test_the_port_takes_the_one_answer_that_is_waited_for():
     found: list[int] = []
     with listening() as callback:
 
         def browse() -> None:
             good = f"{callback.uri}?state=s-1&code=c&iss=https%3A%2F%2Fa.example"
-            for url in (
+            strays = (
                 f"{callback.uri}?state=s-2&code=c",
                 f"{callback.uri}?code=c",
                 f"{good}&state=s-1",
                 good.replace("/callback", "/other"),
-                good,
-            ):
-                found.append(fetch(url))
+            )
+            found.extend(httpx2.get(url).status_code for url in (*strays, good))
 
         browser = threading.Thread(target=browse)
         browser.start()
