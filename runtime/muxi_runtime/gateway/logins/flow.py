@@ -123,10 +123,7 @@ class Logins:
             raise LoginError(f"Nobody logs in at {server}: the runtime has credentials of its own there.")
         challenge = await self._challenge(server, user, url)
         found = await discover(self._outside, url, challenge, issuer=settings.issuer)
-        if "S256" not in (found.metadata.code_challenge_methods_supported or ()):
-            raise LoginError(
-                f"{found.issuer} does not say that it takes PKCE with S256; without, a code can be stolen."
-            )
+        _demand_pkce(found)
         before = await self._book.find(server, user, url)
         client = await choose_client(self._outside, found, settings, before, redirect_uri=redirect_uri, own=url)
         asked = _scopes(found, challenge, settings.scopes, before, scopes)
@@ -232,6 +229,11 @@ class Logins:
         name = secrets.token_urlsafe(16)
         self._attempts[name] = attempt
         return name
+
+
+def _demand_pkce(found: Found) -> None:
+    if "S256" not in (found.metadata.code_challenge_methods_supported or ()):
+        raise LoginError(f"{found.issuer} does not say that it takes PKCE with S256; without, a code can be stolen.")
 
 
 def _scopes(
