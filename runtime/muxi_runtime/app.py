@@ -20,6 +20,7 @@ from muxi_runtime.config import Settings, read_catalog, read_policy
 from muxi_runtime.gateway.egress import EgressGate
 from muxi_runtime.gateway.kept import KeptTasks
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
+from muxi_runtime.gateway.logins.desk import LoginDesk
 from muxi_runtime.gateway.reload import LiveCatalog
 from muxi_runtime.gateway.secret_gate import SecretGate
 from muxi_runtime.identity.keys import KeyStore
@@ -37,12 +38,15 @@ from muxi_runtime.setup.reap import OpenBackend, reap_left, reap_left_by_install
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
 from muxi_runtime.vault.key_file import KeyFile
+from muxi_runtime.vault.logins import LoginStore
 from muxi_runtime.vault.store import Vault
 from muxi_runtime.wiring import Parts, Runtime
 from muxi_sandbox.contract import Backend
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
+from muxi_sandbox.egress.addresses import SystemResolver
 from muxi_sandbox.egress.authority import Authority
+from muxi_sandbox.egress.dialling import Dialler
 from muxi_sandbox.egress.proxy import EgressProxy
 from muxi_sandbox.egress.reading import Secrets
 from muxi_sandbox.workspaces.snapshots import SnapshotStore
@@ -82,7 +86,15 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
         async with SqliteJournal(database_path(settings.home), settings.journal) as journal:
             approvals = Approvals(ApprovalStore(store), journal, seconds=settings.policy.approval_seconds)
             gate = EgressGate(policy=policy, journal=journal, built_in=live.is_built_in, approvals=approvals)
-            vault = Vault(store, KeyFile(settings.secrets.key_path(settings.home)))
+            key_file = KeyFile(settings.secrets.key_path(settings.home))
+            vault = Vault(store, key_file)
+            desk = LoginDesk(
+                dialler=Dialler(settings.egress, SystemResolver()),
+                vault=vault,
+                store=LoginStore(store, key_file),
+                servers=settings.servers,
+                journal=journal,
+            )
             secrets = _secrets(settings, vault, policy, gate, live)
             egress = EgressProxy(settings.egress, gate, secrets=secrets)
             async with backend or DockerBackend(settings.engine, installation, egress=egress) as entered:
@@ -110,6 +122,7 @@ async def open_runtime(settings: Settings, *, backend: OpenBackend | None = None
                     snapshots,
                     left,
                     approvals,
+                    desk,
                 )
                 async with parts.running(KeyStore(store), PinStore(store), policy) as runtime:
                     yield runtime

@@ -6,6 +6,7 @@ import time
 
 from anyio import to_thread
 
+from muxi_runtime.gateway.logins.desk import LoginDesk
 from muxi_runtime.gateway.policy_watch import PolicyWatch
 from muxi_runtime.gateway.reload import LiveCatalog
 from muxi_runtime.gateway.tools import ToolBook
@@ -24,7 +25,7 @@ __all__ = ["ComponentChecks"]
 class ComponentChecks:
     """Looks at the parts of one running system."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part that is looked at
         self,
         *,
         backend: Backend,
@@ -35,6 +36,7 @@ class ComponentChecks:
         policy: PolicyWatch,
         keys_required: bool,
         vault: Vault,
+        logins: LoginDesk,
     ) -> None:
         self._backend = backend
         self._journal = journal
@@ -44,6 +46,7 @@ class ComponentChecks:
         self._policy = policy
         self._keys_required = keys_required
         self._vault = vault
+        self._logins = logins
 
     async def all(self) -> list[Check]:
         """Each part: whether it works, and what cures it if not."""
@@ -69,6 +72,7 @@ class ComponentChecks:
             *check_runtimes(self._live.now.servers, health.runtimes),
             *self._egress(health),
             *await to_thread.run_sync(check_secrets, self._live.now.servers, self._vault),
+            *await self._logins.checks([name for name, server in self._live.now.servers.items() if server.is_remote]),
         ]
 
     def _egress(self, health: BackendHealth) -> list[Check]:

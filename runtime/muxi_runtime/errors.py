@@ -15,11 +15,13 @@
     ├── ServerError        the server behind a tool failed (not the tool): silent, broke the protocol
     ├── ForwardedError     the server behind a tool answered with a protocol error of its own
     ├── JournalError       an event could not be made durable, or the chain is broken
+    ├── LoginError         a login at a server elsewhere came to nothing
     ├── VaultError         a secret cannot be read or written
     │   └── UnknownSecretError
     └── NotRunningError    a command needs the running runtime
 
-One of the sandboxes' tree is here, since it is of no sandbox: `RemoteError`, a server over HTTP that is out of reach.
+Two of the sandboxes' tree are here, since they are of no sandbox: `RemoteError`, a server over HTTP that is out of
+reach, and its kind `LoginNeededError`, one that is there and wants a person to log in.
 
 Messages are for the person who made the mistake: what happened, to which thing, and what to do next.
 """
@@ -139,6 +141,24 @@ class ForwardedError(MuxiError):
 
 class RemoteError(SandboxError):
     """A server that runs elsewhere cannot be reached any more: to what speaks with it, the end of its sandbox."""
+
+
+class LoginNeededError(RemoteError):
+    """A server elsewhere takes nothing from this user before a login, or before a new one.
+
+    Attributes:
+        server: its name.
+        command: what has to be run.
+    """
+
+    def __init__(self, message: str, *, server: str, command: str) -> None:
+        super().__init__(message)
+        self.server = server
+        self.command = command
+
+
+class LoginError(MuxiError):
+    """A login at a server elsewhere came to nothing, or its tokens are taken no more."""
 
 
 class JournalError(MuxiError):

@@ -36,6 +36,8 @@ from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.label_routes import LabelRoutes
 from muxi_runtime.gateway.labels import LabelBook
 from muxi_runtime.gateway.listing import Listing
+from muxi_runtime.gateway.logins.desk import LoginDesk
+from muxi_runtime.gateway.logins.routes import LoginRoutes
 from muxi_runtime.gateway.offers import OfferBook
 from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.gateway.policy_watch import PolicyWatch
@@ -101,6 +103,7 @@ class Parts:
     snapshots: SnapshotStore
     left: Sequence[KeptTask]
     approvals: Approvals
+    desk: LoginDesk
     tools: ToolBook = field(init=False)
     labels: TaskLabels = field(init=False)
     declassifying: Declassifying = field(init=False)
@@ -118,8 +121,10 @@ class Parts:
         self.tools, self.offers = ToolBook(pins.judge), OfferBook(pins.judge)
         warm = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds)
         adopted = partial(open_session, eras=self.eras, handshake_seconds=gateway.handshake_seconds, adopted=True)
-        remotes = Remotes(self.tools.input_schema, warm, ConfiguredCredentials(self.settings.servers, self.vault))
+        credentials = ConfiguredCredentials(self.settings.servers, self.vault, self.desk)
+        remotes = Remotes(self.tools.input_schema, warm, credentials)
         listing = self._listing(specs, remotes)
+        self.desk.url_of, self.desk.logged_in = specs.url, listing.again
         async with (
             Pool(self.backend, warm, self.settings.pool) as pool,
             TaskRegistry(
@@ -217,6 +222,7 @@ class Parts:
             policy=watch,
             keys_required=gateway.keys_required,
             vault=self.vault,
+            logins=self.desk,
         )
         control = Control(
             tools=self.tools,
@@ -227,6 +233,7 @@ class Parts:
             components=checks.all,
             pool=pool.report,
             reload=reloader.reload,
+            logins=self.desk,
         )
         answers = AnswerStreams()
         app = build_app(
@@ -240,6 +247,7 @@ class Parts:
                 *self._workspaces(tasks).routes(),
                 *LabelRoutes(tasks, self.labels, self.declassifying).routes(),
                 *ApprovalRoutes(self.approvals).routes(),
+                *LoginRoutes(self.desk).routes(),
             ],
             settings=gateway,
             on_session_end=session_ended,

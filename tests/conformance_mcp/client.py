@@ -3,9 +3,10 @@
 What the official suite tests as a client is the gateway's side towards servers: its scenario's server is the gateway's
 only one, over HTTP. The client in front adds nothing: it calls each tool, reads each resource and gets each prompt that
 the gateway shows it, and answers every question with the defaults. The suite says in the environment which protocol is
-meant, and for some scenarios which arguments to use.
+meant, and for some scenarios which arguments to use, or which client id is registered. Where the server wants a login,
+`person` logs in.
 
-Exits with 1, and says why, if the gateway cannot list the server or a request fails.
+Exits with 1, and says why, if the gateway cannot list the server, a login comes to nothing or a request fails.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import os
 import sys
 import tempfile
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +26,8 @@ from gateway_harness import open_gateway
 from mcp import Client
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 from pydantic import ConfigDict
+
+from conformance_mcp.person import Person, as_operator
 
 SERVER = "scenario"
 DEFAULTS: dict[str, object] = {
@@ -52,7 +56,13 @@ async def main(url: str) -> int:
     version = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "2026-07-28")
     mode = version if version in MODERN_PROTOCOL_VERSIONS else "legacy"
     with tempfile.TemporaryDirectory(prefix="muxi-conformance-") as home:
-        async with open_gateway(Path(home), manifests={SERVER: {"url": url}}) as gateway:
+        opened = open_gateway(
+            Path(home), manifests={SERVER: {"url": url}}, **await as_operator(Path(home), url, SERVER)
+        )
+        async with opened as gateway:
+            person = Person(gateway, SERVER)
+            while "servers login" in gateway.runtime.tools.servers[SERVER].error:
+                await person.log_in()
             known = gateway.runtime.tools.servers[SERVER]
             if known.error:
                 sys.stderr.write(f"{known.error}\n")
@@ -61,15 +71,15 @@ async def main(url: str) -> int:
             async with gateway.client(
                 mode=mode, url=f"{gateway.url}/{SERVER}", elicitation_callback=_agree, list_roots_callback=_no_roots
             ) as client:
-                await _use_everything(client)
+                await _use_everything(client, person)
     return 0
 
 
-async def _use_everything(client: Client) -> None:
+async def _use_everything(client: Client, person: Person) -> None:
     listed = await _list(client, types.ListToolsRequest(), "tools")
     await client.list_tools()  # the SDK's client learns here which arguments a tool wants in headers
     for name, arguments in _calls(listed):
-        await client.call_tool(name, arguments)
+        await person.until_let_in(partial(client.call_tool, name, arguments))
     for resource in await _list(client, types.ListResourcesRequest(), "resources"):
         await client.read_resource(resource["uri"])
     for prompt in await _list(client, types.ListPromptsRequest(), "prompts"):

@@ -1,12 +1,13 @@
-// A certified authorization server (oidc-provider) for the tests: `node authorization_server.mjs RESOURCE`.
+// A certified authorization server (oidc-provider) for the tests: `node authorization_server.mjs RESOURCE...`.
 //
-// It prints its issuer URL once it answers, issues JWT access tokens for RESOURCE alone, and shows its own forms for
-// login and consent, which take any name.
+// It prints its issuer URL once it answers, issues JWT access tokens for these RESOURCEs alone, and shows its own forms
+// for login and consent, which take any name. Refresh tokens of public clients are good once.
+// SIGNER_KEY holds the public key (JWK) of the client `signer`.
 
 import { createServer } from 'node:http';
 import Provider, { errors } from 'oidc-provider';
 
-const resource = process.argv[2];
+const resources = [...process.argv.slice(2), 'https://other.example/mcp'];
 const server = createServer((request, response) => answer(request, response));
 let answer = (_request, response) => response.writeHead(503).end();
 
@@ -21,21 +22,34 @@ server.listen(0, '127.0.0.1', () => {
         redirect_uris: [],
         response_types: [],
       },
+      ...(process.env.SIGNER_KEY
+        ? [
+            {
+              client_id: 'signer',
+              token_endpoint_auth_method: 'private_key_jwt',
+              jwks: { keys: [JSON.parse(process.env.SIGNER_KEY)] },
+              grant_types: ['client_credentials'],
+              redirect_uris: [],
+              response_types: [],
+            },
+          ]
+        : []),
     ],
-    scopes: ['openid', 'offline_access', 'call', 'read'],
+    scopes: ['openid', 'offline_access', 'call', 'read', 'write'],
     pkce: { required: () => true },
     features: {
       clientCredentials: { enabled: true },
       devInteractions: { enabled: true },
       registration: { enabled: true },
+      revocation: { enabled: true },
       resourceIndicators: {
         enabled: true,
         getResourceServerInfo: (_context, indicator) => {
-          if (indicator !== resource && indicator !== 'https://other.example/mcp') {
+          if (!resources.includes(indicator)) {
             throw new errors.InvalidTarget();
           }
           return {
-            scope: 'call read',
+            scope: 'call read write',
             audience: indicator,
             accessTokenFormat: 'jwt',
             accessTokenTTL: 300,

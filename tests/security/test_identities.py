@@ -139,7 +139,15 @@ def test_the_page_shows_the_table():
         (("read",), {Action.WHOAMI, Action.SEE_TOOLS, Action.STATUS, Action.ALL_TASKS}),
         (
             ("call:demo.add",),
-            {Action.WHOAMI, Action.SEE_TOOLS, Action.CALL, Action.APPROVE, Action.APPROVALS, Action.OWN_TASKS},
+            {
+                Action.WHOAMI,
+                Action.SEE_TOOLS,
+                Action.CALL,
+                Action.APPROVE,
+                Action.APPROVALS,
+                Action.OWN_TASKS,
+                Action.LOGINS,
+            },
         ),
         (
             ("admin",),

@@ -18,16 +18,16 @@ PROMPT = re.compile(r'name="prompt" value="(\w+)"')
 
 
 @contextmanager
-def authorization_server(resource: str) -> Iterator[str]:
-    """Its issuer URL; it makes tokens for `resource`."""
+def authorization_server(*resources: str, signer: str = "") -> Iterator[str]:
+    """Its issuer URL; it makes tokens for the `resources`. `signer`: that client's public key (JWK)."""
     assert (NODE_MODULES / "oidc-provider").is_dir(), "the test tools are not installed: run scripts/node.sh"
     node = next(NODE_MODULES.glob("node-linux-*")) / "bin" / "node"
     with subprocess.Popen(
-        [node, SCRIPT, resource],
+        [node, SCRIPT, *resources],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
-        env={**os.environ, "NODE_ENV": "test"},
+        env={**os.environ, "NODE_ENV": "test", "SIGNER_KEY": signer},
     ) as process:
         try:
             issuer = process.stdout.readline().strip()

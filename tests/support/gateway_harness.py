@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,7 @@ from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.settings import GatewaySettings
 from muxi_runtime.identity.oauth.settings import AuthSettings
 from muxi_runtime.policy.settings import PolicySettings
+from muxi_sandbox.egress.settings import EgressSettings
 from muxi_sandbox.fake import FakeBackend, FakeEngine, Program
 
 BUILT_IN = tuple(built_in_manifests())
@@ -109,11 +110,13 @@ async def open_gateway(  # noqa: PLR0913 - one for each thing that a test may se
     server_auth: Mapping[str, RemoteAuth] | None = None,
     overrides: Mapping[str, dict[str, Any]] | None = None,
     labels: LabelSettings | None = None,
+    private: Sequence[str] = (),
     **gateway: Any,
 ) -> AsyncIterator[Gateway]:
     """Serve the demo server as `demo`, or the `manifests`; `rules` are Cedar, `gateway` its settings.
 
     `approval_seconds` and `user_words_from` among them are the policy's. `overrides` are settings of servers, by name.
+    `private` is `egress.private`.
     """
     policy = {name: gateway.pop(name) for name in ("approval_seconds", "user_words_from") if name in gateway}
     settings = write_settings(
@@ -129,7 +132,8 @@ async def open_gateway(  # noqa: PLR0913 - one for each thing that a test may se
     servers = dict(settings.servers)
     for name, shown in (server_auth or {}).items():
         servers[name] = servers[name].model_copy(update={"auth": shown})
-    settings = settings.model_copy(update={"auth": auth or AuthSettings(), "servers": servers})
+    egress = EgressSettings(private=tuple(private))
+    settings = settings.model_copy(update={"auth": auth or AuthSettings(), "servers": servers, "egress": egress})
     seen: dict[str, Any] = {"waiting": anyio.Event(), "wait ended": anyio.Event()}
     engine = engine or FakeEngine()
     backend = FakeBackend({"demo@sha256:0": demo_program(seen), **(programs or {})}, engine=engine)

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 
 from muxi_runtime.catalog.labels import LabelOverrides
 from muxi_runtime.catalog.pool_size import PoolSize
+from muxi_runtime.catalog.remote_oauth import RemoteOAuth
 from muxi_runtime.catalog.secret_profile import SecretProfile
 
 __all__ = ["NetworkSettings", "PoolSize", "RemoteAuth", "ServerSettings"]
@@ -65,6 +66,9 @@ class RemoteAuth(BaseModel):
     prefix: Annotated[str, Field(pattern=r"^[A-Za-z]*$")] = Field(
         "Bearer", description="what stands before a secret's value and a space; empty: nothing"
     )
+    oauth: RemoteOAuth | None = Field(
+        None, description="in place of all of these, for a server that wants a login; absent: as it is found"
+    )
 
     @model_validator(mode="after")
     def _say_each_once(self) -> Self:
@@ -72,6 +76,8 @@ class RemoteAuth(BaseModel):
             raise ValueError("give either `value` or `secret`")
         if twice := sorted(self.users.keys() & self.user_secrets.keys()):
             raise ValueError(f"{twice[0]!r} is in `users` and in `user_secrets`")
+        if self.oauth is not None and len(self.model_fields_set) > 1:
+            raise ValueError("`oauth` stands alone: what is shown then are tokens of a login")
         return self
 
 

@@ -71,9 +71,9 @@ class RuntimeClient:
         """Ask to make it so. Raises as `get`."""
         return self._ask("PUT", path)
 
-    def delete(self, *path: str) -> dict[str, Any]:
+    def delete(self, *path: str, query: Mapping[str, str] | None = None) -> dict[str, Any]:
         """End what is at `/control/PATH`; raises as `get` does."""
-        return self._ask("DELETE", path)
+        return self._ask("DELETE", path, query=query)
 
     def _ask(
         self,

@@ -18,9 +18,11 @@ from muxi_runtime.cli.output import Output, mark, table
 from muxi_runtime.cli.progress import StepDisplay
 from muxi_runtime.cli.workbench import open_installer
 from muxi_runtime.config import Settings
-from muxi_runtime.errors import MuxiError
+from muxi_runtime.errors import LoginNeededError, MuxiError
+from muxi_runtime.gateway.logins.kept import login_of_lister
 from muxi_runtime.setup.step import Report, Step, run_steps
 from muxi_runtime.vault.key_file import KeyFile
+from muxi_runtime.vault.logins import LoginStore
 from muxi_runtime.vault.needs import check_secrets
 from muxi_runtime.vault.store import Vault
 from muxi_sandbox.contract import Check
@@ -67,6 +69,8 @@ async def _checks(settings: Settings, name: str, report: Report) -> list[Check]:
     except ImageMissingError:
         cure = f"`muxi-runtime servers update {name}` makes it anew."
         return [*checks, Check("image", ok=False, detail="The engine does not have its image any more.", cure=cure)]
+    except LoginNeededError as error:
+        return [*checks, _login(settings, manifest, error)]
     except (MuxiError, SandboxError) as error:
         return [*checks, Check("start", ok=False, detail=str(error))]
     verb = "It answers" if manifest.is_remote else "It starts"
@@ -82,6 +86,20 @@ def _secrets(settings: Settings, manifest: Manifest) -> list[Check]:
         vault = Vault(engine, KeyFile(settings.secrets.key_path(settings.home)))
         # To the runtime a missing one is a warning; this server cannot do its work without.
         return [replace(check, ok=not check.cure) for check in check_secrets({manifest.name: manifest}, vault)]
+
+
+def _login(settings: Settings, manifest: Manifest, error: LoginNeededError) -> Check:
+    """It wants one, and there was none that this command could show."""
+    with opened(settings) as engine:
+        store = LoginStore(engine, KeyFile(settings.secrets.key_path(settings.home)))
+        try:
+            found = login_of_lister(store, manifest.name, manifest.url)
+        except MuxiError as unreadable:
+            return Check("login", ok=False, detail=str(unreadable))
+    if found is not None and not found[1].is_over:
+        return Check("login", ok=True, detail=f"{found[0]} is logged in; the runtime renews it at the next call.")
+    who = f"The login of {found[0]} has run out." if found else "Nobody is logged in."
+    return Check("login", ok=False, detail=who, cure=f"`{error.command}`.")
 
 
 def _pins(settings: Settings, manifest: Manifest, listed: dict[tuple[PinKind, str], str]) -> Check:

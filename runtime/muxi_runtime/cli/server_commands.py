@@ -37,6 +37,8 @@ from muxi_runtime.journal.contract import Draft
 from muxi_runtime.journal.writer import append_once
 from muxi_runtime.setup.step import Report, Step, run_steps
 from muxi_runtime.store.engine import database_path
+from muxi_runtime.vault.key_file import KeyFile
+from muxi_runtime.vault.logins import LoginStore
 
 __all__ = ["add", "remove", "switch", "tell_runtime", "update"]
 
@@ -110,7 +112,9 @@ def remove(settings: Settings, name: str, *, key: str | None, out: Output) -> No
     AddedServers(settings.home).remove(name)
     with opened(settings) as engine:
         PinStore(engine).forget(name)
-    _journal(settings, Draft("server.removed", data={"server": name}))
+        logins = LoginStore(engine, KeyFile(settings.secrets.key_path(settings.home)))
+        gone = [user for user in logins.users(name) if logins.forget(name, user)]
+    _journal(settings, Draft("server.removed", data={"server": name, "logins": gone}))
     out.show({"removed": name}, f"Removed {name}. {tell_runtime(settings, key)}")
 
 

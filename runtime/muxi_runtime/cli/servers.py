@@ -14,6 +14,7 @@ from muxi_runtime.cli.context import Invocation
 from muxi_runtime.cli.exit_codes import ExitCode
 from muxi_runtime.cli.output import Output, fields, json_option, plain, table
 from muxi_runtime.cli.runtime_client import RuntimeClient, with_runtime
+from muxi_runtime.cli.server_logins import login, login_line, logout
 from muxi_runtime.errors import UnknownToolError
 
 __all__ = ["servers"]
@@ -37,7 +38,7 @@ def list_servers(runtime: RuntimeClient, out: Output) -> None:
             len(server["tools"]),
             "yes" if server.get("built_in") else "no",
             ", ".join(server.get("profile", {}).get("network", {}).get("allow", ())) or "none",
-            server["error"] or server.get("title", ""),
+            server["error"] or login_line(server) or server.get("title", ""),
         )
         for server in found["servers"]
     ]
@@ -165,6 +166,10 @@ def server_doctor(ctx: click.Context, name: str, out: Output) -> None:
 
     if not server_checks.check(ctx.ensure_object(Invocation).settings(), name, out):
         ctx.exit(ExitCode.FAILED)
+
+
+servers.add_command(login)
+servers.add_command(logout)
 
 
 def _text(value: object) -> str:

@@ -19,6 +19,8 @@ from muxi_runtime.identity.users import UserRecord, UserStore
 from muxi_runtime.journal.contract import Draft
 from muxi_runtime.journal.writer import append_once
 from muxi_runtime.store.engine import database_path
+from muxi_runtime.vault.key_file import KeyFile
+from muxi_runtime.vault.logins import LoginStore
 
 __all__ = ["users"]
 
@@ -128,6 +130,11 @@ def enable(invocation: Invocation, name: str, out: Output) -> None:
 def remove(invocation: Invocation, name: str, out: Output) -> None:
     """Remove a user for good: the keys are revoked, and nobody else gets the name."""
     record = _changed(invocation, "user.removed", name, lambda store: store.remove(name))
+    settings = invocation.settings()
+    with opened(settings) as engine:
+        logins = LoginStore(engine, KeyFile(settings.secrets.key_path(settings.home)))
+        for server in logins.servers(name):
+            logins.forget(server, name)
     out.show(_document(record), f"Removed {name}; the keys are revoked.")
 
 

@@ -13,12 +13,16 @@ from functools import partial
 from pathlib import Path
 
 from anyio import to_thread
+from sqlalchemy import Engine
 
 from muxi_runtime.catalog.catalog import granted
+from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.catalog.sources import Source
 from muxi_runtime.config import Settings
 from muxi_runtime.errors import ServerError, sole_error
+from muxi_runtime.gateway.credentials import ConfiguredCredentials, Credentials
+from muxi_runtime.gateway.logins.kept import KeptLogins
 from muxi_runtime.installing.gate import InstallGate
 from muxi_runtime.installing.installer import Fetched, Installer
 from muxi_runtime.installing.turn import adding, taken_turn
@@ -28,6 +32,9 @@ from muxi_runtime.setup.proof import PROBE_IMAGE, demand_proof, prove_all, store
 from muxi_runtime.setup.reap import reap_left
 from muxi_runtime.store.engine import database_path, open_store
 from muxi_runtime.store.installation import installation_id
+from muxi_runtime.vault.key_file import KeyFile
+from muxi_runtime.vault.logins import LoginStore
+from muxi_runtime.vault.store import Vault
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.images.added import AddedImage, build_added
@@ -86,9 +93,9 @@ async def open_installer(settings: Settings, progress: Progress) -> AsyncIterato
         SetupError: sandboxes do not hold here.
     """
     installation = await to_thread.run_sync(installation_id, settings.home)
-    (await to_thread.run_sync(open_store, settings.home)).dispose()
+    store = await to_thread.run_sync(open_store, settings.home)
     egress = settings.egress.model_copy(update={"connections": CONNECTIONS, "connections_per_second": PER_SECOND})
-    with _one_error():
+    with _one_error(), _closing(store):
         async with (
             taken_turn(settings.home) as scratch,
             SqliteJournal(database_path(settings.home), settings.journal) as journal,
@@ -111,7 +118,23 @@ async def open_installer(settings: Settings, progress: Progress) -> AsyncIterato
                     scratch=scratch,
                     certificates=transport.certificates,
                     grant=partial(granted, settings=ServerSettings(), classes=settings.limits_classes),
+                    credentials=partial(_credentials, settings, store),
                 )
+
+
+def _credentials(settings: Settings, store: Engine, manifest: Manifest) -> Credentials:
+    """What is set for a server elsewhere, or the login that its tools are listed with."""
+    key_file = KeyFile(settings.secrets.key_path(settings.home))
+    configured = ConfiguredCredentials(settings.servers, Vault(store, key_file))
+    return KeptLogins(configured, LoginStore(store, key_file), manifest.url)
+
+
+@contextmanager
+def _closing(store: Engine) -> Iterator[None]:
+    try:
+        yield
+    finally:
+        store.dispose()
 
 
 @contextmanager

@@ -11,9 +11,10 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from muxi_runtime import __version__
-from muxi_runtime.errors import MuxiError, RefusedError, UnknownTaskError
+from muxi_runtime.errors import MuxiError, RefusedError, UnknownTaskError, VaultError
 from muxi_runtime.gateway.host_server import HOST
 from muxi_runtime.gateway.http_auth import principal_of
+from muxi_runtime.gateway.logins.desk import document_of
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
     from starlette.responses import Response
 
+    from muxi_runtime.gateway.logins.desk import LoginDesk
     from muxi_runtime.gateway.specs import SpecBook
     from muxi_runtime.gateway.task import Task
     from muxi_runtime.gateway.tasks import TaskRegistry
@@ -34,7 +36,7 @@ __all__ = ["Control", "describe_task"]
 class Control:
     """The routes and what they tell."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - one for each part that is told of
         self,
         *,
         tools: ToolBook,
@@ -45,6 +47,7 @@ class Control:
         components: Callable[[], Awaitable[list[Check]]],
         pool: Callable[[], list[ShelfReport]],
         reload: Callable[[], Awaitable[dict[str, list[str]]]],
+        logins: LoginDesk,
     ) -> None:
         self._tools = tools
         self._tasks = tasks
@@ -54,6 +57,7 @@ class Control:
         self._components = components
         self._pool = pool
         self._reload_servers = reload
+        self._logins = logins
 
     def routes(self) -> list[Route]:
         """For the application."""
@@ -153,8 +157,17 @@ class Control:
         except MuxiError as error:
             return JSONResponse({"error": "refused", "error_description": str(error)}, 409)
 
-    async def _list_servers(self, _request: Request) -> Response:
-        return JSONResponse({"servers": [self._server(name) for name in self._tools.servers]})
+    async def _list_servers(self, request: Request) -> Response:
+        user = principal_of(request).user
+        return JSONResponse({"servers": [await self._server_for(name, user) for name in list(self._tools.servers)]})
+
+    async def _server_for(self, name: str, user: str) -> dict[str, Any]:
+        """With how the caller stands there, where a login is wanted."""
+        try:
+            report = await self._logins.report(name, user)
+        except VaultError as error:
+            return self._server(name) | {"login": {"state": "unreadable", "why": str(error)}}
+        return self._server(name) | ({"login": document_of(report)} if report else {})
 
     async def _logs(self, request: Request) -> Response:
         """Of the caller's own tasks: what a server writes may tell of the task that it works for."""

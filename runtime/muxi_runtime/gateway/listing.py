@@ -95,6 +95,11 @@ class Listing:
             for server in asked:
                 group.start_soon(self._list, server, limit)
 
+    async def again(self, server: str) -> None:
+        """Ask one again now, as when somebody has logged in at it. What it offered stays until it has answered."""
+        if server in self._specs.manifests:
+            await self._list(server, anyio.CapacityLimiter(1))
+
     async def retry_failed(self) -> None:
         """Ask those that failed again, for ever."""
         while True:

@@ -23,10 +23,11 @@ from mcp.shared.inbound import mcp_param_headers, x_mcp_header_map
 from mcp.shared.message import ClientMessageMetadata, SessionMessage
 from mcp_types import JSONRPCRequest, jsonrpc_message_adapter
 
-from muxi_runtime.errors import RemoteError, sole_error
+from muxi_runtime.errors import LoginNeededError, RemoteError, sole_error
 from muxi_runtime.gateway.credentials import NoCredentials
 from muxi_runtime.gateway.http_bounds import BoundedTransport
 from muxi_runtime.gateway.http_stamps import Negotiated
+from muxi_runtime.gateway.logins.challenge import challenge_in, is_for_tokens
 from muxi_runtime.identity.oauth.settings import is_safe_url
 from muxi_sandbox.contract import Lease
 from muxi_sandbox.errors import LeaseExpiredError, OutputFloodError, SandboxError
@@ -122,14 +123,21 @@ class Remotes:
     @asynccontextmanager
     async def _connect(self, spec: Spec) -> AsyncIterator[TransportStreams]:
         limit = spec.limits.frame_mib * 2**20
-        headers = await self._headers(spec)
+        principal = self.principal_of(spec.task or "")
+        headers = await self._headers(spec, principal)
+        login = self._credentials.login_for(spec.server, spec.image, principal.user if principal else None)
 
         async def check(response: httpx2.Response) -> None:
             """Statuses that end the session, whatever the body says: raised, they end the connection."""
             if response.status_code == HTTPStatus.NOT_FOUND and SESSION_HEADER in response.request.headers:
                 raise _out_of_reach(spec, "it has ended the session")
+            if login is not None and challenge_in(response) is not None:
+                return  # the login's to answer
             if response.status_code in {HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN}:
+                if not headers and is_for_tokens(response):
+                    raise _wants_a_login(spec)
                 shown = f"with what servers.{spec.server}.auth holds" if headers else "and no credentials are sent"
+                shown = "to whoever is logged in there" if login is not None else shown
                 raise _out_of_reach(spec, f"it refuses us (HTTP {response.status_code}), {shown}")
 
         async with (
@@ -139,14 +147,14 @@ class Remotes:
                 timeout=httpx2.Timeout(SILENT_SECONDS, connect=CONNECT_SECONDS),
                 trust_env=False,
                 headers=headers,
+                auth=login,
                 event_hooks={"response": [check]},
             ) as http,
             streamable_http_client(spec.image, http_client=http, max_sse_event_size=limit) as streams,
         ):
             yield streams
 
-    async def _headers(self, spec: Spec) -> dict[str, str]:
-        principal = self.principal_of(spec.task or "")
+    async def _headers(self, spec: Spec, principal: Principal | None) -> dict[str, str]:
         headers = dict(await self._credentials.headers_for(spec.server, principal.user if principal else None))
         if headers and not is_safe_url(spec.image):
             raise _out_of_reach(spec, "credentials are sent by https only, or on loopback")
@@ -242,6 +250,12 @@ def _reason(spec: Spec, error: BaseException) -> SandboxError:
         known, other = error.split((SandboxError, OutputFloodError))
         error = (known or other or error).exceptions[0]
     return error if isinstance(error, SandboxError) else _out_of_reach(spec, str(error) or type(error).__name__)
+
+
+def _wants_a_login(spec: Spec) -> LoginNeededError:
+    command = f"muxi-runtime servers login {spec.server}"
+    text = f"Server {spec.server!r} at {spec.image} wants a login. Add it, then run `{command}`."
+    return LoginNeededError(text, server=spec.server, command=command)
 
 
 def _out_of_reach(spec: Spec, why: str) -> RemoteError:

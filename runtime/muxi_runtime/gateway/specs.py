@@ -101,6 +101,11 @@ class SpecBook:
         manifest = self.manifests.get(server)
         return manifest is not None and manifest.is_remote
 
+    def url(self, server: str) -> str | None:
+        """Where a server elsewhere is; `None` for any other."""
+        manifest = self.manifests.get(server)
+        return manifest.url if manifest is not None and manifest.is_remote else None
+
     def content_key(self, server: str) -> str | None:
         """A hash of all that decides which tools a server lists; `None` where its image is not named by content.
 

@@ -24,6 +24,7 @@ from muxi_runtime.errors import (
     ForbiddenError,
     ForwardedError,
     InvalidArgumentsError,
+    LoginNeededError,
     MuxiError,
     RefusedError,
     RemoteError,
@@ -80,6 +81,8 @@ def to_wire(error: MuxiError | SandboxError) -> MCPError:
 def _in_words(error: MuxiError | SandboxError) -> MCPError:
     if isinstance(error, ForwardedError):
         return MCPError(error.code, str(error), error.data)
+    if isinstance(error, LoginNeededError):
+        return MCPError(DENIED, str(error), {"kind": "login", "server": error.server, "remedy": error.command})
     if isinstance(error, RemoteError):
         return MCPError(SERVER_FAILED, str(error), {"kind": "server", "remedy": "See whether it runs."})
     if isinstance(error, SandboxError):

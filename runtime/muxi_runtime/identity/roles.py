@@ -46,6 +46,8 @@ class Action(StrEnum):
     """List servers and tools."""
     STATUS = "status"
     """See whether the runtime works."""
+    LOGINS = "logins"
+    """Log in to servers elsewhere, and out; for another user only with the next action."""
     SERVERS = "servers"
     """Have the runtime take over servers that were added, changed or removed."""
     POLICY = "policy"
@@ -82,6 +84,7 @@ ACTIONS: Mapping[Action, Grant] = {
     Action.END_TASKS: Grant(_OPERATORS, ("admin",)),
     Action.SEE_TOOLS: Grant(_ALL, ("read", "call")),
     Action.STATUS: Grant(_ALL, ("read",)),
+    Action.LOGINS: Grant(_PEOPLE, ("call",)),
     Action.SERVERS: Grant(_OPERATORS, ("admin",)),
     Action.POLICY: Grant(_OPERATORS, ("admin",)),
 }

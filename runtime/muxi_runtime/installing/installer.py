@@ -23,7 +23,8 @@ from muxi_runtime.catalog.manifest import Install, Manifest
 from muxi_runtime.catalog.pins import PinKind
 from muxi_runtime.catalog.review import Finding, exposures, review, review_texts
 from muxi_runtime.catalog.sources import Source, SourceKind
-from muxi_runtime.errors import ConfigError, ForwardedError, ServerError
+from muxi_runtime.errors import ConfigError, ForwardedError, LoginNeededError, ServerError
+from muxi_runtime.gateway.credentials import Credentials, NoCredentials
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.handshake import open_session, open_upstream
 from muxi_runtime.gateway.offers import KINDS, PINNED
@@ -47,6 +48,10 @@ ASK_REGISTRY = {
 """What the tools themselves have for a default: its URL, then hosts that it sends them to."""
 SAME_TIMES = "find tree -exec touch -hd @315532800 {} +"
 """What is installed twice is the same twice, and so is its image. No zip archive knows a time before 1980."""
+AFTER_LOGIN = (
+    "It shows its tools to nobody who has not logged in. Once it is added, `muxi-runtime servers login {name}`;"
+    " they wait for `muxi-runtime pins accept {name}` then."
+)
 INSTALLER = "installer"
 BASES = {SourceKind.NPM: "node", SourceKind.PYPI: "base"}
 
@@ -153,13 +158,16 @@ class Installer:
         scratch: Path,
         certificates: bytes,
         grant: Callable[[Manifest], Manifest],
+        credentials: Callable[[Manifest], Credentials] = lambda _: NoCredentials(),
     ) -> None:
         """`scratch`: a folder for what is on its way into an image; whoever gave it empties it.
 
         `certificates`: in PEM form, what registries are checked against. `grant`: see `catalog.granted`.
+        `credentials`: what a server elsewhere is shown.
         """
         self._scratch = scratch
         self._grant = grant
+        self._credentials = credentials
         self._backend = backend
         self._shelf = shelf
         self._settings = settings
@@ -175,11 +183,16 @@ class Installer:
         """
         made = await self._make(wish, progress)
         progress("asking for its tools")
-        lists = await self.lists(made.manifest)
+        notes = list(made.notes)
+        try:
+            lists = await self.lists(made.manifest)
+        except LoginNeededError:
+            lists = {kind: [] for kind in PinKind}
+            notes.append(AFTER_LOGIN.format(name=made.manifest.name))
         findings = [*exposures(made.manifest), *review(lists[PinKind.TOOL], others)]
         for kind in (PinKind.PROMPT, PinKind.TEMPLATE):
             findings += review_texts(lists[kind], kind)
-        return Candidate(made.manifest, lists, findings, made.parts, made.notes)
+        return Candidate(made.manifest, lists, findings, made.parts, notes)
 
     async def _make(self, wish: Wish, progress: Progress) -> _Made:
         if wish.source.kind is SourceKind.URL:
@@ -256,7 +269,8 @@ class Installer:
             raise spec
         if manifest.is_remote:
             session = partial(open_session, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS)
-            async with Remotes(_no_schema, session).lease_session(spec) as leased:
+            remotes = Remotes(_no_schema, session, self._credentials(manifest))
+            async with remotes.lease_session(spec) as leased:
                 return await _lists(leased.session)
         try:
             async with open_upstream(self._backend, spec, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS) as upstream:

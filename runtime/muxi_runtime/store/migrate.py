@@ -10,7 +10,7 @@ from muxi_runtime.errors import SetupError
 
 __all__ = ["REVISION", "current_revision", "migrate"]
 
-REVISION = "0009"
+REVISION = "0010"
 """The newest revision in `migrations/versions`; a test holds the two together."""
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from sqlalchemy import BigInteger, Column, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-__all__ = ["approvals", "journal", "kept_tasks", "keys", "metadata", "pins", "secrets", "users"]
+__all__ = ["approvals", "journal", "kept_tasks", "keys", "metadata", "pins", "secrets", "server_logins", "users"]
 
 metadata = MetaData(
     naming_convention={
@@ -131,6 +131,19 @@ secrets = Table(
     Column("name", String(64), primary_key=True),
     Column("key_id", String(16), nullable=False),
     # Nonce and sealed value, see `vault.cipher`.
+    Column("sealed", LargeBinary, nullable=False),
+    Column("created_at", String(27), nullable=False),
+    Column("set_at", String(27), nullable=False),
+)
+
+server_logins = Table(
+    "server_logins",
+    metadata,
+    Column("server", String(32), primary_key=True),
+    # No foreign key: the local user is in no table.
+    Column("user", String(64), primary_key=True),
+    Column("key_id", String(16), nullable=False),
+    # As above; what is sealed is a JSON document.
     Column("sealed", LargeBinary, nullable=False),
     Column("created_at", String(27), nullable=False),
     Column("set_at", String(27), nullable=False),

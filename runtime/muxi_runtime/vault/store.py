@@ -12,7 +12,7 @@ import unicodedata
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from sqlalchemy import Connection, Engine, delete, insert, select, update
+from sqlalchemy import Engine, delete, insert, select
 from sqlalchemy.exc import SQLAlchemyError
 
 from muxi_runtime.errors import UnknownSecretError, VaultError
@@ -20,7 +20,8 @@ from muxi_runtime.store.engine import reading, writing
 from muxi_runtime.store.schema import secrets
 from muxi_runtime.store.times import from_text, utc_text
 from muxi_runtime.vault.cipher import decrypt, encrypt
-from muxi_runtime.vault.key_file import Key, KeyFile, new_key
+from muxi_runtime.vault.key_file import KeyFile
+from muxi_runtime.vault.sealed_rows import key_of, reseal, writing_key
 
 __all__ = ["SecretRecord", "Vault", "check_name", "check_value"]
 
@@ -136,7 +137,7 @@ class Vault:
                 raise _unknown(name)
 
     def rotate_key(self) -> int:
-        """Encrypt every value under a new key, and throw the old one away; how many values.
+        """Encrypt every value under a new key, logins too, and throw the old one away; how many secrets.
 
         A crash leaves a file with both keys, with which everything can be read.
 
@@ -144,18 +145,12 @@ class Vault:
             VaultError: a value cannot be read, or the file not be written; nothing is changed then.
         """
         with writing(self._engine) as connection:
-            old, fresh = self._key_file.read(), new_key()
-            rows = connection.execute(select(secrets)).mappings().all()
-            values = {row["name"]: decrypt(_key(old, row["key_id"]), row["name"], row["sealed"]) for row in rows}
-            self._key_file.write((fresh, *old))
-            for name, value in values.items():
-                fields = {"key_id": fresh.id, "sealed": encrypt(fresh, name, value)}
-                connection.execute(update(secrets).where(secrets.c.name == name).values(fields))
+            old, count = reseal(connection, self._key_file)
         with writing(self._engine):
             # Not before the values are durable. Whoever sets one meanwhile has the fresh key already.
             gone = {key.id for key in old}
             self._key_file.write([key for key in self._key_file.read() if key.id not in gone])
-        return len(values)
+        return count
 
     def _value(self, name: str, *, is_last_try: bool) -> str:
         try:
@@ -168,7 +163,7 @@ class Vault:
         keys = self._key_file.read()
         if not is_last_try and row["key_id"] not in {key.id for key in keys}:
             return ""
-        return decrypt(_key(keys, row["key_id"]), name, row["sealed"])
+        return decrypt(key_of(keys, row["key_id"]), name, row["sealed"])
 
     def _put(self, name: str, value: str, *, must_exist: bool) -> SecretRecord:
         now = utc_text(datetime.now(UTC))
@@ -176,36 +171,12 @@ class Vault:
             found = connection.execute(select(secrets).where(secrets.c.name == name)).mappings().one_or_none()
             if must_exist and found is None:
                 raise _unknown(name)
-            key = self._writing_key(connection)
+            key = writing_key(connection, self._key_file)
             created_at = found["created_at"] if found else now
             connection.execute(delete(secrets).where(secrets.c.name == name))
             row = {"name": name, "key_id": key.id, "sealed": encrypt(key, name, value)}
             connection.execute(insert(secrets).values(**row, created_at=created_at, set_at=now))
         return SecretRecord(name, from_text(created_at), from_text(now))
-
-    def _writing_key(self, connection: Connection) -> Key:
-        """Asked for inside a transaction that writes: two commands do not make two keys."""
-        keys = self._key_file.read()
-        if keys:
-            return keys[0]
-        if connection.execute(select(secrets.c.name).limit(1)).first() is not None:
-            raise VaultError(
-                f"The key of the vault, {self._key_file.path}, is gone, and there are secrets that need it.",
-                remedy="Restore it from a backup. If it is lost, remove the secrets and set them anew.",
-            )
-        key = new_key()
-        self._key_file.write((key,))
-        return key
-
-
-def _key(keys: tuple[Key, ...], key_id: str) -> Key:
-    for key in keys:
-        if key.id == key_id:
-            return key
-    raise VaultError(
-        "The key of the vault is not the one that the secrets were encrypted with, or it is gone.",
-        remedy="Restore the key file that belongs to this database, or set the secrets anew.",
-    )
 
 
 def _unknown(name: str) -> UnknownSecretError:

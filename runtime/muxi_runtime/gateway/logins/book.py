@@ -1,0 +1,183 @@
+"""The logins that there are: a token for one user's request to one server, renewed when it has run out.
+
+Above: `bearer`, which asks before each request, and `flow`, which puts a new login in. Below: the encrypted store.
+Of several requests that find the same token refused, one renews it, and the others get what it got: a refresh token
+that is rotated can be used only once.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Literal
+
+import anyio
+from anyio import to_thread
+from pydantic import ValidationError
+
+from muxi_runtime.errors import LoginError, RemoteError, VaultError
+from muxi_runtime.gateway.logins.login import Login
+from muxi_runtime.gateway.logins.token_endpoint import GrantOverError
+from muxi_runtime.identity.principal import LOCAL_USER
+from muxi_runtime.journal.contract import Draft
+
+if TYPE_CHECKING:
+    from muxi_runtime.catalog.remote_oauth import RemoteOAuth
+    from muxi_runtime.gateway.logins.challenge import Challenge
+    from muxi_runtime.gateway.logins.token_endpoint import TokenEndpoint, Tokens
+    from muxi_runtime.journal.contract import Journal
+    from muxi_runtime.vault.logins import LoginStore
+
+__all__ = ["LoginBook", "LoginState", "SettingsOf"]
+
+logger = logging.getLogger(__name__)
+
+SettingsOf = Callable[[str], "RemoteOAuth"]
+LoginState = Literal["missing", "ok", "over"]
+MOST_CHALLENGES = 1000
+
+
+class LoginBook:
+    """See the module. Nothing of a login stays in memory beyond the request that it is for, but who has none."""
+
+    def __init__(self, store: LoginStore, endpoint: TokenEndpoint, settings_of: SettingsOf, journal: Journal) -> None:
+        self._store = store
+        self._endpoint = endpoint
+        self._settings_of = settings_of
+        self._journal = journal
+        self._renewing: dict[tuple[str, str], anyio.Lock] = {}
+        self._absent: set[tuple[str, str]] = set()
+        """Who has no login, so that servers that want none cost no look into the database. `keep` alone makes one."""
+        self._kept = 0
+        self._challenges: dict[tuple[str, str | None], Challenge] = {}
+
+    async def find(self, server: str, user: str, url: str) -> Login | None:
+        """The login of a user at the server that is at `url`; one of another address does not count.
+
+        Raises:
+            VaultError: it cannot be read.
+        """
+        if (server, user) in self._absent:
+            return None
+        kept = self._kept
+        document = await to_thread.run_sync(self._store.get, server, user)
+        if document is None:
+            if kept == self._kept:  # else it may have come in just after the look
+                self._note_absent(server, user)
+            return None
+        try:
+            login = Login.model_validate_json(document)
+        except ValidationError:
+            return None  # of another version; its owner logs in again
+        return login if login.url == url else None
+
+    async def lister(self, server: str) -> str | None:
+        """Whose login its tools are listed with: `local`'s, else the oldest; `None` where nobody is logged in."""
+        users = await to_thread.run_sync(self._store.users, server)
+        return LOCAL_USER if LOCAL_USER in users else next(iter(users), None)
+
+    async def token(self, server: str, user: str, url: str) -> str | None:
+        """A token that may be shown; `None` where a person has to log in.
+
+        Raises:
+            RemoteError: it has run out and could not be renewed now, or cannot be read.
+        """
+        login = await self._read(server, user, url)
+        if login is None or login.is_over:
+            return None
+        return login.access_token if login.is_fresh else await self.renewed(server, user, url, refused=None)
+
+    async def renewed(self, server: str, user: str, url: str, *, refused: str | None) -> str | None:
+        """Another token in place of the refused one; `None` where there is none to be had. Raises as `token`."""
+        async with self._renewing.setdefault((server, user), anyio.Lock()):
+            login = await self._read(server, user, url)
+            if login is None:
+                return None
+            if login.is_fresh and login.access_token != refused:
+                return login.access_token  # somebody else has renewed it meanwhile
+            if login.refresh_token is None:
+                return None
+            return await self._renew(server, user, login)
+
+    async def keep(self, server: str, user: str, login: Login) -> None:
+        """Put a login in.
+
+        Raises:
+            VaultError: it cannot be written.
+        """
+        await to_thread.run_sync(self._store.put, server, user, login.model_dump_json())
+        self._kept += 1
+        self._absent.discard((server, user))
+        self._challenges.pop((server, user), None)
+        self._challenges.pop((server, None), None)
+
+    async def _replace(self, server: str, user: str, login: Login) -> bool:
+        """Keep what became of a login; not of one that was taken out meanwhile, as by a logout."""
+        document = login.model_dump_json()
+        return await to_thread.run_sync(partial(self._store.put, server, user, document, must_exist=True))
+
+    def _note_absent(self, server: str, user: str) -> None:
+        if len(self._absent) >= MOST_CHALLENGES:
+            self._absent.clear()
+        self._absent.add((server, user))
+
+    async def forget(self, server: str, user: str) -> bool:
+        """Take a login out; whether there was one."""
+        return await to_thread.run_sync(self._store.forget, server, user)
+
+    def note(self, server: str, user: str | None, challenge: Challenge) -> None:
+        """Remember what a server wants of a user, for the next login."""
+        if len(self._challenges) >= MOST_CHALLENGES:
+            self._challenges.clear()
+        self._challenges[server, user] = challenge
+
+    def challenge(self, server: str, user: str | None) -> Challenge | None:
+        """What it wanted last."""
+        return self._challenges.get((server, user))
+
+    async def state(self, server: str, user: str, url: str) -> tuple[LoginState, Login | None]:
+        """How it stands; `missing` also where none is needed. Raises as `find`."""
+        login = await self.find(server, user, url)
+        if login is None:
+            return "missing", None
+        return ("over" if login.is_over else "ok"), login
+
+    async def _read(self, server: str, user: str, url: str) -> Login | None:
+        try:
+            return await self.find(server, user, url)
+        except VaultError as error:
+            raise RemoteError(f"Server {server!r} cannot be asked: {error}") from error
+
+    async def _renew(self, server: str, user: str, login: Login) -> str | None:
+        try:
+            # Not given up half-way: the old refresh token is spent once the new one was made.
+            with anyio.CancelScope(shield=True):
+                tokens = await self._endpoint.refresh(login, self._settings_of(server))
+                if not await self._replace(server, user, _with(login, tokens)):
+                    return None
+        except GrantOverError as error:
+            await self.end(server, user, login, why=str(error))
+            return None
+        except (LoginError, VaultError) as error:
+            raise RemoteError(f"The login of {user!r} at {server!r} could not be renewed: {error}") from error
+        data = {"server": server, "user": user, "issuer": login.issuer[:500], "scopes": list(tokens.scopes)}
+        await self._journal.append(Draft("login.renewed", data=data))
+        return tokens.access
+
+    async def end(self, server: str, user: str, login: Login, *, why: str) -> None:
+        """It is over; who it was stays known until a logout."""
+        await self._replace(server, user, login.ended())
+        data = {"server": server, "user": user, "issuer": login.issuer[:500], "why": why[:500]}
+        await self._journal.append(Draft("login.ended", data=data))
+
+
+def _with(login: Login, tokens: Tokens) -> Login:
+    """A server that does not rotate its refresh tokens sends none."""
+    fields = {
+        "access_token": tokens.access,
+        "refresh_token": tokens.refresh or login.refresh_token,
+        "expires_at": tokens.expires_at,
+        "scopes": tokens.scopes,
+    }
+    return login.model_copy(update=fields)
