@@ -41,7 +41,7 @@ def tool_name(operation_id: object, method: str, path: str) -> str:
         made = _plain(operation_id)
         if made:
             return made
-    return _plain(f"{method}_{path}") or method
+    return _plain(f"{method}_{path.strip('/')}") or method
 
 
 def argument_name(name: str) -> str:

@@ -122,7 +122,9 @@ def read_body(given: object, references: References, simplifier: Simplifier) -> 
         return None
     body = references.resolve(given)
     content = body.get("content")
-    kinds = {kind: media for kind, media in content.items() if _is_media_type(kind)} if isinstance(content, Mapping) else {}
+    kinds = (
+        {kind: media for kind, media in content.items() if _is_media_type(kind)} if isinstance(content, Mapping) else {}
+    )
     required = body.get("required") is True
     for form in ("json", "form", "multipart", "text"):
         for kind, media in kinds.items():
@@ -130,7 +132,9 @@ def read_body(given: object, references: References, simplifier: Simplifier) -> 
                 schema = simplifier.simplify(references.resolve(media).get("schema"), "request")
                 return Body(kind.lower(), form, required, {"type": "string"} if form == "text" else schema)
     if required:
-        raise LeftOutError(f"it wants a body of another kind: {', '.join(str(kind)[:40] for kind in kinds) or 'none is named'}")
+        raise LeftOutError(
+            f"it wants a body of another kind: {', '.join(str(kind)[:40] for kind in kinds) or 'none is named'}"
+        )
     return None
 
 
@@ -181,7 +185,10 @@ def _joined(given: Mapping[str, Any], schema: Schema) -> str:
 
 
 def _is_media_type(kind: object) -> bool:
-    return isinstance(kind, str) and re.fullmatch(r"[\w.+-]{1,60}/[\w.+*-]{1,60}(?:; ?[\w.=+-]{1,60})?", kind, re.ASCII) is not None
+    return (
+        isinstance(kind, str)
+        and re.fullmatch(r"[\w.+-]{1,60}/[\w.+*-]{1,60}(?:; ?[\w.=+-]{1,60})?", kind, re.ASCII) is not None
+    )
 
 
 def _form_of(kind: str) -> str:

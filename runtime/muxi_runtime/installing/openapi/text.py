@@ -111,7 +111,8 @@ def _too_many() -> ConfigError:
 def _yaml(text: str) -> object:
     if len(text) > MAX_YAML_BYTES:
         raise ConfigError(
-            f"A document in YAML may have {MAX_YAML_BYTES // 2**20} MiB.", remedy="Convert it to JSON, which may be larger."
+            f"A document in YAML may have {MAX_YAML_BYTES // 2**20} MiB.",
+            remedy="Convert it to JSON, which may be larger.",
         )
     try:
         return _Builder().build(yaml.parse(text, Loader=yaml.BaseLoader))
@@ -120,7 +121,9 @@ def _yaml(text: str) -> object:
         where = f" on line {mark.line + 1}" if mark else ""
         raise ConfigError(f"The document is no YAML: {error.problem or error.context}{where}.") from error
     except (yaml.YAMLError, ValueError, OverflowError, RecursionError) as error:
-        raise ConfigError(f"The document is no YAML: {str(error).splitlines()[0][:200] if str(error) else 'unreadable'}.") from error
+        raise ConfigError(
+            f"The document is no YAML: {str(error).splitlines()[0][:200] if str(error) else 'unreadable'}."
+        ) from error
 
 
 class _Open:
