@@ -1,1 +1,1 @@
-"""The built-in server `openapi`: an API that a document of OpenAPI describes, as tools. `servers add openapi:...` adds one."""
+"""An API that a document of OpenAPI describes, as tools. `muxi-runtime servers add openapi:...` makes such a server."""

@@ -1,4 +1,4 @@
-"""python3 -I -m muxi_servers.openapi --document FILE
+"""`python3 -I -m muxi_servers.openapi --document FILE`.
 
 It runs no programs and has no files, so that it needs neither the kit's zygote nor a workspace.
 """

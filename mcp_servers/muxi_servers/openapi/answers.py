@@ -113,8 +113,8 @@ class Reply:
 
 def failure(answer: Answer, request: Request) -> ToolResult:
     """A status that says no: with the API's own words about it (RFC 9457 and the usual fields)."""
-    line = f"{request.method} {request.origin}{request.target.partition('?')[0]} answered {answer.status} {answer.reason}".strip()
-    said = [f"{line}."]
+    place = f"{request.origin}{request.target.partition('?')[0]}"
+    said = [f"{f'{request.method} {place} answered {answer.status} {answer.reason}'.strip()}."]
     location = answer.headers.get("location")
     if location:
         said.append(f"It names another place, which is not followed: {_shortened(location, FIRST_FAILURE)}")

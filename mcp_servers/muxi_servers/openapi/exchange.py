@@ -12,7 +12,6 @@ from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    import socket
     from http.client import HTTPResponse
 
     from muxi_servers.kit.call import Call
@@ -58,111 +57,124 @@ def exchange(call: Call, request: Request) -> Answer:
     from http.client import HTTPException  # noqa: PLC0415 - a few megabytes that an idle server does not need
     from threading import Timer  # noqa: PLC0415 - as above
 
-    proxy = urlsplit(os.environ.get("HTTPS_PROXY") or "")
-    if not proxy.hostname or not proxy.port:
-        raise ToolError(
-            f"There is no network for {request.host}. An operator can allow it: network.allow of this server in muxi.yaml."
-        )
-    ended: list[str] = []
-    try:
-        connection = _connected(proxy.hostname, proxy.port)
-    except OSError as error:
-        raise ToolError(f"The sandbox's proxy does not answer: {error.strerror or error}. Try it again.") from error
-
-    def end(why: str) -> None:
-        ended.append(why)
-        _shut(connection)
-
-    timer = Timer(SECONDS, end, [f"did not answer within {SECONDS:g} s"])
+    wire = _Wire(request)
+    call.on_cancel(lambda: wire.end("was not waited for any more"))
+    timer = Timer(SECONDS, wire.end, [f"did not answer within {SECONDS:g} s"])
     timer.daemon = True
-    call.on_cancel(lambda: end("was not waited for any more"))
+    timer.start()
     try:
-        timer.start()
-        return _exchanged(connection, request)
+        return wire.exchange()
     except (OSError, HTTPException, ValueError) as error:
-        why = ended[0] if ended else f"could not be reached, or answered what is no HTTP: {_words(error)}"
+        why = wire.ended or f"could not be reached, or answered what is no HTTP: {_words(error)}"
         raise ToolError(f"{request.host} {why}.") from error
     finally:
         timer.cancel()
-        connection.close()
+        wire.close()
 
 
-def _connected(host: str, port: int) -> socket.socket:
-    import socket  # noqa: PLC0415 - as above
+class _Wire:
+    """One connection, which another thread may end.
 
-    return socket.create_connection((host, port), timeout=SECONDS)
-
-
-def _shut(connection: socket.socket) -> None:
-    import socket  # noqa: PLC0415 - as above
-
-    try:
-        # The socket's own: the one of TLS would change what another thread reads from.
-        socket.socket.shutdown(connection, socket.SHUT_RDWR)
-    except OSError:
-        return  # it is closed already
-
-
-def _exchanged(connection: socket.socket, request: Request) -> Answer:
-    from http.client import HTTPConnection  # noqa: PLC0415 - as above
-
-    target = request.target
-    if request.scheme == "https":
-        _open_tunnel(connection, request)
-        connection = _secured(connection, request.host)
-    else:
-        target = request.url
-    client = HTTPConnection(request.host, request.port)
-    client.sock = connection
-    client.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
-    for name, value in [("Host", request.authority), ("Connection", "close"), *request.headers]:
-        client.putheader(name, value)
-    if request.body is not None or request.method in {"POST", "PUT", "PATCH"}:
-        client.putheader("Content-Length", str(len(request.body or b"")))
-    client.endheaders(request.body)
-    with client.getresponse() as response:
-        _check_refusal(response)
-        return _read(response)
-
-
-def _open_tunnel(connection: socket.socket, request: Request) -> None:
-    """Have the proxy connect.
-
-    Raises:
-        ToolError: it does not; in its own words.
+    Attributes:
+        ended: why it was, completing "HOST ..."; empty if it was not.
     """
-    from http.client import HTTPResponse  # noqa: PLC0415 - as above
 
-    host = f"[{request.host}]" if ":" in request.host else request.host
-    place = f"{host}:{request.port}"
-    connection.sendall(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode("ascii"))
-    response = HTTPResponse(connection, method="CONNECT")
-    response.begin()
-    if response.status == 200:  # noqa: PLR2004 - OK
-        response.fp = None  # type: ignore[assignment]  # what follows is the tunnel's
-        return
-    raise ToolError(f"The way out refused {place}: {_said(connection, response)}")
+    def __init__(self, request: Request) -> None:
+        """Connect to the proxy.
 
+        Raises:
+            ToolError: there is none.
+        """
+        import socket  # noqa: PLC0415 - as in `exchange`
 
-def _said(connection: socket.socket, response: HTTPResponse) -> str:
-    length = min(int(response.headers.get("Content-Length") or 0), MAX_REFUSAL_BYTES)
-    del connection
-    text = response.fp.read(length).decode("utf-8", "replace").strip() if response.fp else ""
-    return text.removeprefix("muxi-runtime: ") or f"{response.status} {response.reason}"
+        proxy = urlsplit(os.environ.get("HTTPS_PROXY") or "")
+        if not proxy.hostname or not proxy.port:
+            raise ToolError(
+                f"There is no network for {request.host}. An operator can allow it: network.allow of this server in"
+                " muxi.yaml."
+            )
+        self._request = request
+        self.ended = ""
+        try:
+            self._socket = socket.create_connection((proxy.hostname, proxy.port), timeout=SECONDS)
+        except OSError as error:
+            raise ToolError(f"The sandbox's proxy does not answer: {error.strerror or error}. Try it again.") from error
 
+    def end(self, why: str) -> None:
+        """Have whoever waits for the host wait no longer."""
+        import socket  # noqa: PLC0415 - as in `exchange`
 
-def _secured(connection: socket.socket, host: str) -> socket.socket:
-    import ssl  # noqa: PLC0415 - as above
+        self.ended = self.ended or why
+        try:
+            # The plain socket's own: that of TLS would change what another thread is reading from.
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+        except OSError:
+            return  # it is closed already
 
-    context = ssl.create_default_context()
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    return context.wrap_socket(connection, server_hostname=host)
+    def close(self) -> None:
+        """Close it."""
+        self._socket.close()
+
+    def exchange(self) -> Answer:
+        """See `exchange`; raises what its parts raise."""
+        from http.client import HTTPConnection  # noqa: PLC0415 - as in `exchange`
+
+        request = self._request
+        target = request.url
+        if request.scheme == "https":
+            self._open_tunnel()
+            self._secure()
+            target = request.target
+        client = HTTPConnection(request.host, request.port)
+        client.sock = self._socket
+        client.putrequest(request.method, target, skip_host=True, skip_accept_encoding=True)
+        for name, value in [("Host", request.authority), ("Connection", "close"), *request.headers]:
+            client.putheader(name, value)
+        if request.body is not None or request.method in {"POST", "PUT", "PATCH"}:
+            client.putheader("Content-Length", str(len(request.body or b"")))
+        client.endheaders(request.body)
+        with client.getresponse() as response:
+            _check_refusal(response)
+            return _read(response)
+
+    def _open_tunnel(self) -> None:
+        """Have the proxy connect.
+
+        Raises:
+            ToolError: it does not; in its own words.
+        """
+        from http.client import HTTPResponse  # noqa: PLC0415 - as in `exchange`
+
+        host = f"[{self._request.host}]" if ":" in self._request.host else self._request.host
+        place = f"{host}:{self._request.port}"
+        self._socket.sendall(f"CONNECT {place} HTTP/1.1\r\nHost: {place}\r\n\r\n".encode("ascii"))
+        with HTTPResponse(self._socket, method="CONNECT") as response:
+            response.begin()
+            if response.status == 200:  # noqa: PLR2004 - OK
+                return
+            said = _said(response) or f"{response.status} {response.reason}"
+            raise ToolError(f"The way out refused {place}: {said}")
+
+    def _secure(self) -> None:
+        """Speak TLS from here on; the host's certificate is verified against what the sandbox trusts."""
+        import ssl  # noqa: PLC0415 - as in `exchange`
+
+        context = ssl.create_default_context()
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        secured = context.wrap_socket(self._socket, server_hostname=self._request.host, do_handshake_on_connect=False)
+        self._socket = secured
+        if not self.ended:  # while it was no socket, nobody could have ended it
+            secured.do_handshake()
 
 
 def _check_refusal(response: HTTPResponse) -> None:
     if response.headers.get(_REFUSED):
-        text = response.read(MAX_REFUSAL_BYTES).decode("utf-8", "replace").strip()
-        raise ToolError(f"The way out refused it: {text.removeprefix('muxi-runtime: ')}")
+        raise ToolError(f"The way out refused it: {_said(response)}")
+
+
+def _said(response: HTTPResponse) -> str:
+    text = response.read(MAX_REFUSAL_BYTES).decode("utf-8", "replace")
+    return text.strip().removeprefix("muxi-runtime: ")
 
 
 def _read(response: HTTPResponse) -> Answer:

@@ -84,7 +84,7 @@ def _describe_tool(operations: list[Operation]) -> Tool:
         DESCRIBE,
         run,
         title="Show a request",
-        description="Show the request that a call of another tool would send, without sending it. Secrets are shown by name.",
+        description="Show the request that a call of another tool would send, without sending it; secrets by name.",
         arguments=object_schema(
             {
                 "tool": {"type": "string", "minLength": 1, "maxLength": 64},

@@ -200,7 +200,7 @@ def _notes(operations: Sequence[Operation], hosts: Sequence[str]) -> Iterator[st
         yield f"Requests to {', '.join(plain)} are not encrypted, the credentials in them neither."
     private = sorted({o.address.authority for o in operations if is_private(o.address.host)})
     if private:
-        yield f"No public address: {', '.join(private)}. It is reached only if `egress.private` in muxi.yaml names it too."
+        yield f"{', '.join(private)} is not public: it is reached only if `egress.private` in muxi.yaml names it."
     told = {c.secret: c for o in operations for c in o.credentials}
     for name, credential in told.items():
         form = {"basic": "user:password", "bearer": "an access token"}.get(credential.form, "a key")

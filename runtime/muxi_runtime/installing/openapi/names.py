@@ -36,7 +36,7 @@ class Names:
 
 
 def tool_name(operation_id: object, method: str, path: str) -> str:
-    """From the operation's own name where that is ASCII, else from method and path: letters that look like others go."""
+    """From the operation's own name where that is ASCII, else from method and path: no letters that look alike."""
     if isinstance(operation_id, str) and operation_id.isascii():
         made = _plain(operation_id)
         if made:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any
 
 from muxi_runtime.errors import ConfigError
@@ -140,12 +141,10 @@ class Reader:
 
     def _answer(self, operation: Mapping[str, Any]) -> tuple[Schema, Mapping[str, Any]]:
         """The schema of the first success that has one in JSON, and the headers that this declares."""
-        responses = operation.get("responses")
-        successes = (
-            sorted(code for code in responses if str(code).startswith("2")) if isinstance(responses, Mapping) else []
-        )
-        for code in successes:
-            response = self.references.resolve(responses[code])
+        for code, given in sorted(_items(operation.get("responses")), key=itemgetter(0)):
+            if not code.startswith("2"):
+                continue
+            response = self.references.resolve(given)
             headers = response.get("headers")
             for kind, media in _items(response.get("content")):
                 if "json" in kind.lower():

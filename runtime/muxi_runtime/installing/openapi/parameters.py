@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
-from muxi_runtime.errors import ConfigError
 from muxi_runtime.installing.openapi.addresses import SAFE, checked_path
 from muxi_runtime.installing.openapi.credentials import is_free_header
 from muxi_runtime.installing.openapi.names import Names, argument_name, fits_the_wire
@@ -73,7 +72,7 @@ class Body:
 def read_parameters(
     given: Sequence[object], references: References, simplifier: Simplifier, names: Names
 ) -> list[Parameter]:
-    """Of one operation: its path's parameters first, its own after them, which replace those of the same name and place.
+    """Of one operation: its path's parameters, then its own, which replace those of the same name and place.
 
     Raises:
         ConfigError: a reference leads nowhere, or a name cannot be shown.

@@ -1,7 +1,7 @@
 """Schemas of a document, made into the part of JSON Schema that the server checks: bounded, without references.
 
-What cannot be said in that part is left out, so that a schema here permits more than the document's, never less: the API
-has the last word on its own arguments. A `pattern` is told in the description and never evaluated.
+What cannot be said in that part is left out, so that a schema here permits more than the document's, never less: the
+API has the last word on its own arguments. A `pattern` is told in the description and never evaluated.
 """
 
 from __future__ import annotations
@@ -213,7 +213,7 @@ def _together(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
 
 
 def _either(objects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    """The fields of any of them; required is what all of them require, and what they say otherwise of one is left out."""
+    """The fields of any; required is what all of them require, and what they describe differently may be anything."""
     fields: dict[str, Any] = {}
     for held in objects:
         given = held.get("properties")
