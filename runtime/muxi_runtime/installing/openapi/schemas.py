@@ -1,7 +1,8 @@
 """Schemas of a document, made into the part of JSON Schema that the server checks: bounded, without references.
 
-What cannot be said in that part is left out, so that a schema here permits more than the document's, never less: the
-API has the last word on its own arguments. A `pattern` is told in the description and never evaluated.
+What cannot be said in that part is left out, so that a schema here permits more than the document's: the API has the
+last word on its own arguments. (A field that only some of several choices name is as those have it.) A `pattern` is
+told in the description and never evaluated.
 """
 
 from __future__ import annotations
