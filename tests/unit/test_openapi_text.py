@@ -83,7 +83,7 @@ def test_bytes_that_are_no_text_are_refused() -> None:
         read_text(b"{\xff}")
 
 
-def test_a_document_is_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_document_is_bounded() -> None:
     with pytest.raises(ConfigError, match="larger than 16 MiB"):
         read_text(b" " * (MAX_BYTES + 1))
     with pytest.raises(ConfigError, match="Convert it to JSON"):

@@ -105,7 +105,7 @@ def is_free_header(name: object) -> bool:
 def _read(scheme: Mapping[str, Any]) -> tuple[str, str, str] | None:
     """Place, name and form; `None` for what is not known."""
     kind, way = scheme.get("type"), str(scheme.get("scheme", "")).lower()
-    if kind in {"oauth2", "openIdConnect"} or (kind == "http" and way == "bearer"):
+    if kind in ("oauth2", "openIdConnect") or (kind == "http" and way == "bearer"):
         return "header", "Authorization", "bearer"
     if kind == "http" and way == "basic":
         return "header", "Authorization", "basic"
@@ -114,4 +114,4 @@ def _read(scheme: Mapping[str, Any]) -> tuple[str, str, str] | None:
         return None
     if place == "header" and (is_free_header(name) or name.lower() == "authorization"):
         return "header", name, "plain"
-    return (str(place), name, "plain") if place in {"query", "cookie"} else None
+    return (str(place), name, "plain") if place in ("query", "cookie") else None
