@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -46,6 +46,17 @@ def pets(running: Running, store: PetStore, tmp_path_factory: pytest.TempPathFac
 
 def set_secret(running: Running, name: str) -> None:
     running.run("secrets", "set", name, input=KEY)
+
+
+def own_names(prefix: str, *changes: tuple[str, str]) -> Callable[[str], str]:
+    """Of a document: tools that are called as another server's are would be pointed out."""
+
+    def edit(text: str) -> str:
+        for old, new in (("operationId: ", f"operationId: {prefix}"), *changes):
+            text = text.replace(old, new)
+        return text
+
+    return edit
 
 
 async def allow(_context: Any, _params: types.ElicitRequestParams) -> types.ElicitResult:
@@ -115,11 +126,11 @@ async def test_a_key_that_is_not_set_is_told_with_the_command_that_sets_it(
     running: Running, store: PetStore, tmp_path: Path
 ):
     file = tmp_path / "keyless.yaml"
-    file.write_bytes(store.document)
-    document = running.json("servers", "add", f"openapi:{file}", "--operation", "showPet", "--yes")
+    file.write_bytes(store.document.replace(b"showPet", b"showAnimal"))
+    document = running.json("servers", "add", f"openapi:{file}", "--operation", "showAnimal", "--yes")
     try:
-        assert [tool["name"] for tool in document["tools"]] == ["showPet", "describe_request"]
-        refused = await called(running, "keyless__showPet", {"petId": "Ada"})
+        assert [tool["name"] for tool in document["tools"]] == ["showAnimal", "dry_run_keyless"]
+        refused = await called(running, "keyless__showAnimal", {"petId": "Ada"})
         assert refused.is_error
         assert "muxi-runtime secrets set KEYLESS_API_KEY" in words(refused)
     finally:
@@ -128,21 +139,24 @@ async def test_a_key_that_is_not_set_is_told_with_the_command_that_sets_it(
 
 async def test_a_url_becomes_a_server_and_an_update_shows_what_is_different(running: Running, store: PetStore):
     set_secret(running, "SHOP_API_KEY")
+    store.edit = own_names("shop_")
     source = f"openapi:{store.origin}/openapi.yaml"
     document = running.json("servers", "add", source, "--name", "shop", "--yes")
     assert document["manifest"]["install"]["source"] == source
     try:
-        assert "Ada" in words(await called(running, "shop__showPet", {"petId": "Ada"}))
+        assert "Ada" in words(await called(running, "shop__shop_showPet", {"petId": "Ada"}))
         assert running.json("servers", "update", "shop", "--yes")["updated"] is False
-        store.edit = lambda text: text.replace("/pets/{petId}:", "/animals/{petId}:").replace("readLog", "readEvents")
+        store.edit = own_names("shop_", ("/pets/{petId}:", "/animals/{petId}:"), ("readLog", "readEvents"))
         document = running.json("servers", "update", "shop", "--yes")
         changes = {(change["tool"], change["change"]) for change in document["changes"]}
-        assert {("showPet", "changed"), ("readEvents", "new"), ("readLog", "gone")} <= changes
-        assert set(document["waiting"]) == {"showPet", "replacePet", "deletePet", "readEvents"}
+        assert {("shop_showPet", "changed"), ("shop_readEvents", "new"), ("shop_readLog", "gone")} <= changes
+        assert set(document["waiting"]) == {
+            f"shop_{name}" for name in ("showPet", "replacePet", "deletePet", "readEvents")
+        }
         async with running.client() as client:
             with pytest.raises(MCPError, match="has changed since it was accepted"):
-                await client.call_tool("shop__showPet", {"petId": "Ada"})
-            assert not (await client.call_tool("shop__listPets", {})).is_error
+                await client.call_tool("shop__shop_showPet", {"petId": "Ada"})
+            assert not (await client.call_tool("shop__shop_listPets", {})).is_error
     finally:
         store.edit = lambda text: text
         running.run("servers", "remove", "shop")
@@ -150,14 +164,14 @@ async def test_a_url_becomes_a_server_and_an_update_shows_what_is_different(runn
 
 @pytest.mark.promise("openapi-documents-are-data")
 async def test_an_update_reaches_no_host_that_was_not_there_before(running: Running, store: PetStore):
-    set_secret(running, "GROWN_API_KEY")
+    store.edit = own_names("grown_")
     running.run("servers", "add", f"openapi:{store.origin}/openapi.yaml", "--name", "grown", "--yes")
     try:
-        store.edit = lambda text: text.replace(f"{store.origin}/v1", "https://evil.example")
+        store.edit = own_names("grown_", (f"{store.origin}/v1", "https://evil.example"))
         document = running.json("servers", "update", "grown", "--yes")
         assert document["manifest"]["profile"]["network"] == {"allow": [store.host]}
         assert any("evil.example:443, which the server's profile does not allow" in note for note in document["notes"])
-        assert "listPets" in document["waiting"]
+        assert "grown_listPets" in document["waiting"]
     finally:
         store.edit = lambda text: text
         running.run("servers", "remove", "grown")
@@ -215,4 +229,4 @@ async def test_requests_of_both_eras_are_the_same(running: Running, pets: dict[s
 
 async def shown(client: Client) -> Any:
     arguments = {"tool": "showPet", "arguments": {"petId": "Ada"}}
-    return (await client.call_tool("pets__describe_request", arguments)).structured_content
+    return (await client.call_tool("pets__dry_run_pets", arguments)).structured_content

@@ -56,7 +56,7 @@ async def test_tools_say_what_they_do_and_that_they_reach_a_host(client: Client)
     hints = tools["deletePet"].annotations
     assert hints is not None
     assert (hints.read_only_hint, hints.destructive_hint, hints.open_world_hint) == (False, True, True)
-    shows = tools["describe_request"].annotations
+    shows = tools["dry_run_pets"].annotations
     assert shows is not None
     assert (shows.read_only_hint, shows.open_world_hint) == (True, False)
 
@@ -146,12 +146,12 @@ async def test_bad_arguments_are_refused_before_anything_is_sent(client: Client,
 
 
 async def test_a_request_is_shown_without_being_sent(client: Client, store: PetStore) -> None:
-    found = await data(client, "describe_request", tool="createPet", arguments={"body": {"name": "Fips"}})
+    found = await data(client, "dry_run_pets", tool="createPet", arguments={"body": {"name": "Fips"}})
     assert (found["method"], found["url"], found["body"]) == ("POST", f"{ORIGIN}/v1/pets", '{"name":"Fips"}')
     assert {"name": "X-Api-Key", "value": "<PETS_API_KEY>"} in found["headers"]
     assert KEY not in str(found)
-    assert "petId is missing" in await refusal(client, "describe_request", tool="showPet")
-    assert "no tool 'none'" in await refusal(client, "describe_request", tool="none")
+    assert "petId is missing" in await refusal(client, "dry_run_pets", tool="showPet")
+    assert "no tool 'none'" in await refusal(client, "dry_run_pets", tool="none")
     assert store.received == []
 
 

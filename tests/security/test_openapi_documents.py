@@ -351,4 +351,4 @@ def test_names_are_no_words_of_an_engine_a_shell_or_a_path():
 def test_words_are_bounded():
     operation = operation_of(document({"summary": "s" * 10_000, "description": "d" * 100_000}))
     assert len(operation["title"]) <= 120
-    assert len(operation["description"]) <= 1000 + len(f"\nGET {SERVER}/things")
+    assert len(operation["description"]) <= 1000 + len(f"\n{SERVER}/things (GET)")

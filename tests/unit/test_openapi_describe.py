@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from api_document import described, document, operation_of, operations_of, small, text_of
 
+from muxi_runtime.catalog.review import review
 from muxi_runtime.errors import ConfigError
 from muxi_servers.kit.schema import find_error, find_unknown_word
 from muxi_servers.openapi.answers import output_schema
@@ -43,7 +44,7 @@ def test_a_pet_store_in_yaml_of_3_0() -> None:
     }
     listing = tools["listPets"]
     assert listing["title"] == "List pets"
-    assert listing["description"] == "List pets\nGET https://pets.example.com/v1/pets"
+    assert listing["description"] == "List pets\nhttps://pets.example.com/v1/pets (GET)"
     assert listing["pages"] == {"items": ["items"], "kind": "cursor", "path": ["next_cursor"], "argument": "cursor"}
     assert listing["input"]["properties"]["pages"]["maximum"] == 20
     assert listing["input"]["properties"]["limit"] == {
@@ -112,7 +113,7 @@ def test_storage_in_yaml_of_3_1_with_names_that_are_none() -> None:
     assert arguments["filter_owner"]["description"] == "[query filter[owner]] (format: uuid)"
     assert tools["get_buckets"]["pages"] == {"items": ["data"], "kind": "url", "path": ["links", "next"]}
     upload = tools["upload_a_file"]
-    assert upload["description"] == "Deprecated.\nPOST https://eu.storage.example.com/v2/buckets/{bucket}"
+    assert upload["description"] == "Deprecated.\nhttps://eu.storage.example.com/v2/buckets/{bucket} (POST)"
     assert upload["input"]["properties"]["bucket"]["description"] == "[path] (pattern: ^(a+)+$)"
 
 
@@ -213,3 +214,12 @@ def test_an_update_of_the_request_is_another_definition() -> None:
     other = operation_of(document(path="/other"))
     assert one["name"] == other["name"]
     assert one["description"] != other["description"]
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_nothing_about_an_honest_document_looks_suspicious(name: str) -> None:
+    tools = [
+        {"name": o["name"], "description": o["description"], "inputSchema": o["input"]}
+        for o in operations_of(described(DOCUMENTS[name], name)).values()
+    ]
+    assert review(tools, {}) == []

@@ -48,11 +48,15 @@ class Operation:
 
 
 class Document:
-    """One API."""
+    """One API.
 
-    def __init__(self, title: str, version: str, operations: list[Operation]) -> None:
+    Attributes:
+        dry_run: what the tool that shows a request is called.
+    """
+
+    def __init__(self, title: str, dry_run: str, operations: list[Operation]) -> None:
         self.title = title
-        self.version = version
+        self.dry_run = dry_run
         self.operations = operations
 
 
@@ -73,4 +77,4 @@ def read(data: bytes) -> Document:
         raise SystemExit(
             f"the document is of format {value.get('format')}, not {FORMAT}: run `muxi-runtime servers update`"
         )
-    return Document(value["title"], value["version"], [Operation(fields) for fields in value["operations"]])
+    return Document(value["title"], value["dry_run"], [Operation(fields) for fields in value["operations"]])

@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 __all__ = ["build"]
 
 VERSION = "0.1.0"
-DESCRIBE = "describe_request"
 DESCRIBED = object_schema(
     {
         "method": {"type": "string"},
@@ -43,7 +42,7 @@ def build(document: Document) -> Server:
     """The server of one API."""
     info = {"name": "muxi-openapi", "title": document.title or "API", "version": VERSION}
     tools = [_tool(operation) for operation in document.operations]
-    return Server(info, "Each tool makes one request to the API.", [*tools, _describe_tool(document.operations)])
+    return Server(info, "Each tool makes one request to the API.", [*tools, _dry_run_tool(document)])
 
 
 def _tool(operation: Operation) -> Tool:
@@ -68,8 +67,8 @@ def _performing(operation: Operation) -> Callable[[Call, dict[str, Any]], ToolRe
     return run
 
 
-def _describe_tool(operations: list[Operation]) -> Tool:
-    known = {operation.name: operation for operation in operations}
+def _dry_run_tool(document: Document) -> Tool:
+    known = {operation.name: operation for operation in document.operations}
 
     def run(_: Call, arguments: dict[str, Any]) -> ToolResult:
         operation = known.get(arguments["tool"])
@@ -81,7 +80,7 @@ def _describe_tool(operations: list[Operation]) -> Tool:
         return _described(operation, arguments["arguments"])
 
     return Tool(
-        DESCRIBE,
+        document.dry_run,
         run,
         title="Show a request",
         description="Show the request that a call of another tool would send, without sending it; secrets by name.",

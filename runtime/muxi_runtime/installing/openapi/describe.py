@@ -31,7 +31,8 @@ MAX_HOSTS = 32
 MAX_DESCRIBED_BYTES = 8 * 2**20
 MAX_NAME = 64
 """Of a tool with its server's name before it: what clients and models take."""
-DESCRIBE = "describe_request"
+DRY_RUN = "dry_run_"
+"""Before the server's name, for the tool that shows a request: no two servers have tools that look the same by it."""
 SHOWN_NOTES = 20
 SHOWN_HIDDEN = 20
 CHOOSE = "Choose some: --operation takes a pattern of an operation's name, of `GET /path*`, or of a tag."
@@ -86,12 +87,14 @@ def describe(data: bytes, choice: Choice) -> Description:
     _check_version(document)
     references = References(document)
     components = references.resolve(document.get("components"))
+    longest = MAX_NAME - len(choice.name) - 2
+    dry_run = f"{DRY_RUN}{choice.name}"[:longest]
     reader = Reader(
         document,
         references,
         Simplifier(references),
         Credentials(choice.name, _mapping(components.get("securitySchemes")), references),
-        Names(MAX_NAME - len(choice.name) - 2, (DESCRIBE,)),
+        Names(longest, (dry_run,)),
         choice.base,
         parse_address(choice.server) if choice.server else None,
     )
@@ -99,7 +102,7 @@ def describe(data: bytes, choice: Choice) -> Description:
     operations, left_out = _read(reader, chosen)
     if not operations:
         raise ConfigError(f"No tool can be made of the document. {'; '.join(left_out[:3])}".rstrip())
-    return _described(document, operations, left_out)
+    return _described(document, dry_run, operations, left_out)
 
 
 def _check_version(document: Mapping[str, Any]) -> None:
@@ -158,13 +161,20 @@ def _read(reader: Reader, chosen: Sequence[Found]) -> tuple[list[Operation], lis
     return operations, left_out
 
 
-def _described(document: Mapping[str, Any], operations: Sequence[Operation], left_out: Sequence[str]) -> Description:
+def _described(
+    document: Mapping[str, Any], dry_run: str, operations: Sequence[Operation], left_out: Sequence[str]
+) -> Description:
     info = _mapping(document.get("info"))
     title, version = shown(info.get("title"), 100), shown(info.get("version"), 40)
     content = json.dumps(
-        {"format": FORMAT, "title": title, "version": version, "operations": [o.document for o in operations]},
+        {
+            "format": FORMAT,
+            "title": title,
+            "version": version,
+            "dry_run": dry_run,
+            "operations": [o.document for o in operations],
+        },
         ensure_ascii=False,
-        indent=None,
     ).encode()
     if len(content) > MAX_DESCRIBED_BYTES:
         raise ConfigError(

@@ -154,11 +154,14 @@ class Reader:
 
 
 def _description(found: Found, address: Address, path: list[str | dict[str, str]]) -> str:
-    """What the document says, and the request itself: another request is another tool, that waits for a person."""
+    """What the document says, and the request itself: another request is another tool, that waits for a person.
+
+    The method comes last: `POST https://...` in a description is what the review of new servers looks for.
+    """
     words = found.operation.get("description") or found.operation.get("summary") or found.item.get("description")
     told = [shown(words, MAX_DESCRIPTION), "Deprecated." if found.operation.get("deprecated") is True else ""]
     sent = "".join(part if isinstance(part, str) else f"{{{part['argument']}}}" for part in path)
-    return "\n".join([*filter(None, told), f"{found.method.upper()} {address.url}{sent}"])
+    return "\n".join([*filter(None, told), f"{address.url}{sent} ({found.method.upper()})"])
 
 
 def _input(parameters: list[Parameter], body: Body | None, pages: object) -> Schema:
