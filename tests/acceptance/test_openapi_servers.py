@@ -11,6 +11,7 @@ import mcp_types as types
 import pytest
 from mcp import Client, MCPError
 from tests.support.api_document import small
+from tests.support.local_site import make_certificate
 from tests.support.pet_store import KEY, PetStore, pet_store
 from tests.support.running import Running, running_runtime
 from tests.support.terminal import answered
@@ -22,15 +23,24 @@ ADDRESS = "127.0.0.9"
 
 
 @pytest.fixture(scope="module")
-def store() -> Iterator[PetStore]:
-    with pet_store(ADDRESS) as store:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Of the store, and of the authority that vouches for it."""
+    return make_certificate(tmp_path_factory.mktemp("certificates"), ADDRESS)
+
+
+@pytest.fixture(scope="module")
+def store(certificates: tuple[Path, Path]) -> Iterator[PetStore]:
+    with pet_store(ADDRESS, certificates[0]) as store:
         yield store
 
 
 @pytest.fixture(scope="module")
-def running(tmp_path_factory: pytest.TempPathFactory, store: PetStore) -> Iterator[Running]:
+def running(
+    tmp_path_factory: pytest.TempPathFactory, store: PetStore, certificates: tuple[Path, Path]
+) -> Iterator[Running]:
     home = tmp_path_factory.mktemp("apis") / "home"
-    with running_runtime(home, {"egress": {"private": [store.host]}}) as running:
+    egress = {"private": [store.host, store.api_host], "certificates": str(certificates[1])}
+    with running_runtime(home, {"egress": egress}) as running:
         yield running
 
 
@@ -78,8 +88,8 @@ async def test_a_file_becomes_a_server_that_may_reach_its_hosts_and_has_a_placeh
     assert pets["added"]
     assert pets["findings"] == []
     profile = pets["manifest"]["profile"]
-    assert profile["network"] == {"allow": [store.host]}
-    assert profile["secrets"] == {"PETS_API_KEY": {"hosts": [store.host]}}
+    assert profile["network"] == {"allow": [store.api_host]}
+    assert profile["secrets"] == {"PETS_API_KEY": {"hosts": [store.api_host]}}
     assert pets["manifest"]["labels"] == {"all": ["untrusted"]}
     assert pets["manifest"]["image"].startswith("sha256:")
     assert len(pets["tools"]) == 9
@@ -167,9 +177,9 @@ async def test_an_update_reaches_no_host_that_was_not_there_before(running: Runn
     store.edit = own_names("grown_")
     running.run("servers", "add", f"openapi:{store.origin}/openapi.yaml", "--name", "grown", "--yes")
     try:
-        store.edit = own_names("grown_", (f"{store.origin}/v1", "https://evil.example"))
+        store.edit = own_names("grown_", (f"{store.api_origin}/v1", "https://evil.example"))
         document = running.json("servers", "update", "grown", "--yes")
-        assert document["manifest"]["profile"]["network"] == {"allow": [store.host]}
+        assert document["manifest"]["profile"]["network"] == {"allow": [store.api_host]}
         assert any("evil.example:443, which the server's profile does not allow" in note for note in document["notes"])
         assert "grown_listPets" in document["waiting"]
     finally:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -39,6 +41,7 @@ class PetStore:
 
     address: str
     port: int = 0
+    tls_port: int = 0
     received: list[Received] = field(default_factory=list)
     edit: Callable[[str], str] = lambda text: text
     waiting: threading.Event = field(default_factory=threading.Event)
@@ -53,28 +56,50 @@ class PetStore:
         return f"http://{self.host}"
 
     @property
+    def api_host(self) -> str:
+        return f"{self.address}:{self.tls_port or self.port}"
+
+    @property
+    def api_origin(self) -> str:
+        """Where its document says that it is: over TLS, if it is."""
+        return f"http{'s' if self.tls_port else ''}://{self.api_host}"
+
+    @property
     def document(self) -> bytes:
-        return self.edit(text_of("pets.yaml", origin=self.origin).decode()).encode()
+        return self.edit(text_of("pets.yaml", origin=self.api_origin).decode()).encode()
 
     def lines(self) -> list[str]:
         return [received.line for received in self.received]
 
 
 @contextmanager
-def pet_store(address: str = "127.0.0.1") -> Iterator[PetStore]:
-    """Open for the block. It takes whole URLs too, as a proxy would."""
+def pet_store(address: str = "127.0.0.1", certificate: Path | None = None) -> Iterator[PetStore]:
+    """Open for the block. It takes whole URLs too, as a proxy would. With a certificate it is open over TLS as well."""
     store = PetStore(address)
 
     class Handler(_Handler):
         pets = store
 
-    with ThreadingHTTPServer((address, 0), Handler) as server:
+    with serving(address, Handler, None) as port, ExitStack() as stack:
+        store.port = port
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            store.tls_port = stack.enter_context(serving(address, Handler, context))
+        yield store
+
+
+@contextmanager
+def serving(address: str, handler: type[BaseHTTPRequestHandler], context: ssl.SSLContext | None) -> Iterator[int]:
+    """On a free port."""
+    with ThreadingHTTPServer((address, 0), handler) as server:
         server.daemon_threads = True
-        store.port = server.server_port
+        if context:
+            server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=server.serve_forever, daemon=True)
         thread.start()
         try:
-            yield store
+            yield server.server_port
         finally:
             server.shutdown()
             thread.join()
