@@ -117,37 +117,41 @@ async def test_what_changes_things_is_asked_about_and_what_reads_is_not(running:
             await nobody.call_tool("pets__deletePet", {"petId": "Ada"})
 
 
+@pytest.fixture(scope="module")
+def sly(running: Running, store: PetStore, tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+    """Added from a document of two hosts, one of which the operator did not allow; its tools."""
+    paths = {
+        "/a": {"get": {"operationId": "elsewhere_inside", "servers": [{"url": "http://127.0.0.10:9"}]}},
+        "/b": {"get": {"operationId": "with_key", "security": [{"key": []}]}},
+        "/c": {"get": {"operationId": "not_chosen"}},
+    }
+    key = {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Api-Key"}}}
+    file = tmp_path_factory.mktemp("document") / "sly.json"
+    file.write_text(json.dumps(small(paths, servers=[{"url": store.api_origin}], components=key)))
+    chosen = ("--operation", "elsewhere*", "--operation", "GET /b")
+    return [tool["name"] for tool in running.json("servers", "add", f"openapi:{file}", *chosen, "--yes")["tools"]]
+
+
 @pytest.mark.promise("openapi-documents-are-data")
-async def test_another_host_is_refused_by_the_way_out_whatever_the_document_says(running: Running, tmp_path: Path):
-    paths = {"/a": {"get": {"operationId": "inside"}}, "/b": {"get": {"operationId": "outside"}}}
-    file = tmp_path / "sly.json"
-    file.write_text(json.dumps(small(paths, servers=[{"url": "http://127.0.0.10:9"}])))
-    running.run("servers", "add", f"openapi:{file}", "--yes")
-    try:
-        refused = await called(running, "sly__inside", {})
-        assert refused.is_error
-        assert "The way out refused it" in words(refused)
-        assert "egress.private" in words(refused)
-    finally:
-        running.run("servers", "remove", "sly")
+async def test_another_host_is_refused_by_the_way_out_whatever_the_document_says(running: Running, sly: list[str]):
+    assert sly == ["elsewhere_inside", "with_key", "dry_run_sly"]
+    refused = await called(running, "sly__elsewhere_inside", {})
+    assert refused.is_error
+    assert "The way out refused it" in words(refused)
+    assert "egress.private" in words(refused)
 
 
-async def test_a_key_that_is_not_set_is_told_with_the_command_that_sets_it(
-    running: Running, store: PetStore, tmp_path: Path
+async def test_a_key_that_is_not_set_is_told_with_the_command_that_sets_it(running: Running, sly: list[str]):
+    del sly
+    refused = await called(running, "sly__with_key", {})
+    assert refused.is_error
+    assert "muxi-runtime secrets set SLY_KEY" in words(refused)
+
+
+@pytest.mark.promise("openapi-documents-are-data")
+async def test_a_url_becomes_a_server_and_an_update_shows_what_is_different_and_reaches_no_new_host(
+    running: Running, store: PetStore
 ):
-    file = tmp_path / "keyless.yaml"
-    file.write_bytes(store.document.replace(b"showPet", b"showAnimal"))
-    document = running.json("servers", "add", f"openapi:{file}", "--operation", "showAnimal", "--yes")
-    try:
-        assert [tool["name"] for tool in document["tools"]] == ["showAnimal", "dry_run_keyless"]
-        refused = await called(running, "keyless__showAnimal", {"petId": "Ada"})
-        assert refused.is_error
-        assert "muxi-runtime secrets set KEYLESS_API_KEY" in words(refused)
-    finally:
-        running.run("servers", "remove", "keyless")
-
-
-async def test_a_url_becomes_a_server_and_an_update_shows_what_is_different(running: Running, store: PetStore):
     set_secret(running, "SHOP_API_KEY")
     store.edit = own_names("shop_")
     source = f"openapi:{store.origin}/openapi.yaml"
@@ -167,24 +171,14 @@ async def test_a_url_becomes_a_server_and_an_update_shows_what_is_different(runn
             with pytest.raises(MCPError, match="has changed since it was accepted"):
                 await client.call_tool("shop__shop_showPet", {"petId": "Ada"})
             assert not (await client.call_tool("shop__shop_listPets", {})).is_error
+        store.edit = own_names("shop_", (f"{store.api_origin}/v1", "https://evil.example"))
+        document = running.json("servers", "update", "shop", "--yes")
+        assert document["manifest"]["profile"]["network"] == {"allow": [store.api_host]}
+        assert any("evil.example:443, which the server's profile does not allow" in note for note in document["notes"])
+        assert "shop_listPets" in document["waiting"]
     finally:
         store.edit = lambda text: text
         running.run("servers", "remove", "shop")
-
-
-@pytest.mark.promise("openapi-documents-are-data")
-async def test_an_update_reaches_no_host_that_was_not_there_before(running: Running, store: PetStore):
-    store.edit = own_names("grown_")
-    running.run("servers", "add", f"openapi:{store.origin}/openapi.yaml", "--name", "grown", "--yes")
-    try:
-        store.edit = own_names("grown_", (f"{store.api_origin}/v1", "https://evil.example"))
-        document = running.json("servers", "update", "grown", "--yes")
-        assert document["manifest"]["profile"]["network"] == {"allow": [store.api_host]}
-        assert any("evil.example:443, which the server's profile does not allow" in note for note in document["notes"])
-        assert "grown_listPets" in document["waiting"]
-    finally:
-        store.edit = lambda text: text
-        running.run("servers", "remove", "grown")
 
 
 @pytest.mark.promise("openapi-documents-are-data")
@@ -202,27 +196,12 @@ async def test_words_to_the_model_and_what_is_not_seen_are_shown_to_a_person(run
     assert "not seen; they are left out" in said.text
 
 
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (("openapi:/nowhere/at/all.yaml",), "cannot be read"),
-        (("openapi:{store}/nothing",), "The document could not be fetched"),
-        (("openapi:{file}", "--allow", "example.com"), "--allow is not for a document"),
-        (("openapi:{file}", "--version"), "No such option"),
-        (("npm:other", "--operation", "x"), "--server and --operation are for documents"),
-        (("openapi:http://example.com/api.json",), "is not encrypted"),
-    ],
-)
-def test_what_cannot_be_added_says_why_and_leaves_nothing(
-    running: Running, store: PetStore, tmp_path: Path, arguments: tuple[str, ...], said: str
-):
+def test_a_document_that_is_not_there_leaves_nothing(running: Running, store: PetStore):
     before = running.json("servers", "list")
-    file = tmp_path / "some.yaml"
-    file.write_bytes(store.document)
-    given = [argument.format(store=store.origin, file=file) for argument in arguments]
-    refused = running.run("servers", "add", *given, "--name", "nothing", "--yes", check=False)
+    source = f"openapi:{store.origin}/nothing"
+    refused = running.run("servers", "add", source, "--name", "nothing", "--yes", check=False)
     assert refused.returncode not in (0, 1)
-    assert said in refused.stderr
+    assert "The document could not be fetched: HTTP Error 401" in refused.stderr
     assert "Traceback" not in refused.stderr
     assert running.json("servers", "list") == before
 
