@@ -285,7 +285,39 @@ def test_schemas_that_grow_with_each_reference_are_cut():
     body = {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/s0"}}}}}
     paths = {f"/p{n}": {"post": body} for n in range(100)}
     found = described(json.dumps(small(paths, components={"schemas": schemas})).encode())
-    assert len(found.content) < 8 * 2**20
+    assert len(found.content) < 4 * 2**20
+
+
+@pytest.mark.timeout(40)
+def test_schemas_that_take_long_to_look_at_are_refused_with_what_to_do():
+    wide = {"type": "object", "properties": {f"p{n}": {"type": "string"} for n in range(50_000)}}
+    body = {"content": {"application/json": {"schema": {"oneOf": [{"$ref": "#/components/schemas/wide"}] * 100}}}}
+    data = json.dumps(small({"/a": {"post": {"requestBody": body}}}, components={"schemas": {"wide": wide}})).encode()
+    assert "too large or too entangled to be read. Choose some: --operation" in left_out(data)
+
+
+@pytest.mark.timeout(40)
+@pytest.mark.parametrize("part", ["content", "security", "headers"])
+def test_what_many_operations_share_is_not_looked_at_to_its_end_for_each(part: str):
+    many = {f"x-{n}/y": {} for n in range(50_000)}
+    shared = {
+        "content": {"requestBodies": {"many": {"content": many}}},
+        "security": {"securitySchemes": many},
+        "headers": {"responses": {"many": {"headers": many, "content": many}}},
+    }[part]
+    operation = {
+        "content": {"requestBody": {"$ref": "#/components/requestBodies/many"}},
+        "security": {},
+        "headers": {"responses": {f"2{n:02}": {"$ref": "#/components/responses/many"} for n in range(100)}},
+    }[part]
+    security = {"security": [{}, many]} if part == "security" else {}
+    paths = {f"/p{n}": {"post": operation} for n in range(500)}
+    found = described(json.dumps(small(paths, components=shared, **security)).encode())
+    assert len(operations_of(found)) == 500
+
+
+def test_a_path_is_bounded():
+    assert "more than 2000 characters" in left_out(document(path="/" + "a" * 3000))
 
 
 @pytest.mark.timeout(20)

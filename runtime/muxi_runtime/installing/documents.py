@@ -38,6 +38,8 @@ __all__ = [
 DOCUMENT_IMAGE = "openapi"
 FILE = "api.json"
 COMMAND = ("python3", "-I", "-m", "muxi_servers.openapi", "--document", f"{ROOT}/{FILE}")
+LIMITS = {"cpus": 0.5, "memory_mib": 256, "pids": 32, "tmp_mib": 8, "shm_mib": 1}
+"""For eight calls at once with the largest answers; 1000 tools take 35 MiB."""
 FETCHED = "document"
 _FETCH = f"""
 import sys, urllib.error, urllib.request
@@ -106,7 +108,9 @@ def manifest_fields(
 
     An update asks for nothing: whatever the document has become, the profile is the one that a person has seen.
     """
-    profile = dict(given) if is_update else {"network": {"allow": found.hosts}, "secrets": found.secrets, **given}
+    asked = {"network": {"allow": found.hosts}, "secrets": found.secrets}
+    asked |= {} if "limits_class" in given else {"limits": LIMITS}
+    profile = dict(given) if is_update else {**asked, **given}
     notes: list[str] = []
     if is_update:
         rules = tuple(map(parse_rule, given.get("network", {}).get("allow", ())))

@@ -25,6 +25,10 @@ FORBIDDEN_HEADERS = frozenset(
 _FORBIDDEN_BEGINNINGS = ("proxy-", "sec-", "x-forwarded", "x-http-method", "x-muxi", "x-original-", "x-rewrite-")
 
 
+MAX_WAYS = 20
+"""To show credentials, and parts of one, that are looked at."""
+
+
 class UnknownSchemeError(Exception):
     """Every way to show credentials is one that is not known here; the text names them."""
 
@@ -71,7 +75,8 @@ class Credentials:
         Raises:
             UnknownSchemeError: there is no such way.
         """
-        ways = [way for way in requirements if isinstance(way, Mapping)] if isinstance(requirements, list) else []
+        given = requirements[:MAX_WAYS] if isinstance(requirements, list) else []
+        ways = [way for way in given if isinstance(way, Mapping) and len(way) <= MAX_WAYS]
         optional = not ways or any(not way for way in ways)
         for way in filter(None, ways):
             found = [self._scheme(name) for name in way]

@@ -20,7 +20,7 @@ from muxi_runtime.installing.openapi.names import Names, shown
 from muxi_runtime.installing.openapi.operations import METHODS, Found, Operation, Reader
 from muxi_runtime.installing.openapi.parameters import LeftOutError
 from muxi_runtime.installing.openapi.references import References
-from muxi_runtime.installing.openapi.schemas import Simplifier
+from muxi_runtime.installing.openapi.schemas import CHOOSE, Simplifier
 from muxi_runtime.installing.openapi.text import read_text
 
 __all__ = ["Choice", "Description", "describe"]
@@ -28,14 +28,13 @@ __all__ = ["Choice", "Description", "describe"]
 FORMAT = 1
 MAX_OPERATIONS = 1000
 MAX_HOSTS = 32
-MAX_DESCRIBED_BYTES = 8 * 2**20
+MAX_DESCRIBED_BYTES = 4 * 2**20
 MAX_NAME = 64
 """Of a tool with its server's name before it: what clients and models take."""
 DRY_RUN = "dry_run_"
 """Before the server's name, for the tool that shows a request: no two servers have tools that look the same by it."""
 SHOWN_NOTES = 20
 SHOWN_HIDDEN = 20
-CHOOSE = "Choose some: --operation takes a pattern of an operation's name, of `GET /path*`, or of a tag."
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import islice
 from operator import itemgetter
 from typing import Any
 
@@ -33,6 +34,8 @@ RESERVED_ARGUMENTS = ("body", "pages")
 MAX_TITLE = 120
 MAX_DESCRIPTION = 1000
 MAX_PAGES = 20
+MAX_ITEMS = 60
+"""Responses of an operation, media types and headers of a response, that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +148,11 @@ class Reader:
             if not code.startswith("2"):
                 continue
             response = self.references.resolve(given)
-            headers = response.get("headers")
+            headers = dict(_items(response.get("headers")))
             for kind, media in _items(response.get("content")):
                 if "json" in kind.lower():
                     schema = self.simplifier.simplify(self.references.resolve(media).get("schema"), "response")
-                    return schema, headers if isinstance(headers, Mapping) else {}
+                    return schema, headers
         return {}, {}
 
 
@@ -187,4 +190,5 @@ def _list(value: object) -> list[object]:
 
 
 def _items(value: object) -> list[tuple[str, Any]]:
-    return [(str(key), item) for key, item in value.items()] if isinstance(value, Mapping) else []
+    first = islice(value.items(), MAX_ITEMS) if isinstance(value, Mapping) else ()
+    return [(str(key), item) for key, item in first]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 from urllib.parse import quote
 
@@ -17,6 +18,9 @@ from muxi_runtime.installing.openapi.schemas import Schema, Simplifier
 __all__ = ["Body", "LeftOutError", "Parameter", "path_parts", "read_body", "read_parameters"]
 
 MAX_PARAMETERS = 60
+MAX_KINDS = 40
+"""Media types of a body that are looked at."""
+MAX_PATH = 2000
 PLACES = ("path", "query", "header")
 STYLES = {
     "path": ("simple",),
@@ -95,6 +99,8 @@ def path_parts(path: str, parameters: Sequence[Parameter]) -> list[str | dict[st
         LeftOutError: it is no path below a server, or has a name that no parameter has.
     """
     arguments = {parameter.name: parameter.argument for parameter in parameters if parameter.place == "path"}
+    if len(path) > MAX_PATH:
+        raise LeftOutError(f"its path has more than {MAX_PATH} characters")
     try:
         checked_path(_TEMPLATE.sub("x", path))
     except ValueError as error:
@@ -121,9 +127,8 @@ def read_body(given: object, references: References, simplifier: Simplifier) -> 
         return None
     body = references.resolve(given)
     content = body.get("content")
-    kinds = (
-        {kind: media for kind, media in content.items() if _is_media_type(kind)} if isinstance(content, Mapping) else {}
-    )
+    first = islice(content.items(), MAX_KINDS) if isinstance(content, Mapping) else ()
+    kinds = {kind: media for kind, media in first if _is_media_type(kind)}
     required = body.get("required") is True
     for form in ("json", "form", "multipart", "text"):
         for kind, media in kinds.items():

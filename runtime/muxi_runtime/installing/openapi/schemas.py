@@ -16,7 +16,7 @@ from muxi_runtime.errors import ConfigError
 from muxi_runtime.installing.openapi.names import fits_the_wire, shown
 from muxi_runtime.installing.openapi.references import REF, References
 
-__all__ = ["Schema", "Side", "Simplifier", "with_null"]
+__all__ = ["CHOOSE", "Schema", "Side", "Simplifier", "with_null"]
 
 Schema = dict[str, Any]
 Side = Literal["request", "response"]
@@ -25,7 +25,10 @@ MAX_DEPTH = 8
 MAX_NODES = 600
 """Of one schema; beyond it the parts say nothing."""
 MAX_NODES_IN_ALL = 200_000
+MAX_WORK = 3_000_000
+"""Fields, choices and requirements looked at in all, each time anew: some seconds."""
 MAX_PROPERTIES = 150
+CHOOSE = "Choose some: --operation takes a pattern of an operation's name, of `GET /path*`, or of a tag."
 MAX_ENUM = 100
 MAX_TEXT = 240
 TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
@@ -48,6 +51,7 @@ class Simplifier:
     def __init__(self, references: References) -> None:
         self._references = references
         self._left = MAX_NODES_IN_ALL
+        self._work = MAX_WORK
 
     def simplify(self, schema: object, side: Side) -> Schema:
         """The same in words that the kit checks; empty, which permits anything, for what cannot be said.
@@ -81,6 +85,7 @@ class Simplifier:
 
     def _flat(self, schema: object, seen: frozenset[str], depth: int) -> tuple[dict[str, Any], frozenset[str]]:
         """With references followed and `allOf` put together; a reference to what holds it is empty."""
+        self._charge(schema)
         own: dict[str, Any] = {}
         while isinstance(schema, Mapping) and isinstance(schema.get(REF), str):
             pointer: str = schema[REF]
@@ -89,6 +94,7 @@ class Simplifier:
                 return {"description": "As the object that it is in."}, seen
             seen |= {pointer}
             schema = self._references.target(pointer)
+            self._charge(schema)
         whole = {**schema, **own} if isinstance(schema, Mapping) else own
         parts = whole.pop("allOf", None)
         if not isinstance(parts, list) or depth > MAX_DEPTH:
@@ -97,6 +103,13 @@ class Simplifier:
             flat, seen = self._flat(part, seen, depth + 1)
             whole = _together(whole, flat)
         return whole, seen
+
+    def _charge(self, schema: object) -> None:
+        if isinstance(schema, Mapping):
+            held = [schema, *(schema.get(word) for word in ("properties", "required", "allOf", "oneOf", "anyOf"))]
+            self._work -= sum(len(part) for part in held if isinstance(part, Mapping | list))
+        if self._work < 0:
+            raise ConfigError("The schemas of the document are too large or too entangled to be read.", remedy=CHOOSE)
 
     def _joined(
         self, whole: Mapping[str, Any], choices: Sequence[object], seen: frozenset[str], depth: int
