@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 from api_document import described, document, operation_of, operations_of, small, text_of
 
+from muxi_runtime.catalog.added import AddedServers
+from muxi_runtime.catalog.catalog import load_manifest
+from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.review import review
 from muxi_runtime.errors import ConfigError
+from muxi_runtime.installing.documents import manifest_fields
 from muxi_servers.kit.schema import find_error, find_unknown_word
 from muxi_servers.openapi.answers import output_schema
 from muxi_servers.openapi.document import read
@@ -223,3 +228,20 @@ def test_nothing_about_an_honest_document_looks_suspicious(name: str) -> None:
         for o in operations_of(described(DOCUMENTS[name], name)).values()
     ]
     assert review(tools, {}) == []
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_the_manifest_asks_for_hosts_secrets_and_little_else(name: str, tmp_path: Path) -> None:
+    found = described(DOCUMENTS[name], name)
+    fields, notes = manifest_fields(found, {}, is_update=False)
+    added = AddedServers(tmp_path)
+    added.put(Manifest(name=name, image="sha256:" + "a" * 64, **fields), [])
+    manifest = load_manifest(added.manifest(name), name)
+    assert notes == []
+    assert manifest.profile.network.allow == found.hosts
+    assert set(manifest.profile.secrets) == set(found.secrets)
+    assert manifest.profile.workspace == "none"
+    assert manifest.profile.limits.memory_mib == 256
+    assert manifest.labels.all == ("untrusted",)
+    larger, _ = manifest_fields(found, {"limits_class": "code"}, is_update=False)
+    assert "limits" not in larger["profile"]

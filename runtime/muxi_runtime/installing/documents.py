@@ -108,8 +108,9 @@ def manifest_fields(
 
     An update asks for nothing: whatever the document has become, the profile is the one that a person has seen.
     """
-    asked = {"network": {"allow": found.hosts}, "secrets": found.secrets}
-    asked |= {} if "limits_class" in given else {"limits": LIMITS}
+    asked: dict[str, Any] = {"network": {"allow": found.hosts}, "secrets": found.secrets}
+    if "limits_class" not in given:
+        asked["limits"] = LIMITS
     profile = dict(given) if is_update else {**asked, **given}
     notes: list[str] = []
     if is_update:
