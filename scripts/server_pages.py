@@ -50,8 +50,11 @@ def main() -> int:
 
 
 def derived() -> Iterator[tuple[Path, str]]:
-    """Each file with the text that it should have."""
-    index = []
+    """Each file with the text that it should have.
+
+    A server without a manifest, which is added with a document of the operator's, has the page that is written for it.
+    """
+    index: list[tuple[str, str, int | str]] = []
     for path in sorted(SERVERS.glob("*/manifest.yaml")):
         manifest = yaml.safe_load(path.read_text("utf-8"))
         tools = list_tools(manifest)
@@ -59,6 +62,11 @@ def derived() -> Iterator[tuple[Path, str]]:
         own = (path.parent / "page.md").read_text("utf-8")
         yield PAGES / f"{manifest['name']}.md", page(manifest, tools, own)
         index.append((manifest["name"], manifest["description"], len(tools)))
+    for path in sorted(SERVERS.glob("*/page.md")):
+        if not path.with_name("manifest.yaml").exists():
+            name, own = path.parent.name, path.read_text("utf-8")
+            yield PAGES / f"{name}.md", f"# {name}\n\n{own.strip()}\n"
+            index.append((name, own.partition("\n\n")[0], "its document's"))
     yield PAGES / "README.md", overview(index)
 
 
@@ -166,7 +174,7 @@ def about(schema: Mapping[str, Any]) -> str:
     return cell("; ".join(word for word in words if word))
 
 
-def overview(index: list[tuple[str, str, int]]) -> str:
+def overview(index: list[tuple[str, str, int | str]]) -> str:
     """The page that names all servers."""
     rows = [f"| [{name}]({name}.md) | {count} | {cell(text)} |" for name, text, count in index]
     return "\n".join(

@@ -42,6 +42,9 @@ def test_nothing_is_installed_where_nobody_can_be_asked(
         (("other",), "Did you mean npm:other or pypi:other?"),
         (("pypi:other@1",), "Did you mean pypi:other==1?"),
         (("npm:other==1",), "Did you mean npm:other@1?"),
+        (("./other.yaml",), "Did you mean openapi:./other.yaml?"),
+        (("openapi:http://example.com/api.json",), "is not encrypted"),
+        (("openapi:https://user@example.com/api.json",), "may hold no user"),
     ],
 )
 def test_what_cannot_be_added_says_what_to_do(running: Running, arguments: tuple[str, ...], said: str):
@@ -57,3 +60,19 @@ def test_one_that_was_not_added_is_named_with_those_that_were(running: Running, 
     assert refused.returncode == 6
     assert "No server 'files' was added with a command." in refused.stderr
     assert "Those that were: notes." in refused.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (("openapi:api.yaml", "--allow", "example.com"), "--allow is not for a document of OpenAPI"),
+        (("openapi:api.yaml", "--secret", "A=example.com"), "--secret is not for a document of OpenAPI"),
+        (("openapi:api.json", "--debian", "git"), "--debian is not for a document of OpenAPI"),
+        (("npm:other", "--operation", "x"), "--server and --operation are for documents of OpenAPI"),
+        (("pypi:other", "--server", "https://example.com"), "--server and --operation are for documents of OpenAPI"),
+    ],
+)
+def test_options_of_another_kind_of_source_are_refused(running: Running, arguments: tuple[str, ...], said: str):
+    refused = running.run("servers", "add", *arguments, "--yes", check=False)
+    assert refused.returncode == 2
+    assert said in " ".join(refused.stderr.split())

@@ -39,7 +39,7 @@ class Running:
             text=True,
             timeout=240,
             check=False,
-            stdin=subprocess.DEVNULL,
+            **({} if "input" in options else {"stdin": subprocess.DEVNULL}),
             env={key: value for key, value in os.environ.items() if not key.startswith("MUXI_")},
             **options,
         )

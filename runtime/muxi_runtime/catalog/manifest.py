@@ -81,6 +81,8 @@ class Install(BaseModel):
     node: str = Field("", description="major version of Node.js; empty: the image's own")
     python: str = Field("", description="version of Python, as 3.11; empty: the image's own")
     program: str = Field("", description="which of the package's programs; empty: the only one, or its namesake")
+    server: str = Field("", description="where the requests of an OpenAPI document go; empty: where it says")
+    operations: tuple[str, ...] = Field((), description="which of its operations become tools, as patterns; empty: all")
 
 
 class Manifest(BaseModel):

@@ -16,7 +16,7 @@ from typing import Any
 from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.pins import PinKind, name_of
 
-__all__ = ["Finding", "exposures", "review", "review_texts"]
+__all__ = ["Finding", "exposures", "hidden_passages", "review", "review_texts"]
 
 LONGEST_DESCRIPTION = 4000
 SHOWN = 120
@@ -87,6 +87,16 @@ def review_texts(definitions: Sequence[Mapping[str, Any]], kind: PinKind) -> lis
         name = _visible(name_of(kind, definition))
         for where, text in _texts(definition, ()):
             found += (Finding(name, where, what, passage) for what, passage in _text(text))
+    return found
+
+
+def hidden_passages(texts: Sequence[tuple[str, str]]) -> list[Finding]:
+    """Texts of what tools were made from, with their places, that had characters which are not seen and are gone."""
+    found: list[Finding] = []
+    for where, text in texts:
+        hidden = [at for at, c in enumerate(text) if unicodedata.category(c) in _HIDDEN and c not in _ALLOWED_CONTROLS]
+        what = f"It held {len(hidden) or 'some'} characters that are not seen; they are left out."
+        found.append(Finding("", _visible(where), what, _around(text, hidden[0] if hidden else 0)))
     return found
 
 

@@ -4,6 +4,7 @@ npm:@scope/name[@version]    a package for Node.js
 pypi:name[==version]         a package for Python
 oci:image[:tag][@digest]     an image that the engine has or can pull
 path:folder                  a folder on this machine: a package of either kind
+openapi:file or URL          a document of OpenAPI: an API whose operations become tools
 https://host/path            a server that somebody else runs, spoken to over HTTP
 """
 
@@ -12,6 +13,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from ipaddress import ip_address
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -26,6 +28,8 @@ _PYPI = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==([A-Za-z0-
 _OCI = re.compile(r"([a-z0-9][a-zA-Z0-9._/:-]{0,400}?)(?:@(sha256:[0-9a-f]{64}))?")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _COMMON = re.compile(r"^(?:(?:mcp-)?server-|mcp-)|(?:-mcp-server|-server|-mcp)$")
+_NO_NAMES = frozenset({"", "openapi", "swagger", "api", "api-docs", "spec", "schema", "index", "v1", "v2", "v3"})
+"""What documents of OpenAPI are called whose host says more."""
 MAX_TEXT = 2000
 
 
@@ -36,6 +40,7 @@ class SourceKind(StrEnum):
     PYPI = "pypi"
     OCI = "oci"
     PATH = "path"
+    OPENAPI = "openapi"
     URL = "url"
 
 
@@ -44,7 +49,7 @@ class Source:
     """One source.
 
     Attributes:
-        name: of the package or image; the absolute folder; the URL.
+        name: of the package or image; the absolute folder or file; the URL.
         version: exact version, dist-tag or digest; empty for the newest.
     """
 
@@ -59,6 +64,11 @@ class Source:
         between = "==" if self.kind is SourceKind.PYPI else "@"
         return f"{self.kind}:{self.name}{between + self.version if self.version else ''}"
 
+    @property
+    def is_url(self) -> bool:
+        """Whether its name is one."""
+        return self.name.startswith(("https://", "http://"))
+
     def at(self, version: str) -> Source:
         """The same with another version."""
         return replace(self, version=version)
@@ -69,7 +79,11 @@ class Source:
 
         Empty where nothing usable is left.
         """
-        last = (urlsplit(self.name).hostname or "") if self.kind is SourceKind.URL else Path(self.name).name
+        last = Path(self.name).name
+        if self.kind is SourceKind.OPENAPI:
+            last = Path(urlsplit(self.name).path).stem if self.is_url else Path(self.name).stem
+        if self.kind is SourceKind.URL or (self.is_url and last.lower() in _NO_NAMES):
+            last = urlsplit(self.name).hostname or ""
         words = re.sub(r"[^a-z0-9]+", "-", last.split(":")[0].lower()).strip("-")
         if words == "mcp" and "/" in self.name and self.kind is SourceKind.NPM:
             words = self.name.partition("/")[0].strip("@").lower()
@@ -91,6 +105,8 @@ def parse_source(text: str) -> Source:
     kind, colon, rest = text.partition(":")
     if colon and kind == SourceKind.PATH:
         return Source(SourceKind.PATH, str(Path(rest).expanduser().absolute())) if rest else _refuse(text)
+    if colon and kind == SourceKind.OPENAPI and rest:
+        return _document(rest)
     pattern = _PATTERNS.get(kind)
     match = pattern.fullmatch(rest) if pattern is not None and colon else None
     if match is None:
@@ -106,12 +122,26 @@ def at_version(source: Source, version: str) -> Source:
     """
     if not version:
         return source.at("")
-    if source.kind in {SourceKind.PATH, SourceKind.URL}:
+    if source.kind in {SourceKind.PATH, SourceKind.OPENAPI, SourceKind.URL}:
         raise ConfigError(f"{source} has no versions.", remedy="Leave --version out.")
     return parse_source(str(source.at(version)))
 
 
-def _url(text: str) -> Source:
+def _document(text: str) -> Source:
+    """Of OpenAPI: a file, or a URL that may be unencrypted where its host is an address of a private network."""
+    if not text.startswith(("https://", "http://")):
+        return Source(SourceKind.OPENAPI, str(Path(text).expanduser().absolute()))
+    return Source(SourceKind.OPENAPI, _url(text, private=True).name)
+
+
+def _is_private(host: str) -> bool:
+    try:
+        return not ip_address(host).is_global
+    except ValueError:
+        return False
+
+
+def _url(text: str, *, private: bool = False) -> Source:
     try:
         parts = urlsplit(text)
         usable = bool(parts.hostname) and parts.port != 0
@@ -122,7 +152,9 @@ def _url(text: str) -> Source:
             f"{text!r} is no URL of a server: it needs a host, and may hold no user, password or fragment.",
             remedy="Credentials do not belong into a URL, which ends up in logs.",
         )
-    if parts.scheme == "http" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+    host = parts.hostname or ""
+    is_near = host in {"localhost", "127.0.0.1", "::1"} or (private and _is_private(host))
+    if parts.scheme == "http" and not is_near:
         raise ConfigError(
             f"{text!r} is not encrypted, and its host is not this machine.", remedy="Use its https:// address."
         )
@@ -137,7 +169,7 @@ def _guess(text: str) -> str:
     """What was probably meant, as a sentence; empty if there is no telling."""
     kind, colon, rest = text.partition(":")
     if text.startswith((".", "/", "~")):
-        meant = f"path:{text}"
+        meant = f"openapi:{text}" if text.endswith((".yaml", ".yml")) else f"path:{text}"
     elif not colon and _NPM.fullmatch(text):
         meant = f"npm:{text} or pypi:{text.replace('@', '==')}"
     elif kind == SourceKind.PYPI and "@" in rest:
@@ -152,5 +184,5 @@ def _guess(text: str) -> str:
 _PATTERNS = {"npm": _NPM, "pypi": _PYPI, "oci": _OCI}
 _FORMS = (
     "Use npm:@scope/name@version, pypi:name==version (each with or without the version), oci:image@digest, "
-    "path:folder, https://host/path, or a server.json."
+    "path:folder, openapi:file or openapi:https://host/path, https://host/path, or a server.json."
 )

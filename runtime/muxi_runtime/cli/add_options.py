@@ -32,7 +32,28 @@ _OPTIONS = (
     click.option("--debian", multiple=True, metavar="PACKAGE", help="A Debian package for its image; again too."),
     click.option("--node", help="Version of Node.js, as 22; absent: the image's own."),
     click.option("--python", help="Version of Python, as 3.11; absent: the image's own."),
+    click.option("--server", metavar="URL", help="Of openapi: where requests go, whatever the document says."),
+    click.option(
+        "--operation", "operations", multiple=True, metavar="PATTERN", help="Of openapi: only these; again too."
+    ),
 )
+
+
+_OF_DOCUMENTS = ("server", "operations")
+_OF_PROGRAMS = {
+    "program": "--program",
+    "arguments": "--arg",
+    "variables": "--env",
+    "allow": "--allow",
+    "secrets": "--secret",
+    "exposed": "--expose-secret",
+    "workspace": "--workspace",
+    "browser": "--browser",
+    "constraints": "--constraint",
+    "debian": "--debian",
+    "node": "--node",
+    "python": "--python",
+}
 
 
 def add_options(command: Command) -> Command:
@@ -50,12 +71,14 @@ def wish_of(source: str, options: Mapping[str, Any]) -> Wish:
         click.UsageError: an option does not fit.
     """
     from muxi_runtime.catalog.manifest import Install  # noqa: PLC0415 - `--help` must not load the rest
-    from muxi_runtime.catalog.sources import parse_source  # noqa: PLC0415 - as above
+    from muxi_runtime.catalog.sources import SourceKind, parse_source  # noqa: PLC0415 - as above
     from muxi_runtime.installing.installer import Wish  # noqa: PLC0415 - as above
     from muxi_runtime.installing.server_json import read_server_json  # noqa: PLC0415 - as above
 
-    document = read_server_json(Path(source)) if source.endswith(".json") else None
+    is_file = source.endswith(".json") and not source.startswith(f"{SourceKind.OPENAPI}:")
+    document = read_server_json(Path(source)) if is_file else None
     parsed = document.source if document else parse_source(source)
+    _check_fit(parsed.kind is SourceKind.OPENAPI, options)
     name = options["name"] or (document.name if document else "") or parsed.suggested_name
     if not name:
         raise click.UsageError("No name for the server could be made of the source: give --name.")
@@ -66,9 +89,23 @@ def wish_of(source: str, options: Mapping[str, Any]) -> Wish:
         node=options["node"] or "",
         python=options["python"] or "",
         program=options["program"] or "",
+        server=options["server"] or "",
+        operations=options["operations"],
     )
     fields = _fields(options, document.fields if document else {})
     return Wish(name, parsed, install, fields)
+
+
+def _check_fit(is_document: bool, options: Mapping[str, Any]) -> None:  # noqa: FBT001 - one caller
+    """A document says itself which hosts and secrets there are, and has no program of its own."""
+    if is_document:
+        for name, option in _OF_PROGRAMS.items():
+            if options[name]:
+                raise click.UsageError(
+                    f"{option} is not for a document of OpenAPI: its servers and security are its own."
+                )
+    elif any(options[name] for name in _OF_DOCUMENTS):
+        raise click.UsageError("--server and --operation are for documents of OpenAPI: openapi:FILE or openapi:URL.")
 
 
 def _fields(options: Mapping[str, Any], given: Mapping[str, Any]) -> dict[str, Any]:

@@ -79,7 +79,8 @@ def update(settings: Settings, name: str, version: str | None, *, yes: bool, key
     now = _added(settings, name)
     if now.install is None:
         raise ConfigError(f"{name} was not installed from a source.", remedy="Change its manifest by hand.")
-    wish = Wish(name, at_version(parse_source(now.install.source), version or ""), now.install, _kept_fields(now))
+    source = at_version(parse_source(now.install.source), version or "")
+    wish = Wish(name, source, now.install, _kept_fields(now), is_update=True)
     require_somebody(yes=yes, as_json=out.as_json)
     candidate = _candidate(settings, wish, as_json=out.as_json)
     changes = changes_between(_accepted(settings, name), candidate.lists)

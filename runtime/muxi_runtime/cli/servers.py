@@ -80,7 +80,8 @@ def add_server(
 ) -> None:
     """Install a server from SOURCE in a sandbox, show its tools and what it would get, and ask.
 
-    SOURCE is npm:@scope/name[@version], pypi:name[==version], oci:image[@digest], path:folder, or a server.json.
+    SOURCE is npm:@scope/name[@version], pypi:name[==version], oci:image[@digest], path:folder, openapi:FILE-or-URL, or
+    a server.json.
     """
     from muxi_runtime.cli import server_commands  # noqa: PLC0415 - `--help` must not load the rest
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
@@ -21,7 +21,7 @@ from anyio import to_thread
 
 from muxi_runtime.catalog.manifest import Install, Manifest
 from muxi_runtime.catalog.pins import PinKind
-from muxi_runtime.catalog.review import Finding, exposures, review, review_texts
+from muxi_runtime.catalog.review import Finding, exposures, hidden_passages, review, review_texts
 from muxi_runtime.catalog.sources import Source, SourceKind
 from muxi_runtime.errors import ConfigError, ForwardedError, LoginNeededError, ServerError
 from muxi_runtime.gateway.credentials import Credentials, NoCredentials
@@ -31,7 +31,17 @@ from muxi_runtime.gateway.offers import KINDS, PINNED
 from muxi_runtime.gateway.remote import Remotes
 from muxi_runtime.gateway.specs import SpecBook
 from muxi_runtime.gateway.upstream import Upstream
+from muxi_runtime.installing.documents import (
+    DOCUMENT_IMAGE,
+    choice_of,
+    fetch_document,
+    manifest_fields,
+    parts_of,
+    read_document,
+    tree_of,
+)
 from muxi_runtime.installing.local_folder import packed_source
+from muxi_runtime.installing.openapi.describe import describe
 from muxi_runtime.installing.packages import SOURCE_FOLDER, Installed, images_of, install_npm, install_pypi
 from muxi_runtime.installing.settings import InstallSettings
 from muxi_runtime.installing.workshop import Progress, Workshop, open_workshop
@@ -104,6 +114,8 @@ class Wish:
     install: Install
     manifest: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the manifest that the person set: arguments, environment, profile, title, description, command."""
+    is_update: bool = False
+    """Whether they are those of a server that is there, whose profile stays as it is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +148,7 @@ class _Made:
     manifest: Manifest
     parts: Sequence[Mapping[str, str]] = ()
     notes: Sequence[str] = ()
+    findings: Sequence[Finding] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +202,7 @@ class Installer:
         except LoginNeededError:
             lists = {kind: [] for kind in PinKind}
             notes.append(AFTER_LOGIN.format(name=made.manifest.name))
-        findings = [*exposures(made.manifest), *review(lists[PinKind.TOOL], others)]
+        findings = [*exposures(made.manifest), *made.findings, *review(lists[PinKind.TOOL], others)]
         for kind in (PinKind.PROMPT, PinKind.TEMPLATE):
             findings += review_texts(lists[kind], kind)
         return Candidate(made.manifest, lists, findings, made.parts, notes)
@@ -197,6 +210,8 @@ class Installer:
     async def _make(self, wish: Wish, progress: Progress) -> _Made:
         if wish.source.kind is SourceKind.URL:
             return _Made(_manifest(wish, wish.source, {"url": wish.source.name}))
+        if wish.source.kind is SourceKind.OPENAPI:
+            return await self._described(wish, progress)
         if wish.source.kind is SourceKind.OCI:
             progress("looking for the image")
             found = await self._shelf.fetch(wish.source, progress)
@@ -239,6 +254,34 @@ class Installer:
             "description": installed.description,
         }
         return _Made(_manifest(wish, installed.source, fields), installed.parts)
+
+    async def _described(self, wish: Wish, progress: Progress) -> _Made:
+        """Of a document of OpenAPI, fetched in a workshop that reaches its host, and read here as data."""
+        if wish.source.is_url:
+            progress(f"fetching {wish.source.name}")
+            tools = await self._shelf.ensure(INSTALLER, progress)
+            async with open_workshop(
+                self._backend,
+                tools,
+                self._settings,
+                hosts=(_host(wish.source.name),),
+                certificates=self._certificates,
+                progress=progress,
+            ) as workshop:
+                data = await fetch_document(workshop, wish.source.name)
+        else:
+            data = await to_thread.run_sync(read_document, Path(wish.source.name))
+        progress("reading the document")
+        found = await to_thread.run_sync(describe, data, choice_of(wish.name, wish.source, wish.install))
+        with tempfile.TemporaryDirectory(prefix="tree-", dir=self._scratch) as folder:
+            tree = Path(folder) / "tree.tar"
+            await to_thread.run_sync(tree.write_bytes, tree_of(found))
+            base = await self._shelf.ensure(DOCUMENT_IMAGE, progress)
+            image = await self._shelf.add(wish.name, base, tree, (), progress)
+        fields, notes = manifest_fields(found, wish.manifest.get("profile", {}), is_update=wish.is_update)
+        kept = replace(wish, manifest={name: value for name, value in wish.manifest.items() if name != "profile"})
+        manifest = _manifest(kept, wish.source, {**fields, "image": image})
+        return _Made(manifest, parts_of(found, data), (*found.notes, *notes), hidden_passages(found.hidden))
 
     async def _install(self, workshop: Workshop, kind: SourceKind, wish: Wish, registry: str) -> Installed:
         if kind is SourceKind.NPM:
