@@ -79,12 +79,19 @@ def starts_of(blocks: list[Block]) -> tuple[str, list[int]]:
     for index, block in enumerate(blocks):
         between = ""
         if index:
-            between = "\n" if block.kind == blocks[index - 1].kind == "item" else "\n\n"
-        body = render_block(block)
+            between = "\n" if _goes_on(blocks[index - 1], block) else "\n\n"
+        body = plain(render_block(block))
         starts.append(at + len(between))
         at += len(between) + len(body)
         pieces += [between, body]
     return "".join(pieces), starts
+
+
+def _goes_on(before: Block, block: Block) -> bool:
+    """Whether two items are of one list."""
+    if not before.kind == block.kind == "item":
+        return False
+    return before.level != block.level or bool(before.number) == bool(block.number)
 
 
 def render(blocks: list[Block]) -> str:

@@ -74,7 +74,11 @@ class _Body:
         level = int(outline) + 1 if outline.isdigit() and int(outline) < 9 else style.heading  # noqa: PLR2004 - 9 is body text
         if level:
             return Block("heading", clean(text).replace("**", ""), min(level, 6))
-        listed = next((child for child in properties if local_name(child) == "numPr"), None) if properties is not None else None
+        listed = (
+            next((child for child in properties if local_name(child) == "numPr"), None)
+            if properties is not None
+            else None
+        )
         number_id = _value(listed, "numId") or style.number_id
         if number_id and number_id != "0":
             depth = _value(listed, "ilvl") or style.list_level
@@ -95,7 +99,7 @@ class _Body:
         width = min(int(span), _MAX_SPAN) if span.isdigit() else 1
         merged = next((c for c in properties if local_name(c) == "vMerge"), None) if properties is not None else None
         goes_on = merged is not None and attribute(merged, "val") != "restart"
-        words = [self._inline.text(part).strip() for part in cell.iter() if local_name(part) == "p"]
+        words = [self._inline.text(part, marked=False).strip() for part in cell.iter() if local_name(part) == "p"]
         return ["" if goes_on else "\n".join(word for word in words if word), *[""] * (width - 1)]
 
     def _notes(self, kind: str) -> Iterator[Block]:

@@ -59,6 +59,7 @@ def _style(element: _Element) -> Style:
         name, value = local_name(part), attribute(part, "val")
         if name == "name":
             style.heading = style.heading or _level_of(value)
+            style.list_level = style.list_level or _depth_of(value)
         elif name == "outlineLvl" and value.isdigit():
             style.heading = int(value) + 1 if int(value) < 6 else 0  # noqa: PLR2004 - Markdown has six levels
         elif name == "basedOn":
@@ -79,6 +80,14 @@ def _level_of(name: str) -> int:
     return 0
 
 
+def _depth_of(name: str) -> str:
+    """Of Word's own styles for lists in lists, such as `List Bullet 2`."""
+    words = name.lower().split()
+    return (
+        str(int(words[2]) - 1) if words[:1] == ["list"] and len(words) == 3 and words[2] in {"2", "3", "4", "5"} else ""
+    )  # noqa: PLR2004
+
+
 class Numbering:
     """Counts the items of each list."""
 
@@ -95,7 +104,8 @@ class Numbering:
         kind = self._lists.get(number_id, "")
         for key in [key for key in self._counts if key[0] == number_id and key[1] > depth]:
             del self._counts[key]
-        if self._formats.get((kind, depth), "") in _BULLETS:
+        form = self._formats.get((kind, depth), self._formats.get((kind, 0), ""))
+        if form in _BULLETS:
             return 0
         self._counts[number_id, depth] = self._counts.get((number_id, depth), 0) + 1
         return self._counts[number_id, depth]

@@ -25,14 +25,15 @@ class Inline:
     def __init__(self, relations: dict[str, tuple[str, str]]) -> None:
         self._relations = relations
 
-    def text(self, paragraph: _Element) -> str:
-        """Markdown on as many lines as the paragraph has breaks."""
+    def text(self, paragraph: _Element, *, marked: bool = True) -> str:
+        """Markdown on as many lines as the paragraph has breaks; without marks for bold and slanted if not `marked`."""
         pieces: list[tuple[str, bool, bool]] = []
         for text, bold, italic in self._pieces(paragraph):
-            if pieces and pieces[-1][1:] == (bold, italic):
-                pieces[-1] = (pieces[-1][0] + text, bold, italic)
+            marks = (bold and marked, italic and marked)
+            if pieces and pieces[-1][1:] == marks:
+                pieces[-1] = (pieces[-1][0] + text, *marks)
             else:
-                pieces.append((text, bold, italic))
+                pieces.append((text, *marks))
         return plain("".join(emphasise(text, bold=bold, italic=italic) for text, bold, italic in pieces))
 
     def _pieces(self, parent: _Element) -> Iterator[tuple[str, bool, bool]]:

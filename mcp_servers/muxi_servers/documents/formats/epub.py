@@ -17,7 +17,13 @@ if TYPE_CHECKING:
 
 __all__ = ["open_epub"]
 
-_PROPERTIES = {"title": "title", "creator": "author", "description": "subject", "language": "language", "date": "created"}
+_PROPERTIES = {
+    "title": "title",
+    "creator": "author",
+    "description": "subject",
+    "language": "language",
+    "date": "created",
+}
 _PAGES = frozenset(("application/xhtml+xml", "text/html", "application/x-dtbook+xml"))
 _FONTS = ("http://www.idpf.org/2008/embedding", "http://ns.adobe.com/pdf/enc#RC")
 

@@ -75,7 +75,11 @@ def open_svg(file: BinaryIO, mime_type: str) -> Document:
     root = parse(file.read(), "The drawing", may_have_dtd=True)
 
     def read(_: int) -> Part:
-        words = ["".join(str(piece) for piece in part.itertext()) for part in root.iter() if local_name(part) in {"desc", "text"}]
+        words = [
+            "".join(str(piece) for piece in part.itertext())
+            for part in root.iter()
+            if local_name(part) in {"desc", "text"}
+        ]
         return Part(1, [Block("text", clean(word)) for word in words if word.strip()])
 
     document = Document("svg", mime_type, "document", 1, read)

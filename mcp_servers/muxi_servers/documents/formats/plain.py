@@ -22,8 +22,6 @@ _RULER = re.compile(r"\|?[ \t]*:?-+:?[ \t]*(\|[ \t]*:?-+:?[ \t]*)*\|?[ \t]*$")
 _CELLS = re.compile(r"(?<!\\)\|")
 
 
-
-
 def open_plain(file: BinaryIO, form: str, mime_type: str) -> Document:
     """The document: one part."""
     text, encoding = to_text(file.read())

@@ -102,7 +102,9 @@ class _Slide:
             name = local_name(run)
             if name in {"r", "fld"}:
                 marks = next((part for part in run if local_name(part) == "rPr"), None)
-                text = emphasise(texts(run, "t"), bold=attribute(marks, "b") == "1", italic=attribute(marks, "i") == "1")
+                text = emphasise(
+                    texts(run, "t"), bold=attribute(marks, "b") == "1", italic=attribute(marks, "i") == "1"
+                )
                 click = next((part for part in run.iter() if local_name(part) == "hlinkClick"), None)
                 kind, target = self._relations.get(attribute(click, "id"), ("", ""))
                 words.append(link(text, target) if kind == "hyperlink" else text)
