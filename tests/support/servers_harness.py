@@ -22,7 +22,7 @@ from muxi_runtime.gateway.sandbox_transport import SandboxTransport
 from muxi_sandbox.contract import Spec
 from muxi_sandbox.docker.backend import DockerBackend
 
-SERVERS = ("code", "files", "shell")
+SERVERS = ("code", "files", "shell")  # those that run on this machine with nothing but Python
 _BOOT = (
     "import sys, runpy; sys.path.insert(0, '/servers'); sys.argv = sys.argv[1:];"
     "runpy.run_module(sys.argv[0], run_name='__main__')"

@@ -40,7 +40,7 @@ class _Asking(Watch):
         super()._register()
         self._poller.register(self._from_child, POLLIN)
 
-    def _exchange(self, descriptor: int) -> None:
+    def _exchange(self, _: int) -> None:
         self._take()
 
     def _drain(self) -> None:

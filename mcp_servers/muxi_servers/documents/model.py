@@ -49,6 +49,11 @@ class Table(Block):
         self.first_row = 1
         self.total_rows: int | None = len(rows)
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether no row comes after those held."""
+        return self.total_rows is not None and self.total_rows < self.first_row + len(self.rows)
+
 
 class Part:
     """A page, sheet, slide or chapter, or the whole document where there are none; `number` counts from 1."""

@@ -66,7 +66,7 @@ def guarded() -> Iterator[None]:
         raise
     except RecursionError:
         raise ToolError("The document is nested too deeply to be read.") from None
-    except Exception as error:  # libraries raise anything at all over broken documents
+    except Exception as error:  # noqa: BLE001 - libraries raise anything at all over broken documents
         traceback.print_exc(file=sys.stderr)
         words = " ".join(str(error).split())[:200]
         raise ToolError(f"The document cannot be read; it may be damaged ({type(error).__name__}: {words}).") from None

@@ -77,7 +77,7 @@ def _looking_tools(children: Children) -> list[Tool]:
             "info",
             _asks(children, "info", READ_SECONDS, telling.say_info),
             title="Look at a document",
-            description="Format, number of pages, sheets, slides or chapters, and metadata of a document, without its text.",
+            description="Format, metadata and number of pages, sheets, slides or chapters, without the text.",
             arguments=arguments_schema(path=_PATH, password=_PASSWORD),
             output=INFO_OUTPUT,
             read_only=True,
@@ -153,8 +153,8 @@ def _chunk_tool(children: Children) -> Tool:
         _asks(children, "chunk", READ_SECONDS, telling.say_chunks),
         title="Cut a document into chunks",
         description=(
-            "A document in pieces for a memory or a search: cut at headings first, then by size, each with the headings "
-            "that it is below and its place. A table that is cut has its header in each piece."
+            "A document in pieces for a memory or a search: cut at headings first, then by size, each with the "
+            "headings that it is below and its place. A table that is cut has its header in each piece."
         ),
         arguments=arguments_schema(
             **_SOURCE,
@@ -185,9 +185,9 @@ def _writing_tools(children: Children) -> list[Tool]:
             _asks(children, "write", WRITE_SECONDS, telling.say_written),
             title="Write a document",
             description=(
-                "Write DOCX, PDF, XLSX, HTML, Markdown, CSV or TSV, as the ending of the path says, from Markdown, from "
-                "rows, or both. Pictures of the workspace are put in; others are not fetched. Cells are values, never "
-                "formulas."
+                "Write DOCX, PDF, XLSX, HTML, Markdown, CSV or TSV, as the ending of the path says, from Markdown, "
+                "from rows, or both. Pictures of the workspace are put in; others are not fetched. Cells are values, "
+                "never formulas."
             ),
             arguments=arguments_schema(
                 path=_PATH,

@@ -85,7 +85,10 @@ TABLES_OUTPUT = object_schema(
                     "name": {**_TEXT, "description": "caption or name of the sheet; may be empty"},
                     "first_row": _COUNT,
                     "rows": _list(_list(_CELL), "the first row of a table is its header, if it has one"),
-                    "total_rows": _COUNT,
+                    "total_rows": {
+                        "type": ["integer", "null"],
+                        "description": "null where there are too many to count",
+                    },
                     "columns": _COUNT,
                     "next_row": {"type": ["integer", "null"], "description": "first_row for the rest; null at the end"},
                 }

@@ -42,7 +42,7 @@ def say_tables(found: dict[str, Any]) -> str:
         name = f" {table['name']}" if table["name"] else ""
         place = "" if found["unit"] == "document" else f", {found['unit']} {table['part']}"
         lines.append(
-            f"Table {table['number']}{name}{place}, rows {table['first_row']} to {last} of {table['total_rows']}:"
+            f"Table {table['number']}{name}{place}, rows {table['first_row']} to {last} of {table['total_rows'] or 'many'}:"
         )
         lines += [" | ".join(_cell(value) for value in row) for row in table["rows"]]
         lines.append("")

@@ -46,7 +46,7 @@ def delimiter_of(text: str, *, certain: bool) -> str:
 def _is_prose(rows: list[list[str]]) -> bool:
     """Lines of sentences that happen to have as many commas each."""
     fields = [field for row in rows for field in row]
-    return sum(len(field) for field in fields) > 60 * len(fields)  # noqa: PLR2004 - characters of a field
+    return sum(len(field) for field in fields) > 60 * len(fields)
 
 
 def open_delimited(file: BinaryIO, form: str, mime_type: str, window: Window) -> Document:

@@ -87,11 +87,8 @@ class _Body:
         return Block("text", text)
 
     def _rows(self, table: _Element) -> list[Row]:
-        rows: list[Row] = []
-        for element in table.iter():
-            if local_name(element) == "tr" and _owner(element) is table:
-                rows.append([cell for column in _cells(element) for cell in self._cell(column)])
-        return rows
+        rows = [part for part in table.iter() if local_name(part) == "tr" and _owner(part) is table]
+        return [[cell for column in _cells(row) for cell in self._cell(column)] for row in rows]
 
     def _cell(self, cell: _Element) -> list[str]:
         properties = next((child for child in cell if local_name(child) == "tcPr"), None)

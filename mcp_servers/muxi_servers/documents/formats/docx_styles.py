@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Numbering", "Style", "Styles"]
 
+_LISTS = frozenset(("list bullet", "list number"))
 _MAX_PARENTS = 20
 _BULLETS = frozenset(("bullet", "none", ""))
 
@@ -82,10 +83,8 @@ def _level_of(name: str) -> int:
 
 def _depth_of(name: str) -> str:
     """Of Word's own styles for lists in lists, such as `List Bullet 2`."""
-    words = name.lower().split()
-    return (
-        str(int(words[2]) - 1) if words[:1] == ["list"] and len(words) == 3 and words[2] in {"2", "3", "4", "5"} else ""
-    )  # noqa: PLR2004
+    kind, _, depth = name.lower().rpartition(" ")
+    return str(int(depth) - 1) if kind in _LISTS and depth in {"2", "3", "4", "5"} else ""
 
 
 class Numbering:

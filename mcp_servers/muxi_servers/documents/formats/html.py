@@ -61,6 +61,8 @@ def parse_html(data: bytes) -> _Element:
         root = html.document_fromstring(data, parser=parser)
     except (etree.ParserError, etree.XMLSyntaxError) as error:
         raise ToolError(f"The page cannot be read as HTML: {error}.") from None
+    if any("depth" in entry.message.lower() for entry in parser.error_log):
+        raise ToolError("The page is nested deeper than any browser would show; it is not read.")
     return root
 
 

@@ -21,8 +21,12 @@ _LEFT_OUT = frozenset(
 )
 _HEADINGS = frozenset(("h1", "h2", "h3", "h4", "h5", "h6"))
 _INLINE = frozenset(
-    "a abbr acronym b bdi bdo big br button cite code data del dfn em font i img input ins kbd label mark math q ruby s "
-    "samp small span strike strong sub sup time tt u var wbr".split()
+    (
+        *("a", "abbr", "acronym", "b", "bdi", "bdo", "big", "br", "button", "cite", "code"),
+        *("data", "del", "dfn", "em", "font", "i", "img", "input", "ins", "kbd", "label"),
+        *("mark", "math", "q", "ruby", "s", "samp", "small", "span", "strike", "strong", "sub"),
+        *("sup", "time", "tt", "u", "var", "wbr"),
+    )
 )
 _BOLD, _ITALIC = frozenset(("b", "strong")), frozenset(("i", "em", "cite", "var"))
 _MAX_SPAN = 64

@@ -88,22 +88,24 @@ def _ordered_lists(root: _Element) -> frozenset[str]:
 def _blocks(parent: _Element, ordered: frozenset[str]) -> Iterator[Block]:
     for element in parent:
         name = local_name(element)
-        if name == "h":
-            level = attribute(element, "outline-level")
-            text = clean(inline(element))
-            if text:
-                yield Block("heading", text, int(level) if level.isdigit() and len(level) == 1 else 1)
-        elif name == "p":
-            text = inline(element).strip()
-            if text:
-                yield Block("text", text)
-            yield from _frames(element, ordered)
+        if name in {"h", "p"}:
+            yield from _paragraph(element, name, ordered)
         elif name == "list":
             yield from _items(element, 0, ordered, numbered=attribute(element, "style-name") in ordered)
         elif name == "table":
             yield Table(list(islice(rows_of(element), 100_000)))
         elif name in {"section", "frame", "text-box", "index-body", "g", "custom-shape", "notes", "table-of-content"}:
             yield from _blocks(element, ordered)
+
+
+def _paragraph(element: _Element, name: str, ordered: frozenset[str]) -> Iterator[Block]:
+    text = inline(element).strip()
+    if text and name == "h":
+        level = attribute(element, "outline-level")
+        yield Block("heading", clean(text), int(level) if level.isdigit() and len(level) == 1 else 1)
+    elif text:
+        yield Block("text", text)
+    yield from _frames(element, ordered)
 
 
 def _frames(paragraph: _Element, ordered: frozenset[str]) -> Iterator[Block]:

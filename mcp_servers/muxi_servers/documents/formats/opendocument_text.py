@@ -19,6 +19,7 @@ __all__ = ["inline", "rows_of"]
 _LEFT_OUT = frozenset(("tracked-changes", "text-box", "annotation", "bookmark", "deletion"))
 _MAX_REPEATED = 1_000  # spreadsheets repeat blank rows and cells a million times
 _MAX_SPACES = 100
+_LARGEST = 2**53  # a double holds no more
 
 
 def inline(element: _Element) -> str:
@@ -42,9 +43,12 @@ def _piece(part: _Element) -> str:
         return " " * min(int(count) if count.isdigit() else 1, _MAX_SPACES)
     if name in {"tab", "line-break"}:
         return "\t" if name == "tab" else "\n"
+    return _group(part, name, "".join(_pieces(part)))
+
+
+def _group(part: _Element, name: str, inner: str) -> str:
     if name == "note":
-        return f" ({' '.join(inline(part).split())})"
-    inner = "".join(_pieces(part))
+        return f" ({' '.join(inner.split())})"
     if name == "a":
         return link(inner, attribute(part, "href"))
     if name in {"desc", "title"}:
@@ -102,14 +106,22 @@ def _value(cell: _Element, *, formulas: bool) -> Cell:
         return f"={formula.partition('=')[2]}"
     kind = attribute(cell, "value-type")
     if kind == "float":
-        try:
-            number = float(attribute(cell, "value"))
-        except ValueError:
-            return attribute(cell, "value") or None
-        return int(number) if number.is_integer() and abs(number) < 2**53 else number
+        return _number(cell)
     if kind == "boolean":
         return attribute(cell, "boolean-value") == "true"
     if kind == "date":
         return attribute(cell, "date-value")
+    return _words(cell)
+
+
+def _words(cell: _Element) -> Cell:
     words = [inline(part).strip() for part in cell if local_name(part) in {"p", "h"}]
     return "\n".join(words) or None
+
+
+def _number(cell: _Element) -> Cell:
+    try:
+        number = float(attribute(cell, "value"))
+    except ValueError:
+        return _words(cell)
+    return int(number) if number.is_integer() and abs(number) < _LARGEST else number

@@ -24,6 +24,7 @@ _LEVELS = ((1.7, 1), (1.35, 2), (1.12, 3))  # size of a heading to that of most 
 _MAX_HEADING = 200
 _MAX_BOLD_HEADING = 90
 _NEAR = 0.75  # of the height: lines farther apart are of different paragraphs
+_NEAR_ITEM = 1.2
 _INDENT = 1.5  # of the height: an item that begins this much farther right is in a list inside
 
 
@@ -55,7 +56,7 @@ class _Reader:
 
     def _take(self, line: Line) -> None:
         item = _item(line)
-        level = 0 if item else self._heading_level(line)
+        level = self._heading_level(line, listed=item is not None)
         if level:
             self._add_heading(line, level)
         elif item:
@@ -68,12 +69,15 @@ class _Reader:
             self._blocks.append(Block("text", _marked(line)))
         self._last = line
 
-    def _heading_level(self, line: Line) -> int:
+    def _heading_level(self, line: Line, *, listed: bool) -> int:
+        """0 if it is none. What looks like an item is a heading where its letters are larger, as in `2. Methods`."""
         text = line.text
         if not any(letter.isalpha() for letter in text) or len(text) > _MAX_HEADING or not self._body:
             return 0
         ratio = line.size / self._body
         level = next((level for least, level in _LEVELS if ratio >= least), 0)
+        if listed:
+            return 0 if line.first.text.strip()[:1] in _BULLETS else level
         if level or ratio < 1 or not all(piece.bold for piece in line.pieces) or len(text) > _MAX_BOLD_HEADING:
             return level
         return 0 if text.rstrip().endswith((".", ",", ";", ":")) or self._goes_on(line) else 4
@@ -90,7 +94,13 @@ class _Reader:
             return False
         gap = line.first.top - self._last.bottom
         same = abs(line.size - self._last.size) <= 1
-        return same and -line.first.height < gap <= _NEAR * line.first.height and line.first.top > self._last.first.top
+        near = _NEAR_ITEM if self._is_below_item(line) else _NEAR
+        return same and -line.first.height < gap <= near * line.first.height and line.first.top > self._last.first.top
+
+    def _is_below_item(self, line: Line) -> bool:
+        """Whether a line begins where the words of the item above begin, farther right than its bullet."""
+        is_item = bool(self._blocks) and self._blocks[-1].kind == "item" and bool(self._lefts)
+        return is_item and line.first.left > self._lefts[-1] + _NEAR * line.first.height
 
     def _goes_on(self, line: Line) -> bool:
         if not self._blocks or self._blocks[-1].kind not in {"text", "item"} or not self._is_near(line):

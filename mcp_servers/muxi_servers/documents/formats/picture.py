@@ -1,4 +1,4 @@
-"""Pictures: what they say of themselves without being decoded, and their decoding for OCR, with a look at their size."""
+"""Pictures: what they say of themselves, and their decoding for OCR once their size has been looked at."""
 
 from __future__ import annotations
 

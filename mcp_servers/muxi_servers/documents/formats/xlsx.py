@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 __all__ = ["open_xlsx"]
 
 _MAX_COLUMNS = 1_000
-_MAX_COUNTED = 1_048_576
+_COUNTED_AFTER = 20_000  # rows after those asked for: so far they are counted
 
 
 def open_xlsx(file: BinaryIO, package: Package, mime_type: str, window: Window) -> Document:
@@ -26,11 +26,14 @@ def open_xlsx(file: BinaryIO, package: Package, mime_type: str, window: Window) 
     from openpyxl import load_workbook  # noqa: PLC0415 - heavy
 
     values = load_workbook(file, read_only=True, data_only=True, keep_links=False)
-    formulas = load_workbook(file, read_only=True, data_only=False, keep_links=False)
+    formulas = values
+    if _has_formulas(package):  # else half the work is saved
+        formulas = load_workbook(file, read_only=True, data_only=False, keep_links=False)
     names = [sheet.title for sheet in values.worksheets]
 
     def read(number: int) -> Part:
-        sheets = [book.worksheets[number - 1] for book in (values, formulas)]
+        books = (values,) if formulas is values else (values, formulas)
+        sheets = [book.worksheets[number - 1] for book in books]
         return Part(number, [_table(sheets, names[number - 1], window)], names[number - 1])
 
     document = Document("xlsx", mime_type, "sheet", len(names), read)
@@ -42,13 +45,20 @@ def open_xlsx(file: BinaryIO, package: Package, mime_type: str, window: Window) 
     return document
 
 
+def _has_formulas(package: Package) -> bool:
+    sheets = [name for name in package.names if name.startswith("xl/worksheets/") and name.endswith(".xml")]
+    return any(mark in data for data in map(package.read, sheets) for mark in (b"<f>", b"<f ", b":f>", b":f "))
+
+
 def _table(sheets: list[Any], name: str, window: Window) -> Table:
     for sheet in sheets:
         sheet.reset_dimensions()  # what the file says of them may be wrong, or a lie
     pairs = zip_longest(*(sheet.iter_rows(values_only=True) for sheet in sheets), fillvalue=())
     rows: list[Row] = []
     total = last = 0
-    for total, (shown, formulas) in enumerate(islice(pairs, _MAX_COUNTED), start=1):  # noqa: B007 - used after the loop
+    most = window.first_row + window.max_rows + _COUNTED_AFTER
+    for total, pair in enumerate(islice(pairs, most), start=1):
+        shown, formulas = pair[0], pair[-1]
         if not any(value is not None for value in formulas):
             continue
         last = total
@@ -56,7 +66,7 @@ def _table(sheets: list[Any], name: str, window: Window) -> Table:
             rows += [[] for _ in range(total - window.first_row - len(rows))]
             rows.append(_row(list(shown), list(formulas), formulas_wanted=window.formulas))
     table = Table(rows, name)
-    table.first_row, table.total_rows = window.first_row, last
+    table.first_row, table.total_rows = window.first_row, last if total < most else None
     return table
 
 
@@ -73,7 +83,7 @@ def _cells(shown: list[Any], formulas: list[Any], *, formulas_wanted: bool) -> I
         yield _plain(formula if is_formula and (formulas_wanted or value is None) else value)
 
 
-def _plain(value: Any) -> Cell:
+def _plain(value: object) -> Cell:
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):

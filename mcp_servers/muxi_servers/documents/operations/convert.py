@@ -77,7 +77,7 @@ def _markdown(document: Document, wanted: Selection) -> str:
 
 
 def _check_whole(block: object) -> None:
-    if isinstance(block, Table) and (block.total_rows or 0) > _ROWS:
+    if isinstance(block, Table) and not block.is_whole:
         raise ToolError(
-            f"A table has {block.total_rows} rows; {_ROWS} at most are converted. Use the code server for it."
+            f"A table has {block.total_rows or 'very many'} rows; {_ROWS} at most are converted. Use the code server for it."
         )

@@ -44,9 +44,9 @@ def part_text(part: Part) -> str:
     """The Markdown of one part, with a line where rows are left out."""
     notes = []
     for block in part.blocks:
-        if isinstance(block, Table) and (block.total_rows or 0) > block.first_row + len(block.rows) - 1:
+        if isinstance(block, Table) and not block.is_whole:
             shown = f"rows {block.first_row} to {block.first_row + len(block.rows) - 1}"
-            notes.append(f"[{shown} of {block.total_rows}: the tool tables gives the others, with first_row]")
+            notes.append(f"[{shown} of {block.total_rows or 'many'}: the tool tables gives others, with first_row]")
     return "\n\n".join([render(part.blocks), *notes])
 
 

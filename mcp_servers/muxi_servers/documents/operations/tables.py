@@ -82,7 +82,7 @@ def _table(table: Table, part_name: str, window: Window, budget: _Budget) -> dic
         if not budget.takes(row):
             break
         kept.append([value[:_MAX_CELL] if isinstance(value, str) else value for value in row])
-    total = table.total_rows or 0
+    total = table.total_rows
     end = first + len(kept)
     return {
         "name": (table.name or part_name)[:200],
@@ -90,5 +90,5 @@ def _table(table: Table, part_name: str, window: Window, budget: _Budget) -> dic
         "rows": kept,
         "total_rows": total,
         "columns": max((len(row) for row in kept), default=0),
-        "next_row": end if end <= total else None,
+        "next_row": end if total is None or end <= total else None,
     }

@@ -13,8 +13,8 @@ from muxi_servers.documents.writing.words import picture_of
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from docx.document import Document as Book
+    from docx.oxml.xmlchemy import BaseOxmlElement
     from markdown_it.tree import SyntaxTreeNode
 
     from muxi_servers.documents.writing.draft import Draft
@@ -43,7 +43,7 @@ def write_docx(draft: Draft) -> bytes:
     return held.getvalue()
 
 
-def _set_up(book: Any, draft: Draft) -> None:
+def _set_up(book: Book, draft: Draft) -> None:
     from docx.shared import Mm  # noqa: PLC0415 - heavy
 
     properties = book.core_properties
@@ -60,7 +60,7 @@ def _set_up(book: Any, draft: Draft) -> None:
 
 
 class _Writer:
-    def __init__(self, book: Any, draft: Draft) -> None:
+    def __init__(self, book: Book, draft: Draft) -> None:
         self._book = book
         self._draft = draft
         self._width_mm = _SIZES_MM[draft.page_size][0] - 2 * _MARGIN_MM
@@ -135,7 +135,7 @@ class _Writer:
         self._book.add_paragraph()
 
 
-def _repeated_header() -> Any:
+def _repeated_header() -> BaseOxmlElement:
     from docx.oxml import OxmlElement  # noqa: PLC0415 - heavy
 
     return OxmlElement("w:tblHeader")

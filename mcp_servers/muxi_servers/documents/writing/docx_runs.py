@@ -6,8 +6,9 @@ from muxi_servers.documents.writing.words import runs
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
-
+    from docx.document import Document
+    from docx.text.paragraph import Paragraph
+    from docx.text.run import Run as WordRun
     from markdown_it.tree import SyntaxTreeNode
 
     from muxi_servers.documents.writing.words import Run
@@ -17,7 +18,7 @@ __all__ = ["add_runs", "restart_numbering"]
 _LINK = "http://schemas.openxmlformats.org/officeDocument/2006/relationships/hyperlink"
 
 
-def add_runs(paragraph: Any, node: SyntaxTreeNode, *, bold: bool = False) -> None:
+def add_runs(paragraph: Paragraph, node: SyntaxTreeNode, *, bold: bool = False) -> None:
     """The words below a node, with their marks."""
     for piece in runs(node):
         run = paragraph.add_run("" if piece.text == "\n" else piece.text)
@@ -28,7 +29,7 @@ def add_runs(paragraph: Any, node: SyntaxTreeNode, *, bold: bool = False) -> Non
             _make_link(paragraph, run, piece.link)
 
 
-def restart_numbering(book: Any, style: str, start: int) -> int | None:
+def restart_numbering(book: Document, style: str, start: int) -> int | None:
     """A numbering for one list, so that it does not go on counting where the last one ended; its id."""
     properties = book.styles[style].element.pPr
     if properties is None or properties.numPr is None or properties.numPr.numId is None:
@@ -41,7 +42,7 @@ def restart_numbering(book: Any, style: str, start: int) -> int | None:
     return number
 
 
-def _mark(run: Any, piece: Run, *, bold: bool) -> None:
+def _mark(run: WordRun, piece: Run, *, bold: bool) -> None:
     run.bold = piece.bold or bold or None
     run.italic = piece.italic or None
     run.font.strike = piece.struck or None
@@ -49,7 +50,7 @@ def _mark(run: Any, piece: Run, *, bold: bool) -> None:
         run.font.name = "Courier New"
 
 
-def _make_link(paragraph: Any, run: Any, target: str) -> None:
+def _make_link(paragraph: Paragraph, run: WordRun, target: str) -> None:
     from docx.oxml import OxmlElement  # noqa: PLC0415 - heavy
     from docx.oxml.ns import qn  # noqa: PLC0415 - heavy
     from docx.shared import RGBColor  # noqa: PLC0415 - heavy

@@ -10,7 +10,6 @@ from muxi_servers.documents.writing.pictures import load
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from typing import Any
 
     from markdown_it.token import Token
 
@@ -20,7 +19,7 @@ __all__ = ["write_html"]
 
 _STYLE = (
     "body{max-width:48rem;margin:2rem auto;padding:0 1rem;font:1rem/1.5 sans-serif;color:#222}"
-    "table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.25rem .5rem;text-align:left;vertical-align:top}"
+    "table{border-collapse:collapse}td,th{border:1px solid #bbb;padding:.25rem .5rem;text-align:left}"
     "th{background:#f2f2f2}img{max-width:100%}pre{overflow:auto;background:#f6f6f6;padding:.5rem}"
 )
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -32,7 +31,7 @@ def write_html(draft: Draft) -> bytes:
 
     parser = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"])
 
-    def image(_: Any, tokens: Sequence[Token], index: int, *__: Any) -> str:
+    def image(_: object, tokens: Sequence[Token], index: int, *__: object) -> str:
         return _image(draft, tokens[index])
 
     parser.add_render_rule("image", image)
@@ -42,7 +41,8 @@ def write_html(draft: Draft) -> bytes:
     page = (
         f'<!doctype html>\n<html{language}>\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n{author}'
-        f"<title>{escape(draft.title or 'Document')}</title>\n<style>{_STYLE}</style>\n</head>\n<body>\n{body}</body>\n</html>\n"
+        f"<title>{escape(draft.title or 'Document')}</title>\n<style>{_STYLE}</style>\n</head>\n"
+        f"<body>\n{body}</body>\n</html>\n"
     )
     return page.encode()
 

@@ -6,7 +6,12 @@ from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any, BinaryIO
+    from typing import BinaryIO
+
+    from reportlab.lib.styles import ParagraphStyle
+    from reportlab.pdfgen.canvas import Canvas
+    from reportlab.platypus import Flowable, TableStyle
+    from reportlab.platypus.doctemplate import BaseDocTemplate
 
     from muxi_servers.documents.writing.draft import Draft
 
@@ -22,7 +27,7 @@ def widths_of(draft: Draft) -> float:
     return _SIZES[draft.page_size][0] - 2 * _MARGIN - 12  # a frame has a padding of 6 on each side
 
 
-def styles() -> dict[str, Any]:
+def styles() -> dict[str, ParagraphStyle]:
     """By name: BodyText, Cell, Small, Code, Heading1 to Heading6."""
     from reportlab.lib.styles import ParagraphStyle  # noqa: PLC0415 - heavy
 
@@ -46,7 +51,7 @@ def styles() -> dict[str, Any]:
     return made
 
 
-def table_style() -> Any:
+def table_style() -> TableStyle:
     """Thin lines, a shaded header."""
     from reportlab.lib.colors import HexColor  # noqa: PLC0415 - heavy
     from reportlab.platypus import TableStyle  # noqa: PLC0415 - heavy
@@ -60,7 +65,7 @@ def table_style() -> Any:
     )
 
 
-def build(file: BinaryIO, flow: list[Any], draft: Draft) -> None:
+def build(file: BinaryIO, flow: list[Flowable], draft: Draft) -> None:
     """Lay everything out.
 
     Raises:
@@ -74,7 +79,7 @@ def build(file: BinaryIO, flow: list[Any], draft: Draft) -> None:
 
         deepest = -1
 
-        def afterFlowable(self, flowable: Any) -> None:  # noqa: N802 - reportlab calls it
+        def afterFlowable(self, flowable: Flowable) -> None:  # noqa: N802 - reportlab calls it
             """Bookmark a heading."""
             name = getattr(getattr(flowable, "style", None), "name", "")
             if name in _HEADINGS:
@@ -84,7 +89,7 @@ def build(file: BinaryIO, flow: list[Any], draft: Draft) -> None:
                 self.canv.bookmarkPage(key)
                 self.canv.addOutlineEntry(flowable.getPlainText(), key, level)
 
-    def number(canvas: Any, _: Any) -> None:
+    def number(canvas: Canvas, _: BaseDocTemplate) -> None:
         canvas.setFont("Body", 8)
         canvas.drawCentredString(_SIZES[draft.page_size][0] / 2, _MARGIN / 2, str(canvas.getPageNumber()))
 

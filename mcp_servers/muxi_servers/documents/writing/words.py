@@ -10,6 +10,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Run", "picture_of", "runs"]
 
+_SIGNS = {"softbreak": " ", "hardbreak": "\n"}
 _LINKS = ("http://", "https://", "mailto:")
 
 
@@ -29,26 +30,26 @@ class Run:
 
 def runs(node: SyntaxTreeNode, marks: frozenset[str] = frozenset(), link: str = "") -> Iterator[Run]:
     """The runs below a node of a Markdown tree; a picture becomes its words."""
-    if node.type in {"text", "code_inline", "html_inline"}:
-        used = marks | {node.type} if node.type == "code_inline" else marks
-        for index, piece in enumerate(node.content.split("<br>")):
-            if index:
-                yield Run("\n", used, link)
-            if piece:
-                yield Run(piece, used, link)
-    elif node.type == "softbreak":
-        yield Run(" ", marks, link)
-    elif node.type == "hardbreak":
-        yield Run("\n", marks, link)
+    if node.type in {"text", "code_inline"}:
+        yield from _pieces(node.content, marks | {node.type}, link)
+    elif node.type in _SIGNS:
+        yield Run(_SIGNS[node.type], marks, link)
     elif node.type == "image":
         yield Run(f"[{node.content}]" if node.content else "", marks, link)
-    elif node.type == "link":
-        target = str(node.attrs.get("href", ""))
-        for child in node.children:
-            yield from runs(child, marks, target if target.lower().startswith(_LINKS) else "")
     else:
+        target = str(node.attrs.get("href", "")) if node.type == "link" else ""
+        inner = target if target.lower().startswith(_LINKS) else link
         for child in node.children:
-            yield from runs(child, marks | {node.type}, link)
+            yield from runs(child, marks | {node.type}, inner)
+
+
+def _pieces(text: str, marks: frozenset[str], link: str) -> Iterator[Run]:
+    """The lines of a cell are written with `<br>` between them."""
+    for index, piece in enumerate(text.split("<br>")):
+        if index:
+            yield Run("\n", marks, link)
+        if piece:
+            yield Run(piece, marks, link)
 
 
 def picture_of(paragraph: SyntaxTreeNode) -> SyntaxTreeNode | None:

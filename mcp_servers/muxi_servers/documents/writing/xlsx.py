@@ -10,7 +10,8 @@ from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from openpyxl.cell.cell import Cell as Place
+    from openpyxl.worksheet.worksheet import Worksheet
 
     from muxi_servers.documents.model import Cell, Table
     from muxi_servers.documents.writing.draft import Draft
@@ -56,7 +57,7 @@ def _name(wanted: str, names: set[str]) -> str:
     return name
 
 
-def _fill(sheet: Any, table: Table) -> None:
+def _fill(sheet: Worksheet, table: Table) -> None:
     from openpyxl.styles import Font  # noqa: PLC0415 - heavy
     from openpyxl.utils import get_column_letter  # noqa: PLC0415 - heavy
 
@@ -76,7 +77,7 @@ def _fill(sheet: Any, table: Table) -> None:
         sheet.freeze_panes = "A2"
 
 
-def _put(cell: Any, value: Cell) -> None:
+def _put(cell: Place, value: Cell) -> None:
     if isinstance(value, bool | float) or (isinstance(value, int) and abs(value) < _LARGEST):
         cell.value = value
         return
