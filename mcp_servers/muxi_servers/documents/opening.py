@@ -17,7 +17,7 @@ from muxi_servers.kit.workspace import OsErrors, open_regular
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import BinaryIO
 
     from muxi_servers.documents.model import Document
@@ -91,9 +91,7 @@ def open_file(workspace: Workspace, path: str) -> Iterator[tuple[BinaryIO, str, 
 
 
 @contextmanager
-def open_document(
-    workspace: Workspace, path: str, password: str = "", window: Window | None = None
-) -> Iterator[Opened]:
+def open_document(workspace: Workspace, path: str, password: str, window: Window | None = None) -> Iterator[Opened]:
     """The document; what goes wrong while it is open is the document's fault.
 
     Raises:
@@ -107,8 +105,8 @@ def open_document(
 
 def _open(file: BinaryIO, form: str, password: str, window: Window) -> Document:
     module, function, wants = _OPENERS[form]
-    opener = getattr(import_module(f"muxi_servers.documents.formats.{module}"), function)
-    given = {
+    opener: Callable[..., Document] = getattr(import_module(f"muxi_servers.documents.formats.{module}"), function)
+    given: dict[str, Callable[[], object]] = {
         "file": lambda: file,
         "package": lambda: Package(file),
         "form": lambda: form,
@@ -116,5 +114,4 @@ def _open(file: BinaryIO, form: str, password: str, window: Window) -> Document:
         "password": lambda: password,
         "window": lambda: window,
     }
-    opened: Document = opener(*(given[name]() for name in wants))
-    return opened
+    return opener(*(given[name]() for name in wants))

@@ -31,7 +31,8 @@ def say_read(found: dict[str, Any]) -> str:
         notes.append(f"{found['path']} goes on: read with {going_on}")
     elif not found["text"]:
         notes.append("there is no text in what was asked for")
-    return found["text"] + (f"\n\n[{' '.join(notes)}]" if notes else "")
+    told = f"\n\n[{' '.join(notes)}]" if notes else ""
+    return f"{found['text']}{told}"
 
 
 def say_tables(found: dict[str, Any]) -> str:
@@ -41,9 +42,8 @@ def say_tables(found: dict[str, Any]) -> str:
         last = table["first_row"] + len(table["rows"]) - 1
         name = f" {table['name']}" if table["name"] else ""
         place = "" if found["unit"] == "document" else f", {found['unit']} {table['part']}"
-        lines.append(
-            f"Table {table['number']}{name}{place}, rows {table['first_row']} to {last} of {table['total_rows'] or 'many'}:"
-        )
+        rows = f"rows {table['first_row']} to {last} of {table['total_rows'] or 'many'}"
+        lines.append(f"Table {table['number']}{name}{place}, {rows}:")
         lines += [" | ".join(_cell(value) for value in row) for row in table["rows"]]
         lines.append("")
     if not found["tables"]:

@@ -78,6 +78,5 @@ def _markdown(document: Document, wanted: Selection) -> str:
 
 def _check_whole(block: object) -> None:
     if isinstance(block, Table) and not block.is_whole:
-        raise ToolError(
-            f"A table has {block.total_rows or 'very many'} rows; {_ROWS} at most are converted. Use the code server for it."
-        )
+        rows = block.total_rows or "very many"
+        raise ToolError(f"A table has {rows} rows; {_ROWS} at most are converted. Use the code server for it.")
