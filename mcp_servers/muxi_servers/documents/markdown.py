@@ -34,11 +34,12 @@ def emphasise(text: str, *, bold: bool = False, italic: bool = False) -> str:
 
 
 def link(text: str, target: str) -> str:
-    """A link where its target is one that a person would follow; else its text."""
+    """A link where its target is one that a person would follow; else its text. Spaces at the ends stay outside."""
     address = target.strip().replace(" ", "%20").replace("(", "%28").replace(")", "%29")
     if not text.strip() or not address.lower().startswith(_SAFE_LINKS) or len(address) > _MAX_LINK:
         return text
-    return f"[{text}]({address})"
+    before, after = text[: len(text) - len(text.lstrip())], text[len(text.rstrip()) :]
+    return f"{before}[{text.strip()}]({address}){after}"
 
 
 def say_cell(value: Cell) -> str:

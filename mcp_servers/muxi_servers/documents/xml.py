@@ -32,6 +32,8 @@ def parse(data: bytes, what: str, *, may_have_dtd: bool = False) -> _Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
+        if "memory" in str(error).lower():
+            raise MemoryError from None
         raise ToolError(f"The document is damaged: {what[:200]} is not well-formed XML ({error}).") from None
     dtd = root.getroottree().docinfo.internalDTD
     if dtd is not None and (not may_have_dtd or any(True for _ in dtd.iterentities())):

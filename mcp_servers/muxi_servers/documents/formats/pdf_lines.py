@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "Page", "Piece", "body_size", "read_pages"]
 
+_CUT_LINK = re.compile(r"\]\((\S{1,2000})\)( ?)\[(?=[^\[\]]{0,500}\]\(\1\))")  # where its font changes, a link is cut
 _LEADERS = re.compile(r"(?: ?\.){5,} ?")  # from a name in a list of contents to its page
 _GAP = 1.0  # of the height: pieces farther apart are cells of a table rather than words of a sentence
 _MARGIN = 0.075  # of the height of a page
@@ -73,7 +74,7 @@ class Line:
         space = "" if last.text.endswith(" ") or piece.left - last.right < 1 else " "
         if len(piece.text) > len(last.text):  # the size of a bullet is not that of its line
             last.size, last.top, last.height = piece.size, piece.top, piece.height
-        last.text = f"{last.text}{space}{piece.text}"
+        last.text = _CUT_LINK.sub(r"\2", f"{last.text}{space}{piece.text}")
         last.right = max(last.right, piece.right)
         last.bold = last.bold and piece.bold
         return True
@@ -144,7 +145,8 @@ def _piece(part: _Element, sizes: dict[str, float]) -> Piece:
     is_bold = len(inside) == 1 and local_name(inside[0]) == "b" and not (part.text or "").strip()
     is_bold = is_bold and not (inside[0].tail or "").strip()
     text = "".join(str(word) for word in part.itertext()) if is_bold and not part.findall(".//a") else _inline(part)
-    return Piece(plain(_LEADERS.sub(" \u2026 ", text).replace("  \u2026", " \u2026")), box, size, bold=is_bold)
+    text = _CUT_LINK.sub(r"\2", _LEADERS.sub(" \u2026 ", text).replace("  \u2026", " \u2026"))
+    return Piece(plain(text), box, size, bold=is_bold)
 
 
 def _inline(element: _Element) -> str:
