@@ -25,6 +25,7 @@ async def desk(engine_socket: Path, documents_images: tuple[str, str, str]) -> A
         yield desk
 
 
+@pytest.mark.promise("documents-are-bounded")
 async def test_bombs_are_not_unpacked(desk: Desk) -> None:
     inner = zipped({"zeros": bytes(40 * MIB)})
     for path, data, reason in (
@@ -39,14 +40,15 @@ async def test_bombs_are_not_unpacked(desk: Desk) -> None:
         ("huge.png", huge_png(100_000, 100_000), "50000000 in all at most"),
     ):
         await desk.put(path, data)
-        for tool in ("read", "tables", "chunk"):
-            refusal = await desk.refusal(tool, path=path)
-            assert reason in refusal, (path, refusal)
-            assert "root:" not in refusal
+        refusal = await desk.refusal("read", path=path)
+        assert reason in refusal, (path, refusal)
+    for tool in ("info", "tables", "chunk"):
+        assert "ZIP bomb" in await desk.refusal(tool, path="one.docx")
     assert "50000000" in await desk.refusal("ocr", path="huge.png")
     assert "not put in" in str(await desk.ask("write", path="new.docx", markdown="![x](huge.png)"))
 
 
+@pytest.mark.promise("documents-are-bounded")
 async def test_broken_documents_are_refused_with_the_reason(desk: Desk) -> None:
     await desk.ask("write", path="whole.docx", markdown="# Words\n\n" + "many words " * 5_000)
     for path, data, reason in (
@@ -73,6 +75,7 @@ async def test_broken_documents_are_refused_with_the_reason(desk: Desk) -> None:
     assert (await desk.read("whole.docx", max_characters=200)).startswith("# Words")
 
 
+@pytest.mark.promise("documents-are-bounded")
 async def test_a_document_that_eats_memory_ends_alone(desk: Desk) -> None:
     piece = "".join(f"{'<a/>' * 60}{number % 9973}" for number in range(200_000))
     await desk.put("many.docx", office(WORD, f"<a>{piece}</a>"))
@@ -81,6 +84,7 @@ async def test_a_document_that_eats_memory_ends_alone(desk: Desk) -> None:
     assert await desk.read("fine.docx") == "words"
 
 
+@pytest.mark.promise("documents-are-bounded")
 async def test_a_page_of_any_size_is_drawn_within_bounds(desk: Desk) -> None:
     wide = pdf(["words"]).replace(b"[0 0 300 100]", b"[0 0 9e5 9e5]")
     await desk.put("wide.pdf", wide)
@@ -88,6 +92,7 @@ async def test_a_page_of_any_size_is_drawn_within_bounds(desk: Desk) -> None:
     assert page["width"] * page["height"] <= 50_000_000
 
 
+@pytest.mark.promise("documents-are-bounded")
 async def test_a_call_that_is_given_up_ends_and_the_next_is_answered(desk: Desk) -> None:
     await desk.put("long.pdf", pdf([f"Page {number}" for number in range(100)]))
     started = anyio.Event()

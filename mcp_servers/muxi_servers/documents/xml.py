@@ -32,7 +32,7 @@ def parse(data: bytes, what: str, *, may_have_dtd: bool = False) -> _Element:
     try:
         root = etree.fromstring(data, parser)
     except etree.XMLSyntaxError as error:
-        if "memory" in str(error).lower():
+        if error.code == etree.ErrorTypes.ERR_NO_MEMORY:
             raise MemoryError from None
         raise ToolError(f"The document is damaged: {what[:200]} is not well-formed XML ({error}).") from None
     dtd = root.getroottree().docinfo.internalDTD
