@@ -17,7 +17,6 @@ from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.cli.exit_codes import ExitCode
 from muxi_runtime.setup.home import prepare_home
 
-BUILT_IN = [path.parent.name for path in Path(muxi_servers.__file__).parent.glob("*/manifest.yaml")]
 PROGRAM = [sys.executable, "-c", "from muxi_runtime.cli.main import main; main()"]
 
 SERVE = """
