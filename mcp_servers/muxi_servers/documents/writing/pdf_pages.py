@@ -96,8 +96,8 @@ def build(file: BinaryIO, flow: list[Flowable], draft: Draft) -> None:
     pages = Pages(
         file,
         pagesize=_SIZES[draft.page_size],
-        title=draft.title or None,
-        author=draft.author or None,
+        title=draft.title,
+        author=draft.author,
         lang=draft.language or None,
         creator="muxi-runtime documents",
         **dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), _MARGIN),
