@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from document_samples import ENCRYPTED_PDF, epub, odt, pdf, pptx
 from documents_desk import Desk, open_desk
+from running import Running
 from servers_harness import as_leased, leased, text_of
 
 from muxi_sandbox.docker.backend import DockerBackend
@@ -191,3 +192,21 @@ async def test_letters_are_read_from_pictures_and_pages(
     assert "it has eng" in await desk.refusal("ocr", path="chart.png", languages=["xyz"])
     await desk.put("scan.pdf", pdf([""]))
     assert "call ocr with parts=1" in await desk.read("scan.pdf")
+
+
+async def test_the_gateway_offers_it_with_true_annotations(
+    documents_images: tuple[str, str, str], shared_runtime: Running
+) -> None:
+    assert documents_images
+    async with shared_runtime.client() as client:
+        tools = {tool.name: tool for tool in (await client.list_tools()).tools if tool.name.startswith("documents__")}
+        hints = {name.removeprefix("documents__"): tool.annotations for name, tool in tools.items()}
+        assert {name for name, hint in hints.items() if hint and hint.read_only_hint} == {
+            *("info", "read", "tables", "ocr", "chunk")
+        }
+        assert {name for name, hint in hints.items() if hint and hint.destructive_hint} == {"write", "convert"}
+        assert not any(hint.open_world_hint for hint in hints.values() if hint)
+        wrote = await client.call_tool("documents__write", {"path": "through.pdf", "markdown": "# Through the door"})
+        assert not wrote.is_error, wrote.content
+        read = await client.call_tool("documents__read", {"path": "through.pdf"})
+        assert "# Through the door" in text_of(read)
