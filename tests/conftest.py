@@ -33,6 +33,18 @@ def python_image(engine_socket: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def documents_images(engine_socket: Path) -> tuple[str, str, str]:
+    """Images of documents, files and code; the first takes minutes where it was never built."""
+
+    async def ensure() -> tuple[str, str, str]:
+        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
+            found = [await images.ensure(name, print) for name in ("documents", "python", "code")]
+            return found[0], found[1], found[2]
+
+    return anyio.run(ensure)
+
+
+@pytest.fixture(scope="session")
 def shared_runtime(tmp_path_factory: pytest.TempPathFactory, python_image: str) -> Iterator[Running]:
     """A runtime as `up` starts it, for tests that leave it as they found it."""
     del python_image

@@ -16,6 +16,7 @@ from mcp import MCPError
 from own_engine import OwnEngine, own_engine
 from running import COMMAND, Running
 
+from muxi_runtime.catalog.builtin import built_in_manifests
 from muxi_runtime.gateway.wire_errors import SANDBOX_FAILED
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.settings import EngineSettings
@@ -48,7 +49,7 @@ def serving(home: Path, socket: Path) -> Iterator[Running]:
     settings = {
         "gateway": {"port": 0},
         "engine": {"socket": str(socket)},
-        "servers": {"code": {"enabled": False}, "files": {"enabled": False}},
+        "servers": {name: {"enabled": False} for name in built_in_manifests() if name != "shell"},
     }
     (home / "muxi.yaml").write_text(json.dumps(settings))
     with (home / "log").open("wb") as log:

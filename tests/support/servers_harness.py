@@ -17,12 +17,13 @@ from mcp import Client, StdioServerParameters
 from mcp_types import CallToolResult
 
 import muxi_servers
+from muxi_runtime.catalog.limits import lowered, named_class
 from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.gateway.sandbox_transport import SandboxTransport
 from muxi_sandbox.contract import Spec
 from muxi_sandbox.docker.backend import DockerBackend
 
-SERVERS = ("code", "files", "shell")
+SERVERS = ("code", "files", "shell")  # those that run on this machine with nothing but Python
 _BOOT = (
     "import sys, runpy; sys.path.insert(0, '/servers'); sys.argv = sys.argv[1:];"
     "runpy.run_module(sys.argv[0], run_name='__main__')"
@@ -142,7 +143,7 @@ def as_leased(server: str, image: str, task: str) -> Spec:
         command=manifest.command,
         init=manifest.init,
         workspace=manifest.profile.workspace,
-        limits=manifest.profile.limits,
+        limits=lowered(named_class(manifest.profile.limits_class, {}), manifest.profile.limits, server),
     )
 
 

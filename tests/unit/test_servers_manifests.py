@@ -13,7 +13,7 @@ from muxi_sandbox.contract import WorkspaceAccess
 FOLDER = Path(muxi_servers.__file__).parent
 
 
-@pytest.mark.parametrize("name", SERVERS)
+@pytest.mark.parametrize("name", [*SERVERS, "documents"])
 def test_a_manifest_asks_for_the_workspace_and_nothing_else(name: str) -> None:
     manifest = Manifest.model_validate(yaml.safe_load((FOLDER / name / "manifest.yaml").read_text()))
     assert manifest.name == name

@@ -1,0 +1,1 @@
+"""One module for each kind of document: from its bytes to blocks."""

@@ -1,0 +1,1 @@
+"""From Markdown and rows to files."""
