@@ -125,11 +125,10 @@ class Remote:
             self._give_turn()
 
     def _put_to_rest(self, link: Link) -> None:
-        kept: dict[str, Any] = {}
         try:
             kept = link.ask(Call(), "state", {}, _STATE_SECONDS)["structured"]
         except (LostError, ToolError):
-            pass  # what it would have told is lost with it
+            kept = {}
         self._drop()
         state = kept.get("state")
         self._state = state if isinstance(state, dict) and len(encode(state)) <= _MAX_STATE_BYTES else None

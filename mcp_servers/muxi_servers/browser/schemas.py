@@ -11,8 +11,27 @@ if TYPE_CHECKING:
     Schema = dict[str, Any]
 
 __all__ = [
-    *("BLOCKED", "CONSOLE", "COOKIES", "DIALOGS", "FLAG", "MADE", "NETWORK", "OPENED", "PAGE", "PATH", "PICTURE"),
-    *("RESULT", "TABS", "TARGET", "TEXT", "choice", "entries", "integer", "listed", "optional", "seconds"),
+    "BLOCKED",
+    "CONSOLE",
+    "COOKIES",
+    "DIALOGS",
+    "FLAG",
+    "MADE",
+    "NETWORK",
+    "OPENED",
+    "PAGE",
+    "PATH",
+    "PICTURE",
+    "RESULT",
+    "TABS",
+    "TARGET",
+    "TEXT",
+    "choice",
+    "entries",
+    "integer",
+    "listed",
+    "optional",
+    "seconds",
 ]
 
 _TEXT: Schema = {"type": "string"}

@@ -18,12 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["Chromium"]
 
 _PROGRAM = "/usr/bin/chromium"
+_NODE = "/usr/bin/node"
 _START_MILLISECONDS = 30_000
 _VIEWPORT = {"width": 1280, "height": 800}
 # Playwright's own list (of version 1.65), which ours replaces, and what would talk to Chromium's maker besides.
 _FEATURES_OFF = (
     *("AvoidUnnecessaryBeforeUnloadCheckSync", "DestroyProfileOnBrowserClose", "HttpsUpgrades"),
-    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding", "ThirdPartyStoragePartitioning"),
+    *("HttpsFirstBalancedModeAutoEnable", "LensOverlay", "MediaRouter", "PaintHolding"),
+    "ThirdPartyStoragePartitioning",
     *("AvoidCorsURLLoaderRestartOnRedirect", "OptimizationHints", "NetworkTimeServiceQuerying", "AimEnabled"),
     *("PreconnectToSearch", "AutofillServerCommunication", "CertificateTransparencyComponentUpdater"),
     *("DialMediaRouteProvider", "InterestFeedContentSuggestions", "Translate", "OptimizationGuideModelDownloading"),
@@ -70,6 +72,8 @@ class Chromium:
         Raises:
             playwright.async_api.Error: it did not start. It is never tried without Chromium's own sandbox.
         """
+        os.environ["PLAYWRIGHT_NODEJS_PATH"] = _NODE
+        os.environ.pop("NODE_OPTIONS", None)  # the image's own, for programs that fetch: the driver does not
         self._playwright = await async_playwright().start()
         browser = await self._playwright.chromium.launch(
             executable_path=_PROGRAM,

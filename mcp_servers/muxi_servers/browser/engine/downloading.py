@@ -100,13 +100,17 @@ async def _complete(download: Any, most: int) -> str:  # noqa: ANN401 - Playwrig
     try:
         while not arriving.done():
             await asyncio.wait({arriving}, timeout=_LOOK_SECONDS)
-            if _largest(os.environ["TMPDIR"]) > most:
-                raise ToolError(f"The download was ended: it has more than {most // _MIB} MiB, see max_mib.")
+            _check_size(_largest(os.environ["TMPDIR"]), most)
         return str(await arriving)
     except BaseException:
         arriving.cancel()
         await download.cancel()
         raise
+
+
+def _check_size(size: int, most: int) -> None:
+    if size > most:
+        raise ToolError(f"The download was ended: it has more than {most // _MIB} MiB, see max_mib.")
 
 
 def _largest(folder: str) -> int:
@@ -126,7 +130,6 @@ async def _save(session: Any, stream: str, path: str, most: int) -> None:  # noq
             part = await session.send("IO.read", {"handle": stream, "size": _CHUNK})
             data = part["data"]
             saved += file.write(base64.b64decode(data) if part.get("base64Encoded") else data.encode())
-            if saved > most:
-                raise ToolError(f"The download was ended: it has more than {most // _MIB} MiB, see max_mib.")
+            _check_size(saved, most)
             if part["eof"]:
                 return

@@ -43,11 +43,7 @@ class Keeping:
         if failed:
             wanted = [entry for entry in wanted if entry["failure"] or entry["status"] >= _FIRST_BAD_STATUS]
         shown = wanted[-int(arguments["max_entries"]) :]
-        lines = (
-            f"{one['tab']} {one['method']} {one['status'] or one['failure'] or '...'} {one['kind']} {cut(one['url'], 300)}"
-            for one in shown
-        )
-        return self._log(lines, {"requests": shown, "left_out": len(wanted) - len(shown)})
+        return self._log(map(_to_line, shown), {"requests": shown, "left_out": len(wanted) - len(shown)})
 
     def _log(self, lines: Iterable[str], structured: dict[str, Any]) -> dict[str, Any]:
         events = self._happenings.take()
@@ -88,6 +84,11 @@ class Keeping:
         lines = [f"{one['tab']} {one['kind']} {one['message']!r}: {one['answer']}ed" for one in seen]
         lines.append(f"Dialogs are {arguments['answer']}ed from now on.")
         return reply("\n".join(lines), {"answer": arguments["answer"], "seen": seen})
+
+
+def _to_line(request: dict[str, Any]) -> str:
+    outcome = request["status"] or request["failure"] or "..."
+    return f"{request['tab']} {request['method']} {outcome} {request['kind']} {cut(request['url'], 300)}"
 
 
 def _at(entry: dict[str, Any]) -> str:

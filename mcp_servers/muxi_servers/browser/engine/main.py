@@ -80,8 +80,7 @@ class _Serving:
             async with asyncio.timeout(request["seconds"]):
                 return await self._do(request["tool"], request["arguments"])
         except TimeoutError:
-            limit = f"{request['seconds']:g} s"
-            said = f"It took longer than {limit}: the page may not respond. Close its tab with tabs, or open another page."
+            said = f"It took longer than {request['seconds']:g} s: the page may not respond. Close its tab with tabs."
             return {"error": said, "gone": self._gone}
         except ToolError as error:
             return {"error": str(error), "gone": self._gone}

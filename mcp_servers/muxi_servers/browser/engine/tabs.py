@@ -128,7 +128,7 @@ class Tabs:
         await asyncio.sleep(_SETTLE_SECONDS)
         try:
             async with asyncio.timeout(_NAVIGATION_SECONDS):
-                while tab.navigations and not tab.page.is_closed():
+                while tab.navigations and not tab.page.is_closed():  # noqa: ASYNC110 - Playwright's events set it
                     await asyncio.sleep(_SETTLE_SECONDS)
                 await tab.page.wait_for_load_state("domcontentloaded")
         except (TimeoutError, PlaywrightError):
