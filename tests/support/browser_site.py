@@ -29,7 +29,7 @@ PAGES = {
         <label>Note <textarea name="note"></textarea></label><button>Send</button></form>""",
     "/upload": """<title>Upload</title><label>File <input type="file" id="f" multiple></label><p id="out">none</p>
         <script>f.onchange = async () => { let all = []
-        for (const one of f.files) all.push(one.name + ':' + await one.text()); 
+        for (const one of f.files) all.push(one.name + ":" + await one.text());
         out.textContent = all.join(' ') }</script>""",
     "/frames": '<title>Frames</title><h1>Outer</h1><iframe src="/inner" width="300" height="100"></iframe>',
     "/inner": """<p>Words of the frame</p><button onclick="this.textContent='Pressed'">Press me</button>""",
