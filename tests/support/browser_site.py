@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 __all__ = ["BrowserSite", "browser_site"]
 
-CHUNK = b"<p>" + b"x" * 1_048_500 + b"</p>\n"
+CHUNK = b"<p>" + b"words " * 200 + b"</p><!--" + b"x" * 1_047_300 + b"-->\n"
 HUGE_CHUNKS = 100
 PRIVATE = "http://10.255.255.1:8000/"
 PAGES = {
@@ -63,7 +63,7 @@ PAGES = {
     "/noisy": """<title>Noisy</title><img src="/picture.png"><img src="http://other.example/x.png"><script>
         console.warn('careful'); setTimeout(() => { throw new Error('broken') })</script>""",
     "/deep": f"<title>Deep</title>{'<div>' * 4000}bottom",
-    "/broken": "<title>Broken</titl<p><b>bold<table><tr><td>cell<p>after</b></x><ul><li>item",
+    "/broken": "<title>Broken</title><p><b>bold<table><tr><td>cell<p>after</b></x><ul><li>item",
 }
 WORKER = """onactivate = (event) => event.waitUntil(clients.claim())
 onfetch = (event) => {

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["Browser"]
 
 _SECONDS = 60.0
-_MORE_SECONDS = 10.0
+_MORE_SECONDS = 5.0
 _LOCAL = "file:///workspace/"
 _SCHEMES = ("http://", "https://", "data:", "about:blank", "chrome://sandbox", _LOCAL)
 

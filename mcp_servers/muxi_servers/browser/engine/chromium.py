@@ -44,7 +44,7 @@ _FLAGS = (
     "--safebrowsing-disable-auto-update",
     f"--disable-features={','.join(_FEATURES_OFF)}",
 )
-# The sandbox's /dev/shm is large enough, unlike its /tmp; and pages may open no windows of their own accord.
+# The sandbox's /dev/shm is large enough, unlike its /tmp; and Chromium's own blocker of popups stays on.
 _NOT_WANTED = ["--disable-dev-shm-usage", "--disable-popup-blocking"]
 
 

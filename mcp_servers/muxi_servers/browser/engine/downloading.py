@@ -28,6 +28,7 @@ _MIB = 2**20
 _CHUNK = 512 * 1024
 _LOOK_SECONDS = 0.2
 _FIRST_BAD_STATUS = 400
+_ANSWERS_OF_PAGES = {"urlPattern": "*", "resourceType": "Document", "requestStage": "Response"}
 
 
 class Downloading:
@@ -69,29 +70,63 @@ class Downloading:
             self._tab.downloads = False
 
     async def _by_address(self, url: str, most: int) -> tuple[str, str]:
-        """By Chromium's own loader, with the cookies of the page, in pieces: nothing is held in memory whole."""
+        """As a navigation, with the cookies that one has, whose answer is taken away before the page sees it.
+
+        It is read in pieces, and no faster than it is written: nothing is held in memory whole.
+        """
         if not proxy_address():
             raise ToolError(NO_NETWORK)
         session = await self._chromium.context.new_cdp_session(self._page)
+        paused: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        session.on("Fetch.requestPaused", paused.put_nowait)
+        await session.send("Fetch.enable", {"patterns": [_ANSWERS_OF_PAGES]})
+        going = asyncio.ensure_future(session.send("Page.navigate", {"url": url}))
         try:
-            resource = await self._load(session, url)
+            answer = await _final_answer(session, paused, going, url)
             path = f"{os.environ['TMPDIR']}/got-{os.urandom(8).hex()}"
-            await _save(session, resource["stream"], path, most)
-            return path, unquote(urlsplit(url).path.rpartition("/")[2])
+            stream = await session.send("Fetch.takeResponseBodyAsStream", {"requestId": answer["requestId"]})
+            await _save(session, stream["stream"], path, most)
+            return path, unquote(urlsplit(answer["request"]["url"]).path.rpartition("/")[2])
         finally:
-            await session.detach()
+            await self._stay(session, going)
 
-    async def _load(self, session: Any, url: str) -> dict[str, Any]:  # noqa: ANN401 - Playwright's
-        tree = await session.send("Page.getFrameTree")
-        options = {"disableCache": False, "includeCredentials": True}
-        wanted = {"frameId": tree["frameTree"]["frame"]["id"], "url": url, "options": options}
-        answer = await session.send("Network.loadNetworkResource", wanted)
-        resource: dict[str, Any] = answer["resource"]
-        status = int(resource.get("httpStatusCode", 0))
-        if resource["success"] and status < _FIRST_BAD_STATUS:
-            return resource
-        failure = f"HTTP status {status}" if status else cut(resource.get("netErrorName", "no connection"), 100)
-        raise ToolError(f"{cut(url, 200)} was not downloaded: {await why_refused(url) or failure}")
+    async def _stay(self, session: Any, going: asyncio.Future[Any]) -> None:  # noqa: ANN401 - Playwright's
+        """Give the navigation up, so that the page stays where it is."""
+        try:
+            await session.send("Page.stopLoading")
+            await session.detach()
+        except PlaywrightError:
+            pass  # the page is gone: nothing is left to be stopped
+        going.cancel()
+
+
+async def _final_answer(
+    session: Any,  # noqa: ANN401 - Playwright's
+    paused: asyncio.Queue[dict[str, Any]],
+    going: asyncio.Future[Any],
+    url: str,
+) -> dict[str, Any]:
+    """The answer after all redirects.
+
+    Raises:
+        ToolError: there is none, or one that tells of an error.
+    """
+    while True:
+        coming = asyncio.ensure_future(paused.get())
+        await asyncio.wait({coming, going}, return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            coming.cancel()
+            failure = cut(going.result().get("errorText", "no answer"), 100).removeprefix("net::")
+            raise ToolError(f"{cut(url, 200)} was not downloaded: {await why_refused(url) or failure}")
+        answer = coming.result()
+        status, url = int(answer.get("responseStatusCode", 0)), answer["request"]["url"]
+        if status and not 300 <= status < _FIRST_BAD_STATUS:  # noqa: PLR2004 - redirects
+            break
+        await session.send("Fetch.continueRequest", {"requestId": answer["requestId"]})
+    if status >= _FIRST_BAD_STATUS:
+        refused = await why_refused(url) or f"HTTP status {status}"
+        raise ToolError(f"{cut(url, 200)} was not downloaded: {refused}")
+    return answer
 
 
 async def _complete(download: Any, most: int) -> str:  # noqa: ANN401 - Playwright's

@@ -59,6 +59,7 @@ class Tabs:
         self.number = 0
         self._numbers = count(1)
         self._jobs: set[asyncio.Task[None]] = set()
+        self._wanted = False
         self.answer = ("dismiss", "")
         for event, listener in (
             ("page", self._opened),
@@ -115,7 +116,11 @@ class Tabs:
         """
         if len(self._tabs) >= MAX_TABS:
             raise ToolError(f"There are {MAX_TABS} tabs already: close one with tabs.")
-        page = await self._context.new_page()
+        self._wanted = True
+        try:
+            page = await self._context.new_page()
+        finally:
+            self._wanted = False
         return self.select(self._number(page))
 
     def begin(self) -> None:
@@ -148,7 +153,7 @@ class Tabs:
         page.on("crash", lambda _: self._crashed(tab))
         page.on("download", lambda download: self._download(tab, download))
         page.on("framenavigated", lambda frame: self._navigated(tab, frame))
-        if tab.number > 1 and self.number in self._tabs:
+        if not self._wanted:
             self.happenings.add(f"tab {tab.number} was opened: select it with tabs")
 
     def _closed(self, tab: Tab) -> None:
