@@ -63,8 +63,8 @@ def browser_scene(home: Path) -> Iterator[BrowserScene]:
         sections = {
             "egress": {"private": [site.place, *registry_hosts()]},
             "servers": {"browser": {"network": {"allow": [site.place]}}},
-            # Both are made when they are wanted: a sandbox that is ready has no Chromium in it yet, in neither case.
-            "pool": {"floor": 0},
+            # Both are made when they are wanted: none is ready before, which would also be weighed in place of the other.
+            "pool": {"floor": 0, "ceiling": 0},
         }
         with running_runtime(home, sections) as running:
             options = (
@@ -76,8 +76,10 @@ def browser_scene(home: Path) -> Iterator[BrowserScene]:
                 "--allow",
                 site.place,
             )
+            # Without it Chromium would take the site, which is on loopback, for the sandbox's own.
+            proxy = "--arg=--proxy-server=http://127.0.0.1:3128"
             program = "--arg=--executable-path=/usr/bin/chromium"
-            running.json("servers", "add", f"npm:{PEER}", "--name", "playwright", *options, program, "--yes")
+            running.json("servers", "add", f"npm:{PEER}", "--name", "playwright", *options, proxy, program, "--yes")
             yield BrowserScene(running, site)
 
 
