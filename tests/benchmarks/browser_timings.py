@@ -63,7 +63,7 @@ def browser_scene(home: Path) -> Iterator[BrowserScene]:
         sections = {
             "egress": {"private": [site.place, *registry_hosts()]},
             "servers": {"browser": {"network": {"allow": [site.place]}}},
-            # Both are made when they are wanted: none is ready before, which would also be weighed in place of the other.
+            # Each is made when it is wanted: one that is ready would be weighed in place of the one with the page.
             "pool": {"floor": 0, "ceiling": 0},
         }
         with running_runtime(home, sections) as running:
