@@ -100,6 +100,15 @@ async def test_a_page_of_100_mb_is_bounded(browser: Person) -> None:
     assert read["next_offset"] == 100
 
 
+async def test_a_call_that_is_given_up_makes_room_for_the_next(browser: Person) -> None:
+    await browser.open("/")
+    with anyio.move_on_after(2) as waiting:
+        await browser("wait_for", value="never there", timeout_seconds=120)
+    assert waiting.cancelled_caught
+    with anyio.fail_after(60):
+        assert (await browser.open("/"))["title"] == "Start"
+
+
 async def test_pages_without_end_and_malformed_ones_are_read(browser: Person) -> None:
     await browser.open("/scroll")
     assert len((await browser("read", max_characters=1000))["text"]) <= 1000
