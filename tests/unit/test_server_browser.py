@@ -67,6 +67,12 @@ def test_tools_say_that_they_reach_hosts_only_where_there_is_a_way_out(
     assert not {"read", "snapshot", "screenshot", "console", "network", "dialogs"} & found
 
 
+def test_a_patience_that_is_no_number_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BROWSER_IDLE_SECONDS", "soon")
+    with pytest.raises(SystemExit, match="BROWSER_IDLE_SECONDS is 'soon'"):
+        server.build(None, Workspace())  # type: ignore[arg-type]  # nothing is started by it
+
+
 def test_the_manifest_asks_for_chromiums_own_sandbox_and_labels_all_it_says() -> None:
     manifest = yaml.safe_load((FOLDER / "manifest.yaml").read_text())
     assert manifest["profile"]["seccomp"] == "browser"

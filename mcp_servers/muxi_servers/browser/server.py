@@ -34,8 +34,7 @@ _OVERWRITE = FLAG
 
 def build(launcher: Launcher, workspace: Workspace) -> Server:
     """The server, ready to serve."""
-    idle = float(os.environ.get("BROWSER_IDLE_SECONDS", _IDLE_SECONDS))
-    browser = Browser(Remote(launcher, idle), workspace)
+    browser = Browser(Remote(launcher, _idle_seconds()), workspace)
     return Server(
         _INFO,
         _INSTRUCTIONS,
@@ -48,6 +47,13 @@ def build(launcher: Launcher, workspace: Workspace) -> Server:
             *_keeping(browser),
         ],
     )
+
+
+def _idle_seconds() -> float:
+    told = os.environ.get("BROWSER_IDLE_SECONDS", "")
+    if told and not told.isdecimal():
+        raise SystemExit(f"BROWSER_IDLE_SECONDS is {told[:60]!r}: it must be a whole number of seconds")
+    return float(told or _IDLE_SECONDS)
 
 
 def _going(browser: Browser) -> list[Tool]:
