@@ -45,6 +45,17 @@ def documents_images(engine_socket: Path) -> tuple[str, str, str]:
 
 
 @pytest.fixture(scope="session")
+def browser_image(engine_socket: Path) -> str:
+    """An image with Chromium, which `up` would build only once it serves."""
+
+    async def ensure() -> str:
+        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
+            return await images.ensure("browser", print)
+
+    return anyio.run(ensure)
+
+
+@pytest.fixture(scope="session")
 def shared_runtime(tmp_path_factory: pytest.TempPathFactory, python_image: str) -> Iterator[Running]:
     """A runtime as `up` starts it, for tests that leave it as they found it."""
     del python_image

@@ -22,6 +22,7 @@ from docker import APIClient
 from rich.console import Console
 from tests.benchmarks.arithmetic import Figure, Ratio, figure, ratio
 from tests.benchmarks.beside_gateways import HEADINGS, Beside, measure_beside
+from tests.benchmarks.browser_timings import browser_scene, ensure_image, measure_browsers
 from tests.benchmarks.egress_timings import egress_measures
 from tests.benchmarks.gateway_timings import measure_gateway
 from tests.benchmarks.growth_timings import TOOL, measure_growth, runtimes_of_each_size
@@ -183,15 +184,23 @@ def main() -> None:
     options = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure sandboxes and calls.")
     options.add_argument("--quick", action="store_true", help="a few rounds: to see that it works, not to quote")
     options.add_argument("--gateways", action="store_true", help="only calls, and other gateways beside this one")
+    options.add_argument(
+        "--browser", action="store_true", help="only the browser server, and @playwright/mcp beside it"
+    )
     options.add_argument("--out", type=Path, default=Path("bench-results"))
     chosen = options.parse_args()
     rounds = QUICK_ROUNDS if chosen.quick else ROUNDS
     settings, console = EngineSettings(), Console()
+    about = {"rounds": rounds, "processors": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()}
+    if chosen.browser:
+        figures, ratios = measure_browser(settings, rounds, console)
+        show(figures, ratios, console)
+        console.print(f"Written to {write(chosen.out, figures, ratios, about)}")
+        return
     figures, ratios = ([], []) if chosen.gateways else measure_sandboxes(settings, rounds, console)
     more, added, beside = measure_gateways(settings, rounds, console)
     figures, ratios = [*figures, *more], [*ratios, *added]
     show(figures, ratios, console)
-    about = {"rounds": rounds, "processors": os.cpu_count(), "kernel": platform.release(), "load": os.getloadavg()}
     written = write(chosen.out, figures, ratios, about)
     if beside is not None:
         show_table(HEADINGS, beside.table, console)
@@ -208,6 +217,17 @@ def measure_sandboxes(settings: EngineSettings, rounds: int, console: Console) -
         running = stack.enter_context(running_runtime(Path(folder) / "home", {"servers": hosts}))
         with console.status(f"measuring, {rounds} rounds"):
             return anyio.run(partial(measure, running, settings, rounds))
+
+
+def measure_browser(settings: EngineSettings, rounds: int, console: Console) -> tuple[list[Figure], list[Ratio]]:
+    """What a page costs in the browser server, and in another one."""
+    anyio.run(ensure_image, settings)
+    with (
+        tempfile.TemporaryDirectory(prefix="muxi-bench-") as folder,
+        browser_scene(Path(folder) / "home") as scene,
+        console.status(f"browsers, {rounds} rounds"),
+    ):
+        return anyio.run(partial(measure_browsers, scene, settings, rounds))
 
 
 def measure_gateways(
