@@ -19,8 +19,8 @@ __all__ = ["build"]
 
 _INFO = {"name": "muxi-thinking", "title": "Thinking", "version": "0.1.0"}
 _INSTRUCTIONS = (
-    "A scratch pad. Note one thought at a time, revise one that turned out wrong, try another way on a branch, and read "
-    "the line of thought again before answering. It is kept for this task only, and in memory only."
+    "A scratch pad. Note one thought at a time, revise one that turned out wrong, try another way on a branch, and "
+    "read the line of thought again before answering. It is kept for this task only, and in memory only."
 )
 _COUNT = {"type": "integer", "minimum": 0}
 _NUMBER = {"type": ["integer", "null"]}
@@ -88,8 +88,8 @@ def _think_tool(tools: _Tools) -> Tool:
         tools.think,
         title="Note a thought",
         description=(
-            "Note one thought of a longer reasoning; it gets a number. Pass revises to replace an earlier one, or a new "
-            f"branch with after to try another way from there. The pad holds {MAX_THOUGHTS} thoughts."
+            "Note one thought of a longer reasoning; it gets a number. Pass revises to replace an earlier one, or a "
+            f"new branch with after to try another way from there. The pad holds {MAX_THOUGHTS} thoughts."
         ),
         arguments=arguments_schema(
             thought={"type": "string", "minLength": 1, "maxLength": 10_000},
