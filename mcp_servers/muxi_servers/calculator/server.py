@@ -97,7 +97,11 @@ def _say_solutions(told: dict[str, Any]) -> str:
         return str(told["condition"])
     lines = [", ".join(f"{value['unknown']} = {_say_value(value)}" for value in one) for one in told["solutions"]]
     if not lines:
-        return "[no solution]" if told["complete"] else "[none was found, but there may be some; give start to look near it]"
+        return (
+            "[no solution]"
+            if told["complete"]
+            else "[none was found, but there may be some; give start to look near it]"
+        )
     return "\n".join(lines if told["complete"] or not told["exact"] else [*lines, "[and more solutions]"])
 
 
