@@ -33,7 +33,7 @@ _CELLS = {"type": "array", "items": _FORMULA, "minItems": 1, "maxItems": 20}
 _ROWS: dict[str, Any] = {"type": "array", "items": _CELLS, "maxItems": 20}
 _NUMBER = {"type": "number"}
 _MAYBE = {"type": ["number", "null"]}
-_VALUE = {
+_VALUE: dict[str, dict[str, Any]] = {
     "exact": {"type": "string"},
     "decimal": {"type": ["string", "null"], "description": "null if it is no number"},
     "latex": {"type": "string"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 from ctypes import CDLL, POINTER, Structure, c_ubyte, c_uint32, c_ulong, c_ushort, get_errno, pointer
+from errno import ENOSYS, EPERM
 
 from muxi_servers.kit.errors import ToolError
 
@@ -18,32 +19,48 @@ _PR_SET_NO_NEW_PRIVS = 38
 _PR_SET_SECCOMP = 22
 _MODE_FILTER = 2
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
-_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | 1, 0x80000000  # refuse with EPERM
+_ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | EPERM, 0x80000000
+_UNKNOWN = 0x00050000 | ENOSYS  # as on a kernel that does not have the call: programs take an older one
 _NUMBER, _ARCH, _ARGUMENTS = 0, 4, 16
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _X32 = 0x40000000
-_UNKNOWN_YET = 437  # openat2, whose flags a filter cannot see; newer calls of both machines have larger numbers
+_OPENAT2 = 437  # on both: a filter cannot see its flags
+_NEWER = 440  # on both: calls from there on came after Linux 5.9, some of which change files
 
 # Of each machine: (its number, {open's: which argument has the flags}, calls that are refused).
-_MACHINES = {
+_MACHINES: dict[str, tuple[int, dict[int, int], tuple[int, ...]]] = {
     "x86_64": (
         0xC000003E,
         {2: 1, 257: 2},
-        # creat truncate ftruncate rename mkdir rmdir link unlink symlink chmod fchmod chown fchown lchown utime mknod
-        *[(85, 76, 77, 82, 83, 84, 86, 87, 88, 90, 91, 92, 93, 94, 132, 133)],
-        # setxattr.. removexattr, the same by descriptor: mkdirat mknodat fchownat futimesat unlinkat renameat linkat
-        # symlinkat fchmodat utimensat renameat2, fallocate, execve execveat, socket socketpair connect bind, ptrace
-        *[(188, 189, 190, 197, 198, 199, 258, 259, 260, 261, 263, 264, 265, 266, 268, 280, 316, 285)],
-        *[(59, 322, 41, 53, 42, 49, 101, 310, 311, 165, 155, 161, 303, 304)],
+        (
+            # creat truncate ftruncate rename mkdir rmdir link unlink symlink chmod fchmod chown fchown lchown utime
+            # mknod
+            *(85, 76, 77, 82, 83, 84, 86, 87, 88, 90, 91, 92, 93, 94, 132, 133),
+            # setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr, mkdirat mknodat fchownat futimesat
+            *(188, 189, 190, 197, 198, 199, 258, 259, 260, 261),
+            # unlinkat renameat linkat symlinkat fchmodat utimensat renameat2 fallocate utimes
+            *(263, 264, 265, 266, 268, 280, 316, 285, 235),
+            # execve execveat, socket socketpair connect bind, ptrace process_vm_readv process_vm_writev
+            *(59, 322, 41, 53, 42, 49, 101, 310, 311),
+            # mount pivot_root chroot name_to_handle_at open_by_handle_at, kill tgkill pidfd_send_signal
+            # io_uring_setup
+            *(165, 155, 161, 303, 304, 62, 234, 424, 425),
+        ),
     ),
     "aarch64": (
         0xC00000B7,
         {56: 2},
-        # truncate ftruncate mknodat mkdirat unlinkat symlinkat linkat renameat renameat2 fallocate fchmod fchmodat
-        *[(45, 46, 33, 34, 35, 36, 37, 38, 276, 47, 52, 53)],
-        # fchownat fchown utimensat, xattrs, execve execveat, socket socketpair bind connect, ptrace
-        *[(54, 55, 88, 5, 6, 7, 14, 15, 16, 221, 281)],
-        *[(198, 199, 200, 203, 117, 270, 271, 40, 41, 51, 264, 265)],
+        (
+            # truncate ftruncate mknodat mkdirat unlinkat symlinkat linkat renameat renameat2 fallocate fchmod fchmodat
+            *(45, 46, 33, 34, 35, 36, 37, 38, 276, 47, 52, 53),
+            # fchownat fchown utimensat, setxattr lsetxattr fsetxattr removexattr lremovexattr fremovexattr
+            *(54, 55, 88, 5, 6, 7, 14, 15, 16),
+            # execve execveat, socket socketpair bind connect, ptrace process_vm_readv process_vm_writev
+            *(221, 281, 198, 199, 200, 203, 117, 270, 271),
+            # mount pivot_root chroot name_to_handle_at open_by_handle_at, kill tgkill pidfd_send_signal
+            # io_uring_setup
+            *(40, 41, 51, 264, 265, 129, 131, 424, 425),
+        ),
     ),
 }
 
@@ -65,8 +82,7 @@ def seal() -> None:
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         raise ToolError(f"Data cannot be read safely on this kind of machine ({os.uname().machine}).")
-    number, opens, *refused = machine
-    steps = _steps(number, opens, [call for group in refused for call in group])
+    steps = _steps(*machine)
     program = _Program(len(steps), (_Step * len(steps))(*steps))
     libc = CDLL(None, use_errno=True)
     long = c_ulong
@@ -77,7 +93,7 @@ def seal() -> None:
         raise ToolError(f"Data cannot be read safely here: the kernel took no filter ({os.strerror(get_errno())}).")
 
 
-def _steps(number: int, opens: dict[int, int], refused: list[int]) -> list[_Step]:
+def _steps(number: int, opens: dict[int, int], refused: tuple[int, ...]) -> list[_Step]:
     steps = [
         _Step(_LOAD, 0, 0, _ARCH),
         _Step(_JUMP_EQUAL, 1, 0, number),
@@ -86,7 +102,9 @@ def _steps(number: int, opens: dict[int, int], refused: list[int]) -> list[_Step
         _Step(_JUMP_AT_LEAST, 0, 1, _X32),
         _Step(_RETURN, 0, 0, _REFUSE),
     ]
-    for call in [*refused, _UNKNOWN_YET]:
+    steps += [_Step(_JUMP_AT_LEAST, 0, 1, _NEWER), _Step(_RETURN, 0, 0, _UNKNOWN)]
+    steps += [_Step(_JUMP_EQUAL, 0, 1, _OPENAT2), _Step(_RETURN, 0, 0, _UNKNOWN)]
+    for call in refused:
         steps += [_Step(_JUMP_EQUAL, 0, 1, call), _Step(_RETURN, 0, 0, _REFUSE)]
     for call, argument in opens.items():
         steps += [

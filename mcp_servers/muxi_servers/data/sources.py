@@ -145,5 +145,7 @@ class Sources:
         return [f"{folder}/{name}" if folder else name for name in found]
 
     def _open(self, path: str) -> int:
+        if "://" in path:
+            raise ToolError(f"{path[:80]} is no file of the workspace: nothing is read from the network here.")
         with self._workspace.locate(path) as place, OsErrors(path):
             return open_regular(place.folder, place.name)

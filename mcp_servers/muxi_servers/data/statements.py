@@ -62,7 +62,8 @@ def prepare(sql: str, sources: Sources) -> tuple[str, list[str]]:
         called = _function_before(sql, tokens, index)
         if not (called or is_data(path)):
             continue
-        source = sources.get(path) if called else sources.find(path)
+        certain = called or (index and _word(sql, tokens, index - 1) in {"from", "join"})
+        source = sources.get(path) if certain else sources.find(path)
         if source is None:
             continue
         if called:
@@ -92,4 +93,8 @@ def _function_before(sql: str, tokens: list[int], index: int) -> bool:
     """Whether the token is the first argument of a function that reads files."""
     if index < 2 or sql[tokens[index - 1]] != "(" or sql[tokens[index]] != "'":  # noqa: PLR2004 - name and bracket
         return False
-    return sql[tokens[index - 2] : tokens[index - 1]].strip().lower() in _READERS
+    return _word(sql, tokens, index - 2) in _READERS
+
+
+def _word(sql: str, tokens: list[int], index: int) -> str:
+    return sql[tokens[index] : tokens[index + 1]].strip().lower()

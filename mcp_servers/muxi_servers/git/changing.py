@@ -167,5 +167,5 @@ def _where(repository: Repository) -> dict[str, Any]:
 def _staged(repository: Repository) -> ToolResult:
     said = repository.run("diff", "--cached", "--name-only", "--no-ext-diff", "--ignore-submodules=all", "-z")
     paths = [path for path in said.split("\0") if path]
-    told = {"staged": paths[:_MAX_PATHS], "complete": len(paths) <= _MAX_PATHS}
+    told: dict[str, Any] = {"staged": paths[:_MAX_PATHS], "complete": len(paths) <= _MAX_PATHS}
     return ToolResult([text("Staged: " + (", ".join(told["staged"]) or "nothing"))], told)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 __all__ = ["DIFF_OUTPUT", "LOG_OUTPUT", "READ_OUTPUT", "SHOW_OUTPUT", "History"]
 
 _TEXT = {"type": "string"}
-_COMMIT_PROPERTIES = {
+_COMMIT_PROPERTIES: dict[str, dict[str, Any]] = {
     "commit": _TEXT,
     "parents": {"type": "array", "items": _TEXT},
     "author": _TEXT,
@@ -28,7 +28,7 @@ _COMMIT_PROPERTIES = {
     "subject": _TEXT,
     "body": _TEXT,
 }
-_DIFF_PROPERTIES = {
+_DIFF_PROPERTIES: dict[str, dict[str, Any]] = {
     "files": {
         "type": "array",
         "items": object_schema(
@@ -82,7 +82,7 @@ class History:
         with self._open(call, arguments) as repository:
             said = repository.run("log", *options, revision, "--", *check_paths(arguments["paths"]))
         found = _read_commits(said)
-        told = {"commits": found[:count], "complete": len(found) <= count}
+        told: dict[str, Any] = {"commits": found[:count], "complete": len(found) <= count}
         lines = [f"{one['commit'][:12]} {one['date']} {one['author']}: {one['subject']}" for one in told["commits"]]
         more = [] if told["complete"] else [f"[and more: go on with skip {int(arguments['skip']) + count}]"]
         return ToolResult([text("\n".join([*lines, *more]) or "[no commit fits]")], told)
@@ -174,4 +174,4 @@ def _read_numbers(said: str) -> list[dict[str, Any]]:
 def _diff_words(told: dict[str, Any]) -> str:
     if not told["files"]:
         return "[no difference]"
-    return told["diff"] + ("\n[cut: name paths, or raise max_bytes]" if told["truncated"] else "")
+    return str(told["diff"]) + ("\n[cut: name paths, or raise max_bytes]" if told["truncated"] else "")
