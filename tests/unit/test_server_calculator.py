@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -67,7 +69,5 @@ def test_what_is_no_formula_is_refused_where_it_goes_wrong(text: str, complaint:
 
 @given(st.text(max_size=200))
 def test_any_text_is_parsed_or_refused(text: str) -> None:
-    try:
-        parse(text)
-    except ToolError as refusal:
-        assert str(refusal)
+    with suppress(ToolError):
+        assert parse(text)

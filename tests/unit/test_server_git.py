@@ -81,7 +81,10 @@ def test_no_text_becomes_a_setting_that_is_not_on_the_list(text: str) -> None:
         return
     assert list(read_settings(write_settings(settings))) == settings
     assert {(section, key) for (section, _, key), _ in settings} <= {
-        *(("core", key) for key in ("repositoryformatversion", "filemode", "ignorecase", "symlinks", "autocrlf", "eol")),
+        *(
+            ("core", key)
+            for key in ("repositoryformatversion", "filemode", "ignorecase", "symlinks", "autocrlf", "eol")
+        ),
         *(("user", "name"), ("user", "email"), ("extensions", "objectformat")),
         *(("remote", key) for key in ("url", "pushurl", "fetch")),
         *(("branch", "remote"), ("branch", "merge")),
@@ -94,7 +97,9 @@ def test_a_kind_of_repository_that_is_not_known_is_refused(text: str) -> None:
         safe_settings(text)
 
 
-@pytest.mark.parametrize("value", ["-f", "--output=x", "", "a b", "a;b", ":/text", "^main", "a..b", "$(x)", "../x", "\n", "\0"])
+@pytest.mark.parametrize(
+    "value", ["-f", "--output=x", "", "a b", "a;b", ":/text", "^main", "a..b", "$(x)", "../x", "\n", "\0"]
+)
 def test_what_is_no_revision_is_refused(value: str) -> None:
     with pytest.raises(ToolError, match="no revision"):
         check_revision(value)
@@ -110,7 +115,8 @@ def test_a_range_is_taken_where_one_is_meant() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["-b", "--x", "", "a..b", "a/", "/a", "a//b", "a.lock", ".a", "a/.b", "a@{b", "@", "HEAD", "a b", "a\nb", "ä"]
+    "value",
+    ["-b", "--x", "", "a..b", "a/", "/a", "a//b", "a.lock", ".a", "a/.b", "a@{b", "@", "HEAD", "a b", "a\nb", "ä"],
 )
 def test_what_is_no_name_is_refused(value: str) -> None:
     with pytest.raises(ToolError, match="cannot be the name"):
@@ -121,7 +127,13 @@ def test_what_is_no_name_is_refused(value: str) -> None:
     "url",
     [
         *("ext::sh -c x", "file:///etc", "/etc", "ssh://host/x", "git@host:x", "-x", "https://", "https://-x/y"),
-        *("https://user:password@host/x", "https://user@host/x", "HTTPS://host/x", "https://host/a b", "https://host/a\nb"),
+        *(
+            "https://user:password@host/x",
+            "https://user@host/x",
+            "HTTPS://host/x",
+            "https://host/a b",
+            "https://host/a\nb",
+        ),
         'https://host/"x',
     ],
 )
@@ -147,7 +159,11 @@ def test_status_is_read_with_renames_and_odd_names() -> None:
     said = "\0".join(
         (
             *("# branch.oid abc", "# branch.head main", "# branch.upstream origin/main", "# branch.ab +1 -2"),
-            *("1 .M N... 100644 100644 100644 a b with space.txt", "2 R. N... 100644 100644 100644 a b R100 new", "old"),
+            *(
+                "1 .M N... 100644 100644 100644 a b with space.txt",
+                "2 R. N... 100644 100644 100644 a b R100 new",
+                "old",
+            ),
             *("u UU N... 100644 100644 100644 100644 a b c conflict", "? new\nline", ""),
         )
     )

@@ -147,7 +147,9 @@ def test_cron_leaves_out_a_time_that_the_clocks_skip() -> None:
     assert [moment.isoformat() for moment in found] == ["2026-03-30T02:30:00+02:00"]
 
 
-@pytest.mark.parametrize("expression", ["", "* * * *", "60 * * * *", "* * * * 8", "5-1 * * * *", "*/0 * * * *", "a b c d e"])
+@pytest.mark.parametrize(
+    "expression", ["", "* * * *", "60 * * * *", "* * * * 8", "5-1 * * * *", "*/0 * * * *", "a b c d e"]
+)
 def test_what_is_no_cron_expression_is_refused(expression: str) -> None:
     with pytest.raises(ToolError):
         Cron(expression)
