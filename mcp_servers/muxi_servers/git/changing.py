@@ -70,7 +70,7 @@ class Changing:
         """
         paths = check_paths(arguments["paths"])
         with self._open(call, arguments) as repository:
-            repository.run("add", "--", *paths)
+            _stage(repository, paths)
             return _staged(repository)
 
     def restore(self, call: Call, arguments: dict[str, Any]) -> ToolResult:
@@ -94,7 +94,7 @@ class Changing:
         with self._open(call, arguments) as repository:
             author = _author(arguments)
             options = ("--no-verify", "--no-gpg-sign", "--no-status", "--quiet", "--allow-empty-message", "--file=-")
-            if not repository.run("diff", "--cached", "--name-only", "--no-ext-diff", "--ignore-submodules=none"):
+            if not repository.run("diff", "--cached", "--name-only", "--no-ext-diff", "--ignore-submodules=dirty"):
                 raise ToolError("Nothing is staged for a commit: stage files with add first.")
             repository.run(*author, "commit", *options, stdin=arguments["message"])
             told = _where(repository)
@@ -162,6 +162,20 @@ def _where(repository: Repository) -> dict[str, Any]:
     branch = repository.run("symbolic-ref", "--quiet", "--short", "HEAD", may_fail=True).strip()
     commit = repository.run("rev-parse", "--quiet", "--verify", "HEAD", may_fail=True).strip()
     return {"branch": branch or None, "commit": commit or None}
+
+
+def _stage(repository: Repository, paths: list[str]) -> None:
+    """As `git add` does, which looks into submodules, whatever it is told: there their settings would hold."""
+    known = ("--cached", "--others", "--exclude-standard")
+    repository.run("ls-files", *known, "--error-unmatch", "--", *paths)
+    changed = repository.run(
+        "ls-files", "-z", "--modified", "--deleted", "--others", "--exclude-standard", "--", *paths
+    )
+    files = dict.fromkeys(name for name in changed.split("\0") if name and not name.endswith("/"))
+    if files:
+        repository.run(
+            "update-index", "--add", "--remove", "-z", "--stdin", stdin="".join(f"{name}\0" for name in files)
+        )
 
 
 def _staged(repository: Repository) -> ToolResult:

@@ -60,9 +60,9 @@ _GLOBAL = """\
 """
 _PRINT = r"printf 'username=x-access-token\\npassword=%s\\n' \"$GIT_TOKEN\""
 _HELPER = f'[credential]\n\thelper = "!f() {{ test \\"$1\\" != get || {_PRINT}; }}; f"\n'
-# A git that is started inside another repository, as for a submodule, finds this folder's owner strange, and stops
-# before it has read that repository's settings. Ours is named by GIT_DIR, which is taken without such a look.
-_STRANGERS = "GIT_TEST_ASSUME_DIFFERENT_OWNER=1"
+# No command here looks into submodules, where git would start another git, which reads the submodule's own settings.
+# Should one do so all the same, these at least go with it: of all settings git hands on only those of the command line.
+_HANDED_ON = ("-c", "core.fsmonitor=false", "-c", "core.hooksPath=/dev/null", "-c", "submodule.recurse=false")
 
 
 def write_global(temporary: TemporaryFolder) -> str:
@@ -77,6 +77,6 @@ def command(temporary: TemporaryFolder, settings: str, common: str, *arguments: 
         *("env", f"HOME={temporary.path}", "GIT_CONFIG_NOSYSTEM=1", f"GIT_CONFIG_GLOBAL={settings}"),
         *("GIT_ATTR_NOSYSTEM=1", "GIT_ALLOW_PROTOCOL=http:https", "GIT_PROTOCOL_FROM_USER=0", "GIT_TERMINAL_PROMPT=0"),
         *("GIT_OPTIONAL_LOCKS=0", "GIT_LITERAL_PATHSPECS=1", "GIT_NO_REPLACE_OBJECTS=1", "GIT_PAGER=cat"),
-        *("GIT_EDITOR=false", "GIT_NO_LAZY_FETCH=1", _STRANGERS, *here),
-        *("git", "--no-pager", *arguments),
+        *("GIT_EDITOR=false", "GIT_NO_LAZY_FETCH=1", *here),
+        *("git", "--no-pager", *_HANDED_ON, *arguments),
     ]
