@@ -41,8 +41,10 @@ def one_query(connection: Any, sql: str) -> str:  # noqa: ANN401 - DuckDB's conn
             f"This is a statement of kind {kind}; only queries are answered (SELECT, FROM, WITH, DESCRIBE, SUMMARIZE, "
             "PIVOT, EXPLAIN). Files are written with export."
         )
-    text: str = statement.query.strip()
-    return text.removesuffix(";")
+    text: str = statement.query
+    # One statement has one semicolon at most, after which there is nothing but comments.
+    ends = [offset for offset, _ in duckdb.tokenize(text) if text[offset] == ";"]
+    return text[: ends[0]] if ends else text
 
 
 def prepare(sql: str, sources: Sources) -> tuple[str, list[str]]:
