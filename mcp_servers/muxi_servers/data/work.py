@@ -31,6 +31,10 @@ def main() -> int:
 def _work(request: dict[str, Any]) -> dict[str, Any]:
     workspace = Workspace(os.getcwd())
     out = _open_out(workspace, request["into"]) if "into" in request else -1
+    if request["operation"] == "chart":
+        from muxi_servers.data.fonts import load_fonts  # noqa: PLC0415 - Matplotlib is for this tool only
+
+        load_fonts()
     seal()
     # Only now: what these import, and what they read, is under the seal.
     from muxi_servers.data.engine import Engine  # noqa: PLC0415 - 65 MiB, see above
