@@ -33,7 +33,7 @@ _SHOWN = 500
 _ENDS = {
     "timeout": "took longer than {seconds:g} s and was ended: ask for less, or raise timeout_seconds",
     "cancelled": "was cancelled",
-    "memory": "used up the memory of its sandbox and was ended: ask for less at a time",
+    "memory": "used up the memory that it may have and was ended: ask for less at a time",
     "output_limit": "made an answer that is too large: ask for less",
 }
 
@@ -85,6 +85,8 @@ def _read(outcome: Outcome, what: str, seconds: float) -> dict[str, Any]:
         ended = explain_end(outcome)
         why = _ENDS["output_limit"] if outcome.stdout.omitted else _ENDS.get(ended, "failed in its process")
         last = outcome.stderr.text().strip()[-_SHOWN:].rpartition("\n")[2] if ended in {"exit", "signal"} else ""
+        if last == "MemoryError":  # too little was left even to say so in an answer
+            why, last = _ENDS["memory"], ""
         raise ToolError(f"{what} {why.format(seconds=seconds)}{f' ({last})' if last else ''}.")
     if "refused" in reply:
         raise ToolError(reply["refused"])
