@@ -1,0 +1,1 @@
+"""The `calculator` server: exact arithmetic and algebra, bounded."""

@@ -1,0 +1,1 @@
+"""The `data` server: SQL, profiles and charts over files in the workspace."""

@@ -1,0 +1,155 @@
+"""DuckDB over the files of one call. Runs in a process of its own, sealed before any of the caller's SQL is read.
+
+What holds the caller's SQL, from the inside out: only queries are answered (`statements.py`); DuckDB may open the files
+that were opened for the call and no others, loads no extension, and its settings are locked; the process can write
+nothing and connect nowhere (`sealing.py`); the sandbox.
+"""
+
+from __future__ import annotations
+
+import os
+
+import duckdb
+
+from muxi_servers.data.sources import Source, Sources, quoted
+from muxi_servers.data.sqlite import copy_sqlite, is_sqlite
+from muxi_servers.data.statements import one_query, prepare
+from muxi_servers.kit.errors import ToolError
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["Engine"]
+
+_NAME = '"'
+_DUCKDB_MARK = b"DUCK"
+_MARK_AT = 8
+_MAX_SAID = 2_000
+_SETTINGS = {
+    "memory_limit": "400MB",
+    "threads": "2",
+    "temp_directory": "",
+    "autoinstall_known_extensions": "false",
+    "autoload_known_extensions": "false",
+    "allow_community_extensions": "false",
+    "allow_persistent_secrets": "false",
+    "python_enable_replacements": "false",
+}
+
+
+class Engine:
+    """One connection to a database in memory; `database` is a file of the workspace whose tables are there too."""
+
+    def __init__(self, sources: Sources, database: str = "") -> None:
+        """Raises ToolError: the database file is none."""
+        self._sources = sources
+        self._connection: Any = duckdb.connect(":memory:", config=_SETTINGS)
+        self._connection.execute("SET TimeZone = 'UTC'")
+        if database:
+            self._add_database(sources.get(database))
+
+    def ask(self, sql: str) -> str:
+        """Get ready for a query: its files become tables, then everything is locked. Returns the query to execute.
+
+        Raises:
+            ToolError: it is no query, or a file of it cannot be read.
+        """
+        one_query(self._connection, sql)
+        text, tables = prepare(sql, self._sources)
+        self._lock(tables)
+        return one_query(self._connection, text)
+
+    def look_at(self, path: str) -> str:
+        """Get ready for one file; returns the query for all of it.
+
+        Raises:
+            ToolError: it cannot be read as a table.
+        """
+        self._sources.get(path)
+        self._lock([path])
+        return f"SELECT * FROM {quoted(path, _NAME)}"  # nosec B608 - quoted, or sealed
+
+    def lock(self) -> None:
+        """Get ready for queries over the database's tables only."""
+        self._lock([])
+
+    def execute(self, sql: str) -> Any:  # noqa: ANN401 - DuckDB's connection, at the result
+        """The result of a query.
+
+        Raises:
+            ToolError: DuckDB refused or failed.
+        """
+        try:
+            return self._connection.execute(sql)
+        except duckdb.Error as error:
+            raise ToolError(_explain(error)) from None
+
+    def columns(self, sql: str) -> list[tuple[str, str]]:
+        """(name, type) of what a query returns."""
+        return [(row[0], row[1]) for row in self.execute(f"DESCRIBE {sql}").fetchall()]
+
+    def columns_of(self, path: str) -> list[tuple[str, str]]:
+        """(name, type) of a file that was opened before the lock.
+
+        Raises:
+            ToolError: it cannot be read as a table.
+        """
+        self._add_table(self._sources.get(path))
+        return self.columns(f"SELECT * FROM {quoted(path, _NAME)}")  # nosec B608 - quoted, or sealed
+
+    def count(self, sql: str) -> int | None:
+        """How many rows a query has; `None` if it cannot be counted."""
+        try:
+            row = self._connection.execute(f"SELECT count(*) FROM (\n{sql}\n)").fetchone()  # nosec B608 - quoted, or sealed
+        except duckdb.Error:
+            return None
+        return int(row[0])
+
+    def _lock(self, tables: list[str]) -> None:
+        places = [place for source in self._sources.all() for place in source.places]
+        self._connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, places))}]")
+        self._connection.execute("SET enable_external_access = false")
+        self._connection.execute("SET lock_configuration = true")
+        for path in tables:
+            self._add_table(self._sources.get(path))
+
+    def _add_table(self, source: Source) -> None:
+        try:
+            self._connection.execute(
+                f"CREATE OR REPLACE TEMP VIEW {quoted(source.path, _NAME)} AS SELECT * FROM {source.reader}"  # nosec B608 - quoted, or sealed
+            )
+        except duckdb.Error as error:
+            raise ToolError(f"{source.path} cannot be read: {_explain(error)}") from None
+
+    def _add_database(self, source: Source) -> None:
+        (place,) = source.places
+        start = _start_of(place)
+        if is_sqlite(start):
+            copy_sqlite(self._connection, place, source.path)
+        elif start[_MARK_AT : _MARK_AT + len(_DUCKDB_MARK)] == _DUCKDB_MARK:
+            try:
+                self._connection.execute(f"ATTACH {quoted(place)} AS database (READ_ONLY)")
+                self._connection.execute("USE database")
+            except duckdb.Error as error:
+                raise ToolError(f"{source.path} cannot be opened: {error}") from None
+        else:
+            raise ToolError(f"{source.path} is no SQLite and no DuckDB database.")
+
+
+def _start_of(place: str) -> bytes:
+    with open(place, "rb") as file:
+        return file.read(64)
+
+
+def _explain(error: Exception) -> str:
+    """DuckDB's message, with what to do about its more frequent ones."""
+    said = str(error)[:_MAX_SAID].replace(f"/proc/{os.getpid()}/", "/proc/self/")
+    if "disabled by configuration" in said:
+        return (
+            f"{said}\nOnly files of the workspace are read: name each as a table, FROM 'folder/file.csv', or as the "
+            "first argument of read_csv and the like."
+        )
+    if "Out of Memory" in said:
+        return f"{said}\nAsk for fewer rows or columns at a time."
+    return said

@@ -1,0 +1,80 @@
+"""A new file in the workspace: written beside its place, then put there by one rename, or taken away again."""
+
+from __future__ import annotations
+
+import os
+import stat
+
+from muxi_servers.kit.errors import ToolError
+from muxi_servers.kit.frames import write_all
+from muxi_servers.kit.workspace import OsErrors
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Self
+
+    from muxi_servers.kit.workspace import Workspace
+
+__all__ = ["NewFile"]
+
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class NewFile:
+    """A context: `keep` before its end puts the file in place.
+
+    Attributes:
+        path: where it will be.
+        temporary: where it is written, from the workspace.
+    """
+
+    def __init__(self, workspace: Workspace, path: str, *, overwrite: bool) -> None:
+        """Raises ToolError: the path cannot be used, or there is a file that may not be replaced."""
+        self._place = workspace.locate(path, make_folders=True)
+        existing = self._place.stat()
+        if existing is not None and not (overwrite and stat.S_ISREG(existing.st_mode)):
+            self._place.__exit__()
+            raise ToolError(f"{path} exists already: set overwrite to replace a file, or take another name.")
+        self._overwrite = overwrite
+        self._name = f".muxi-{os.urandom(8).hex()}"
+        self._kept = False
+        self.path = self._place.path
+        self.temporary = f"{self.path.rpartition('/')[0] or '.'}/{self._name}"
+
+    def __enter__(self) -> Self:
+        with OsErrors(self.path):
+            os.close(os.open(self._name, _NEW, 0o644, dir_fd=self._place.folder))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        try:
+            if not self._kept:
+                os.unlink(self._name, dir_fd=self._place.folder)
+        except FileNotFoundError:
+            pass
+        finally:
+            self._place.__exit__()
+
+    def write(self, data: bytes) -> None:
+        """All that it holds."""
+        with OsErrors(self.path):
+            fd = os.open(self._name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._place.folder)
+            try:
+                write_all(fd, data)
+            finally:
+                os.close(fd)
+
+    def keep(self) -> int:
+        """Put it in place; its size in bytes.
+
+        Raises:
+            ToolError: something came there meanwhile.
+        """
+        folder = self._place.folder
+        with OsErrors(self.path):
+            if self._overwrite:
+                os.rename(self._name, self._place.name, src_dir_fd=folder, dst_dir_fd=folder)
+                self._kept = True
+            else:
+                os.link(self._name, self._place.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
+            return os.stat(self._place.name, dir_fd=folder, follow_symlinks=False).st_size

@@ -1,0 +1,1 @@
+"""The `thinking` server: a scratch pad for thoughts that build on each other."""

@@ -1,0 +1,1 @@
+"""The `time` server: clocks, zones and dates."""
