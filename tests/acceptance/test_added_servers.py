@@ -160,20 +160,20 @@ async def test_fetch_reaches_the_one_host_that_it_was_granted(running: Running, 
 
 
 async def test_git(running: Running):
-    add(running, "pypi:mcp-server-git", "--workspace", "write")
+    add(running, "pypi:mcp-server-git", "--name", "repositories", "--workspace", "write")
     async with person(running) as client:
         commands = "git init -q r && cd r && git config user.name a && git config user.email a@b.c && echo x > f"
         await text(client, "shell__run", {"command": commands})
-        await text(client, "git__git_add", {"repo_path": "/workspace/r", "files": ["f"]})
-        await text(client, "git__git_commit", {"repo_path": "/workspace/r", "message": "first"})
-        assert "first" in await text(client, "git__git_log", {"repo_path": "/workspace/r"})
+        await text(client, "repositories__git_add", {"repo_path": "/workspace/r", "files": ["f"]})
+        await text(client, "repositories__git_commit", {"repo_path": "/workspace/r", "message": "first"})
+        assert "first" in await text(client, "repositories__git_log", {"repo_path": "/workspace/r"})
 
 
 async def test_time(running: Running):
-    add(running, "pypi:mcp-server-time==2026.10.19")
+    add(running, "pypi:mcp-server-time==2026.10.19", "--name", "clocks")
     async with person(running) as client:
         arguments = {"source_timezone": "Europe/Berlin", "time": "12:00", "target_timezone": "Asia/Tokyo"}
-        assert "Asia/Tokyo" in await text(client, "time__convert_time", arguments)
+        assert "Asia/Tokyo" in await text(client, "clocks__convert_time", arguments)
 
 
 async def test_sqlite_which_needs_an_older_library(running: Running):

@@ -125,16 +125,16 @@ async def test_a_person_is_shown_what_is_different_and_may_refuse(running: Runni
 
 
 async def test_a_package_from_an_index_is_updated_to_its_newest_version(running: Running):
-    running.run("servers", "add", "pypi:mcp-server-time==2026.8.18", "--yes")
+    running.run("servers", "add", "pypi:mcp-server-time==2026.8.18", "--name", "clocks", "--yes")
     try:
-        document = running.json("servers", "update", "time", "--yes")
+        document = running.json("servers", "update", "clocks", "--yes")
         assert document["updated"] is True
         source = document["manifest"]["install"]["source"]
         assert source.startswith("pypi:mcp-server-time==2026.")
         assert source != "pypi:mcp-server-time==2026.8.18"
-        assert "up to date" in running.run("servers", "update", "time", "--yes").stdout
-        refused = running.run("servers", "update", "time", "--version", "1 --pre", check=False)
+        assert "up to date" in running.run("servers", "update", "clocks", "--yes").stdout
+        refused = running.run("servers", "update", "clocks", "--version", "1 --pre", check=False)
         assert refused.returncode == 3
         assert "is no source" in refused.stderr
     finally:
-        running.run("servers", "remove", "time")
+        running.run("servers", "remove", "clocks")

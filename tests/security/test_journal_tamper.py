@@ -46,6 +46,14 @@ def execute(home, sql, *values):
     connection.close()
 
 
+def test_a_new_journal_has_a_head_from_its_start_so_that_a_missing_one_tells(tmp_path):
+    open_store(tmp_path).dispose()
+    writer = ChainWriter(database_path(tmp_path), JournalSettings())
+    writer.open()
+    writer.close()
+    assert AnchorFile(anchor_path(database_path(tmp_path))).read() == Anchor(0, GENESIS)
+
+
 def rebuild(home, start):
     """What a forger would do who knows the format: change one event and compute all later hashes anew."""
     engine = open_store(home)

@@ -103,6 +103,10 @@ REQUESTS = [
     request(b"", first="GET /mcp HTTP/1.1"),
     request(b"{}", "content-length: 2"),
     request(b"{}", "content-length: 3"),
+    request(b"abc", "content-length: 2"),
+    request(b"{}", length="content-length: 2\r\n ,2"),
+    request(b"abc", length="content-length: 3\r\n ,2"),
+    request(b"{}", "content-length : 2"),
     request(b"{}", length="content-length: 02"),
     request(b"{}", length="content-length: 2\r\n 3"),
     request(b"{}", length="content-length:2"),
@@ -174,6 +178,54 @@ def test_whatever_is_sent_is_answered_as_by_the_parser_alone(
         assert await answers(Connection, pieces) == await answers(H11Protocol, pieces)
 
     anyio.run(both)
+
+
+SMUGGLED = request(b"hidden")
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        (request(b"{}", "content-length: 2"), request(b"abc", "content-length: 2")),
+        (request(b"{}", "content-length: 2"), request(b"{}", "content-length: 2", length="content-length: 50")),
+        (request(b"x" * 50, "content-length: 50"), request(b"{}", "content-length: 50")),
+        (request(b"{}", length="content-length: 2\r\n ,2"), request(b"abc", length="content-length: 3\r\n ,2")),
+        (request(b"{}", "Content-Length:2"), request(b"abc", "Content-Length:2")),
+    ],
+)
+async def test_lengths_that_differ_are_refused_whatever_came_before(first: bytes, second: bytes) -> None:
+    for pieces in ([first, second, SMUGGLED], [first, first, second, SMUGGLED, SMUGGLED]):
+        found = await answers(Connection, pieces)
+        assert found == await answers(H11Protocol, pieces)
+        assert found[0].count(b"HTTP/1.1 400") == 1
+        assert found[1]
+
+
+@pytest.mark.parametrize("fails", [True, False])
+async def test_an_application_that_breaks_off_after_its_head_is_answered_and_the_connection_closed(
+    fails: bool,  # noqa: FBT001 - a parameter of the test
+) -> None:
+    async def app(_scope: Any, receive: Any, send: Any) -> None:
+        if (await receive())["body"] != b"break off":
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body", "body": b""})
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+        if fails:
+            raise ValueError("as asked")
+
+    config = Config(app, lifespan="off", log_config=None, access_log=False, ws="none", http=Connection)
+    wire = Wire()
+    connection = Connection(config=config, server_state=ServerState(), app_state={})
+    connection.connection_made(wire)
+    for body in (b"known now", b"break off"):
+        connection.data_received(request(body))
+        await settled()
+    assert [line for line in wire.written.split(b"\r\n") if line.startswith(b"HTTP/1.1")] == [
+        b"HTTP/1.1 200 OK",
+        b"HTTP/1.1 500 Internal Server Error",
+    ]
+    assert wire.closed
 
 
 @pytest.mark.parametrize("one", REQUESTS, ids=lambda one: str(one)[:60])
@@ -260,6 +312,7 @@ async def test_few_and_short_heads_are_kept() -> None:
     for number in range(20):
         connection.data_received(request(b"{}", f"x-number: {number}"))
         connection.data_received(request(b"{}", f"x-long: {'x' * 5000}"))
+        connection.data_received(request(b"{}", *[f"x{number}: y" for number in range(known_heads.MOST_HEADERS)]))
         await settled()
     kept = connection._heads  # noqa: SLF001 - what is bounded is what nobody else can see
     assert len(kept) == known_heads.MOST_HEADS

@@ -45,7 +45,8 @@ def pool_check(reports: Sequence[ShelfReport]) -> Check:
     """One line for `status`. Calls work without a pool too, so it is never what makes a runtime unhealthy."""
     if not reports:
         return Check("pool", ok=True, detail="nothing is made ahead")
-    ready = ", ".join(f"{report.server} {report.ready} of {report.wanted}" for report in reports)
+    shown = [report for report in reports if report.ready or report.wanted]
+    ready = ", ".join(f"{report.server} {report.ready} of {report.wanted}" for report in shown) or "none"
     hits, misses = sum(report.hits for report in reports), sum(report.misses for report in reports)
     served = f"; {hits} of {hits + misses} found one ready" if hits + misses else ""
     failing = "".join(f"; {report.server} fails: {report.failing}" for report in reports if report.failing)

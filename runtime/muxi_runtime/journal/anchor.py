@@ -55,7 +55,7 @@ class AnchorFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._own = (b"", 0)
+        self._own: tuple[bytes, int] | None = None
         """What was written here last, and its position: if it is there still, it need not be parsed."""
 
     def read(self) -> Anchor | None:
@@ -102,7 +102,7 @@ class AnchorFile:
 
     def _is_newer(self, descriptor: int, to: Anchor) -> bool:
         found = os.pread(descriptor, _MAX_BYTES, 0)
-        if found == self._own[0]:
+        if self._own is not None and found == self._own[0]:
             return to.seq > self._own[1]
         text = found.decode("ascii", errors="replace")
         return not text.strip() or to.seq > self._parse(text).seq
