@@ -74,6 +74,10 @@ def test_each_form_is_read_and_written_again(text: str, kind: SourceKind, name: 
         "npm:thing\n@1",
         "ftp://x",
         "npm:" + "x" * 3000,
+        "npm:-",
+        "npm:--global",
+        "npm:@-/x",
+        "npm:@x/-",
     ],
 )
 def test_what_is_none_is_refused_with_what_to_write(text: str) -> None:
@@ -89,7 +93,7 @@ def test_no_word_for_a_package_can_be_an_option_or_a_path(text: str) -> None:
             source = parse_source(f"{kind}:{text}")
         except ConfigError:
             continue
-        assert not source.name.startswith(("-", ".", "/")) or source.name.startswith("-") is False
+        assert not source.name.startswith(("-", ".", "/"))
         assert not any(c.isspace() or c in ";|&$`'\"\\<>" for c in source.name + source.version)
 
 

@@ -21,7 +21,7 @@ from muxi_runtime.errors import ConfigError
 
 __all__ = ["Source", "SourceKind", "at_version", "parse_source"]
 
-_NPM = re.compile(r"((?:@[a-z0-9~-][a-z0-9._~-]*/)?[a-z0-9~-][a-z0-9._~-]*)(?:@([A-Za-z0-9][A-Za-z0-9.+_-]*))?")
+_NPM = re.compile(r"((?:@[a-z0-9~][a-z0-9._~-]*/)?[a-z0-9~][a-z0-9._~-]*)(?:@([A-Za-z0-9][A-Za-z0-9.+_-]*))?")
 """Name as npm's own rules have it for new packages; version or dist-tag, no range: what is installed is one thing."""
 _PYPI = re.compile(r"([A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9])?)(?:==([A-Za-z0-9][A-Za-z0-9.!+_-]*))?")
 """Name as the packaging specifications have it; an exact version."""
