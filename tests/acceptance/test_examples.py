@@ -81,5 +81,6 @@ def test_a_table_of_a_site_becomes_a_report_with_a_chart(browser_image: str, doc
     assert all(city in words for city in ("Berlin", "Kraków", "Malmö"))
     assert words.count("7.5") == 3, "each city sold for 1.5, 2.5 and 3.5"
     assert len(pictures) == 1
-    assert Image.open(tmp_path / "sales.png").size > (300, 200)
+    with Image.open(tmp_path / "sales.png") as chart:
+        assert chart.size > (300, 200)
     assert {"browser", "files", "data", "documents"} <= used
