@@ -71,6 +71,20 @@ def test_anything_else_in_it_is_not(given: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    "origin",
+    [
+        "eve@l\u0131nkedin.com",  # dotless i
+        "eve@L\u0130NKEDIN.com",  # dotted I
+        "eve@lin\u212aedin.com",  # Kelvin sign
+        "\u017fupport@linkedin.com",  # long s
+        "\u00a0support@linkedin.com",
+    ],
+)
+def test_letters_that_only_fold_to_those_of_a_trusted_origin_are_not_trusted(origin: str) -> None:
+    assert not trusts(result({**OURS, "sender": origin}), "*@linkedin.com", "support@linkedin.com")
+
+
+@pytest.mark.parametrize(
     ("origin", "pattern", "expected"),
     [
         ("ada@example.com", "ada@example.com", True),
@@ -92,7 +106,7 @@ def test_a_pattern_stays_within_one_part_of_an_origin(origin: str, pattern: str,
     assert trusts(result({**OURS, "sender": origin}), pattern) is expected
 
 
-@pytest.mark.parametrize("origin", ["*", "**", "*@*", "", "a b", "_"])
-def test_a_pattern_that_names_nobody_is_refused(origin: str) -> None:
+@pytest.mark.parametrize("origin", ["*", "**", "*@*", "", "a b", "_", "*@b\u00fccher.example"])
+def test_a_pattern_that_names_nobody_or_matches_nothing_is_refused(origin: str) -> None:
     with pytest.raises(ValidationError):
         LabelSettings(trusted_origins=(origin,))

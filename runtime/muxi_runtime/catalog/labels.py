@@ -94,6 +94,10 @@ class LabelSettings(BaseModel):
         for origin in origins:
             if not re.search(r"[^\W_]", origin) or re.search(r"\s", origin):
                 raise ValueError(f"{origin!r} must name somebody, as *@example.com")
+            if not origin.isascii():
+                raise ValueError(
+                    f"{origin!r} would match nothing: write it in ASCII, a host of other letters as xn--..."
+                )
         return origins
 
     @field_validator("private_paths")

@@ -44,11 +44,17 @@ def _is_trusted(value: object, field: str, trusted: re.Pattern[str]) -> bool:
     if isinstance(value, Mapping):
         if field in value:
             origin = value[field]
-            return isinstance(origin, str) and trusted.fullmatch(origin.strip()) is not None
+            return isinstance(origin, str) and _matches(origin, trusted)
         return all(_NAME.fullmatch(key) and _is_trusted(item, field, trusted) for key, item in value.items())
     if isinstance(value, list):
         return all(_is_trusted(item, field, trusted) for item in value)
     return not isinstance(value, str)
+
+
+def _matches(origin: str, trusted: re.Pattern[str]) -> bool:
+    # Without regard to case, letters such as the dotless i and the Kelvin sign match the `i` and `k` of a name that is
+    # another one. Hosts have an ASCII form, by which they can be trusted.
+    return origin.isascii() and trusted.fullmatch(origin.strip()) is not None
 
 
 def _says_no_more(block: object, said: list[Any]) -> bool:
