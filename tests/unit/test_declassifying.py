@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from muxi_runtime.catalog.labels import Label
@@ -131,6 +133,30 @@ async def test_content_that_comes_while_it_is_taken_off_labels_the_task(scene: S
     assert scene.before.happens is None
     assert set(scene.task.labels) == {"private"}
     assert scene.state(approval) is State.EXPIRED
+
+
+async def test_content_that_comes_while_a_yes_waits_for_another_label_keeps_the_label(scene: Scene) -> None:
+    journalling, go_on = anyio.Event(), anyio.Event()
+
+    async def hold() -> None:
+        journalling.set()
+        await go_on.wait()
+
+    async def say_yes() -> None:
+        with pytest.raises(RefusedError, match="at this moment"):
+            await scene.ask(OLGA)
+
+    scene.before.kind, scene.before.happens = "task.labelled", hold
+    async with anyio.create_task_group() as group:
+        group.start_soon(scene.see, Label.UNTRUSTED)
+        await journalling.wait()
+        group.start_soon(say_yes)
+        while not scene.task.labelling.statistics().tasks_waiting:
+            await anyio.lowlevel.checkpoint()
+        await scene.see()
+        go_on.set()
+    assert set(scene.task.labels) == {"private", "untrusted"}
+    assert "task.declassified" not in scene.kinds()
 
 
 async def test_new_content_labels_again_and_ends_the_yes(scene: Scene) -> None:

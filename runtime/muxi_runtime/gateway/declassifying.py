@@ -74,12 +74,13 @@ class Declassifying:
             RefusedError: the task is over, or has seen such content since it was asked.
             JournalError: it could not be journalled; the label stays.
         """
+        # Nothing is awaited between the check and where `seen` is taken: what comes later is not what the yes is to.
         self.check(approval)
         wanted, task = approval.wanted, self._find(approval.wanted.task)
         if task is None:
             raise _changed(approval)
         mark = task.labels[wanted.tool]
-        lift = Lift(mark, approval.id, approval.answered_by, wanted.shown, approval.expires_at)
+        lift = Lift(mark, mark.seen, approval.id, approval.answered_by, wanted.shown, approval.expires_at)
         await self._labels.lift(task, wanted.tool, lift)
 
     async def end(self, approval: Approval, why: str) -> None:

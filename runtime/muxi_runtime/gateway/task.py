@@ -56,11 +56,13 @@ class Lift:
 
     Attributes:
         mark: of the label, for when it is put on again.
+        seen: the mark's, when the yes was found to be to what the task has seen.
         by: who allowed it, as text.
         until: ISO 8601, UTC; `None`: as long as the task.
     """
 
     mark: Mark
+    seen: str
     approval: str
     by: str
     reason: str

@@ -62,17 +62,19 @@ class TaskLabels:
             JournalError: it could not be journalled; the label stays.
         """
         async with task.labelling:
-            mark, seen = lift.mark, lift.mark.seen
+            mark = lift.mark
             if task.labels.get(label) is not mark:
                 raise RefusedError(f"Task {task.id} does not have the label {label[:40]!r} that this is about.")
+            if mark.seen != lift.seen:
+                raise _seen_meanwhile(task, label)
             data = {"label": label, "reason": lift.reason[:500], "source": mark.source[:500], "why": mark.why}
             facts = {**data, "approval": lift.approval, "by": lift.by, "until": lift.until}
             await self._journal.append(
                 Draft("task.declassified", principal=str(task.principal), task=task.id, data=facts)
             )
-            if mark.seen != seen:
+            if mark.seen != lift.seen:
                 await self._tell_labelled(task, label, mark)
-                raise RefusedError(f"Task {task.id} saw such content at this moment, and keeps the label {label}.")
+                raise _seen_meanwhile(task, label)
             del task.labels[label]
             task.lifted[label] = lift
             await self._write(task)
@@ -104,3 +106,7 @@ class TaskLabels:
     async def _write(self, task: Task) -> None:
         if task.kept:
             await to_thread.run_sync(partial(self._save, task))
+
+
+def _seen_meanwhile(task: Task, label: str) -> RefusedError:
+    return RefusedError(f"Task {task.id} saw such content at this moment, and keeps the label {label}.")
