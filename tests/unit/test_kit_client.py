@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from encodings.aliases import aliases
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from muxi_servers.kit.client.charsets import text_encoding
 from muxi_servers.kit.client.decoding import make_inflater
 from muxi_servers.kit.client.refusals import not_let_out, refusal_of
 from muxi_servers.kit.client.urls import parse_url
@@ -117,3 +119,21 @@ def test_a_hosts_own_answer_is_no_refusal() -> None:
     url = parse_url("https://example.com/")
     assert refusal_of("web", url, {"via": "1.1 muxi-runtime"}, b"") is None
     assert refusal_of("web", url, {"x-muxi-rule": "profile"}, b"") is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("utf8", "UTF-8", "us-ascii", "latin1", "iso-8859-1", "ISO-8859-15", "windows-1252", "koi8-r", "macintosh"),
+        *("big5-hkscs", "GB2312", "gb18030", "EUC-JP", "iso-2022-jp", "ks_c_5601-1987", "tis-620", " utf-16le "),
+    ],
+)
+def test_names_of_encodings_of_text_are_known(name: str) -> None:
+    assert text_encoding(name)
+
+
+@given(st.text(max_size=30) | st.sampled_from(sorted({*aliases, *aliases.values(), "idna", "punycode", "undefined"})))
+def test_with_an_encoding_that_is_known_any_bytes_are_text(name: str) -> None:
+    known = text_encoding(name)
+    assert isinstance(bytes(range(256)).decode(known or "utf-8", "replace"), str)
+    assert known not in {"idna", "punycode", "undefined", "unicode_escape", "raw_unicode_escape", "utf_7"}

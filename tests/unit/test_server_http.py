@@ -14,6 +14,17 @@ from muxi_servers.http.credentials import Credentials, mask
 from muxi_servers.http.replies import to_result
 from muxi_servers.kit.errors import ToolError
 
+NO_ENCODINGS = (
+    "punycode",
+    "idna",
+    "undefined",
+    "unicode_escape",
+    "utf-7",
+    "zlib",
+    "no-such-thing",
+    "a\0b",
+    "x" * 9_000,
+)
 PLACEHOLDER = "muxi-secret-" + "0a" * 16
 
 
@@ -110,9 +121,18 @@ def test_nothing_is_sent_until_the_operator_allows_it(monkeypatch: pytest.Monkey
     check_may_send()
 
 
-def reply(body: bytes, media_type: str = "application/json", *, auth: dict[str, str] | None = None, **more: Any) -> Any:
+def reply(
+    body: bytes,
+    media_type: str = "application/json",
+    *,
+    auth: dict[str, str] | None = None,
+    charset: str = "",
+    **more: Any,
+) -> Any:
     fields: dict[str, Any] = {"status": 200, "reason": "OK", "headers": {}, "is_whole": True, **more}
-    answer: Any = SimpleNamespace(body=body, size=len(body), media_type=media_type, parameter=lambda _: "", **fields)
+    answer: Any = SimpleNamespace(
+        body=body, size=len(body), media_type=media_type, parameter=lambda _: charset, **fields
+    )
     return to_result(made(), answer, Credentials(auth or {}))
 
 
@@ -124,6 +144,20 @@ def test_json_is_taken_apart_and_anything_else_is_text() -> None:
         assert told["text"] == body.decode()
     assert reply(b'{"a": 1}', is_whole=False).structured["json"] is None
     assert reply(b"a,b", "text/csv").structured["text"] == "a,b"
+
+
+@pytest.mark.parametrize(
+    ("charset", "body", "shown"),
+    [
+        ("ISO-8859-1", b"gr\xfcn", "grün"),
+        ("Shift_JIS", b"\x93\xfa", "日"),
+        ("utf-8", b"gr\xfcn", "gr\ufffdn"),
+        ("", "grün-".encode(), "grün-"),
+        *((name, "grün-+AG0-\\x41".encode(), "grün-+AG0-\\x41") for name in NO_ENCODINGS),
+    ],
+)
+def test_an_answer_chooses_among_the_encodings_of_text(charset: str, body: bytes, shown: str) -> None:
+    assert reply(body, "text/plain", charset=charset).structured["text"] == shown
 
 
 def test_a_placeholder_that_comes_back_is_shown_by_its_name(key: str) -> None:

@@ -38,6 +38,11 @@ def markdown(source: str, *, plain: bool = False) -> str:
         ('<meta charset="utf-16">grün'.encode(), "", '<meta charset="utf-16">grün'),
         ("grün".encode(), "no-such-thing", "grün"),
         ("grün".encode(), "zlib", "grün"),
+        ("xn--grün".encode(), "idna", "xn--grün"),
+        ("grün-abc".encode(), "punycode", "grün-abc"),
+        ("grün".encode(), "undefined", "grün"),
+        ("grün".encode(), "a\0b", "grün"),
+        (b'<meta charset="utf-7">+ADw-', "", '<meta charset="utf-7">+ADw-'),
         ("grün".encode()[:3], "", "gr\ufffd"),
     ],
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 from muxi_servers.http.credentials import mask, secret_names
+from muxi_servers.kit.client.charsets import text_encoding
 from muxi_servers.kit.content import ToolResult, image, text
 from muxi_servers.kit.pictures import image_type
 
@@ -82,11 +83,7 @@ def advice(answer: Answer, credentials: Credentials) -> str:
 def _decoded(answer: Answer) -> str:
     if b"\0" in answer.body:
         return f"[{len(answer.body)} bytes of {answer.media_type or 'no type'}, which are no text: use download]"
-    try:
-        decoded = answer.body.decode(answer.parameter("charset") or "utf-8", "replace")
-    except LookupError:
-        decoded = answer.body.decode("utf-8", "replace")
-    return mask(decoded)
+    return mask(answer.body.decode(text_encoding(answer.parameter("charset")) or "utf-8", "replace"))
 
 
 def _parsed(answer: Answer, body: str) -> tuple[Any, bool]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
-from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE, lookup
+from codecs import BOM_UTF8, BOM_UTF16_BE, BOM_UTF16_LE
+
+from muxi_servers.kit.client.charsets import text_encoding
 
 __all__ = ["to_text"]
 
@@ -11,7 +13,7 @@ _MARKS = ((BOM_UTF8, "utf-8-sig"), (BOM_UTF16_LE, "utf-16"), (BOM_UTF16_BE, "utf
 _PRESCANNED = 4_096
 _META = re.compile(rb"""<meta[^>]{0,500}?charset\s{0,9}=\s{0,9}["']?\s{0,9}([A-Za-z0-9_.:-]{2,40})""", re.IGNORECASE)
 _XML = re.compile(rb"""^\s{0,99}<\?xml[^>]{0,200}?encoding\s{0,9}=\s{0,9}["']([A-Za-z0-9_.:-]{2,40})""")
-_WIDENED = {"iso8859-1": "cp1252", "ascii": "cp1252"}
+_WIDENED = {"latin_1": "cp1252", "ascii": "cp1252"}
 """What browsers read in place of a name (WHATWG Encoding Standard): such pages mostly are the superset."""
 _FALLBACK = "cp1252"
 
@@ -37,11 +39,7 @@ def to_text(data: bytes, told: str = "") -> str:
 
 def _usable(name: str) -> str:
     """Python's name of an encoding of text that the page may be in; empty if there is none."""
-    try:
-        known = lookup(name.strip()).name if name.strip().isascii() else ""
-        "".encode(known or "utf-8")  # raises for codecs that are not of text, such as `zlib`
-    except LookupError:
-        return ""
+    known = text_encoding(name)
     # A page that says in ASCII that it is UTF-16 is not.
-    known = "utf-8" if known.startswith(("utf-16", "utf-32")) else known
+    known = "utf_8" if known.startswith(("utf_16", "utf_32")) else known
     return _WIDENED.get(known, known)
