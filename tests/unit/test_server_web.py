@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from muxi_servers.kit.client.urls import parse_url
+from muxi_servers.kit.errors import ToolError
 from muxi_servers.web.charset import to_text
 from muxi_servers.web.kinds import kind_of
 from muxi_servers.web.links import Links
 from muxi_servers.web.markdown import Writer
-from muxi_servers.web.robots import AGENT
+from muxi_servers.web.robots import AGENT, Robots
 from muxi_servers.web.shelf import Page, Shelf
 
 
@@ -157,3 +158,35 @@ def test_the_rules_of_robots_are_for_our_agent() -> None:
     parser.modified()
     assert parser.can_fetch(AGENT, "https://example.com/open")
     assert not parser.can_fetch(AGENT, "https://example.com/private/x")
+
+
+def may_read(robots: str, path: str) -> bool:
+    answer = SimpleNamespace(status=200, headers={}, body=robots.encode())
+    exchange: Any = SimpleNamespace(ask=lambda *_: answer)
+    errand: Any = None
+    try:
+        Robots(exchange).check(errand, parse_url(f"https://example.com{path}"))
+    except ToolError as error:
+        assert "asks programs not to read" in str(error)  # noqa: PT017 - either way is right
+        return False
+    return True
+
+
+@pytest.mark.parametrize("line", ["Disallow: //[", "Allow: //[", "Crawl-delay: \u00b2", "Request-rate: \u00b2/1"])
+def test_a_line_of_robots_that_cannot_be_read_leaves_the_others_as_they_are(line: str) -> None:
+    robots = f"User-agent: {AGENT}\n{line}\nDisallow: /private/\n"
+    assert may_read(robots, "/open")
+    assert not may_read(robots, "/private/x")
+    assert may_read(f"User-agent: {AGENT}\n{line}\nUser-agent: *\nDisallow: /\n", "/open")
+
+
+ROBOTS_LINES = st.sampled_from(["User-agent:", "Disallow:", "Allow:", "Crawl-delay:", "Request-rate:", "Sitemap:", ""])
+
+
+@given(
+    st.lists(st.tuples(ROBOTS_LINES, st.text() | st.text("/[]%\u00b2:-0a", max_size=8))),
+    st.text("/[]%25?#", max_size=9),
+)
+def test_whatever_a_robots_txt_says_a_page_may_be_read_or_not(lines: list[tuple[str, str]], path: str) -> None:
+    robots = "\n".join(["User-agent: *", *map(" ".join, lines)])
+    assert may_read(robots.encode("utf-8", "replace").decode(), f"/{path}") in {True, False}

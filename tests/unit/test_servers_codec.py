@@ -49,6 +49,8 @@ def test_any_bytes_are_a_value_or_a_frame_error(data: bytes) -> None:
         (b"{} {}", "more text"),
         (b"NaN", "NaN"),
         (b"-Infinity", "Infinity"),
+        (b'{"a":1e999}', "1e999 is more than"),
+        (b"[-1.5E400]", "-1.5E400 is more than"),
         (b'{"a":1,"a":2}', "same key twice"),
         (b'{"x":{"a":1,"a":2}}', "same key twice"),
         (b'"\\ud800"', "half a surrogate"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 
 from muxi_servers.http.credentials import mask, secret_names
 from muxi_servers.kit.client.charsets import text_encoding
@@ -11,7 +12,7 @@ from muxi_servers.kit.pictures import image_type
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, NoReturn
 
     from muxi_servers.http.credentials import Credentials
     from muxi_servers.kit.client.exchange import Answer, Request
@@ -92,14 +93,20 @@ def _parsed(answer: Answer, body: str) -> tuple[Any, bool]:
     if not (is_json and answer.is_whole and body):
         return None, False
     try:
-        value = json.loads(body, parse_constant=_refuse)
+        value = json.loads(body, parse_constant=_refuse, parse_float=_finite)
     except (ValueError, RecursionError):
         return None, False
     return (value, True) if _is_shallow(value) else (None, False)
 
 
-def _refuse(name: str) -> None:
+def _refuse(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+def _finite(digits: str) -> float:
+    """As Python reads it; a result with an infinity in it would be no JSON."""
+    value = float(digits)
+    return value if isfinite(value) else _refuse(digits[:40])
 
 
 def _is_shallow(value: object) -> bool:

@@ -21,6 +21,8 @@ _MAX_BYTES = 512_000  # at least 500 KiB have to be read
 _KEPT_SECONDS = 3_600.0
 _KEPT = 64
 _REDIRECTS = 5
+_OF_NO_PATH = "Disallow: -"
+"""Stands in for a line that cannot be read: without any, its agents would share the rules of the next group."""
 
 
 class Robots:
@@ -60,15 +62,12 @@ class Robots:
 
     def _ask(self, errand: Errand, url: Url) -> RobotFileParser | None:
         """The host's rules; `None` if nobody knows them now."""
-        parser = RobotFileParser()
         answer = self._follow(errand, url.join("/robots.txt"))
         if answer is None:
             return None
         # Without a file everything may be read: any 4xx, and a redirect to nowhere, means that there is none.
         lines = answer.body.decode("utf-8", "replace").splitlines() if answer.status == 200 else []  # noqa: PLR2004
-        parser.parse(lines)
-        parser.modified()
-        return parser
+        return _parsed(lines)
 
     def _follow(self, errand: Errand, url: Url) -> Answer | None:
         for _ in range(_REDIRECTS):
@@ -79,3 +78,24 @@ class Robots:
                 break
             url = url.join(location)
         return None if answer.status >= 500 else answer  # noqa: PLR2004 - the host's fault
+
+
+def _parsed(lines: list[str]) -> RobotFileParser:
+    """The rules. Of lines that cannot be read, the others count (RFC 9309, 2.3.1.5)."""
+    parser = RobotFileParser()
+    try:
+        parser.parse(lines)
+    except ValueError:
+        parser = RobotFileParser()
+        parser.parse([line if _is_readable(line) else _OF_NO_PATH for line in lines])
+    parser.modified()
+    return parser
+
+
+def _is_readable(line: str) -> bool:
+    """Python's parser fails on some, as `Disallow: //[` or `Crawl-delay: \u00b2`."""
+    try:
+        RobotFileParser().parse(["User-agent: *", line])
+    except ValueError:
+        return False
+    return True
