@@ -137,7 +137,28 @@ class Exchange:
             connection.putheader(name, value)
         if request.body is not None:
             connection.putheader("Content-Length", str(request.length))
-        connection.endheaders(request.body)
+        body = request.body
+        connection.endheaders(body if body is None or isinstance(body, bytes) else _Part(body, request.length or 0))
+
+
+class _Part:
+    """The first bytes of a file, as many as were announced, though it grows while they are sent."""
+
+    def __init__(self, file: BinaryIO, length: int) -> None:
+        self._file = file
+        self._left = length
+
+    def read(self, size: int = _CHUNK) -> bytes:
+        """The next bytes; none at the end.
+
+        Raises:
+            ToolError: the file has become shorter: the host would wait for the rest.
+        """
+        piece = self._file.read(min(size, self._left))
+        if not piece and self._left:
+            raise ToolError("The file became shorter while it was sent. Send it again when nothing changes it.")
+        self._left -= len(piece)
+        return piece
 
 
 class _Reading:
