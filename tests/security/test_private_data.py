@@ -161,9 +161,9 @@ async def test_what_a_server_says_as_an_error_labels_too(gateway: Gateway, mode:
 
 @pytest.mark.parametrize("request_of", ["read_resource", "get_prompt"])
 async def test_resources_and_prompts_label_as_results_do(gateway: Gateway, request_of: str):
-    async with gateway.client(url=f"{gateway.url}/web") as web, gateway.client() as client:
+    async with gateway.client(url=f"{gateway.url}/site") as site, gateway.client() as client:
         await client.call_tool("crm__echo", {"text": "x"})
-        await getattr(web, request_of)("sly:a" if request_of == "read_resource" else "p")
+        await getattr(site, request_of)("sly:a" if request_of == "read_resource" else "p")
         assert await is_refused(client)
 
 
