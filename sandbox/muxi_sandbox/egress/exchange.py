@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from muxi_sandbox.egress.bodies import LAST_CHUNK, Inbox, chunk
 from muxi_sandbox.egress.duplex import Duplex
@@ -192,6 +193,7 @@ class Exchange:
             response = parse_response(head, request.method)
             if not response.is_informational:
                 break
+            await checkpoint()  # one read brings thousands of them
             if response.status != 100:  # noqa: PLR2004  # ours was sent already, and nobody waits for another
                 await self._send_head(response, request, mask)
         if response.is_upgrade and response.upgrade.strip().lower() != request.upgrade:

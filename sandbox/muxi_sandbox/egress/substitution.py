@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
-from muxi_sandbox.egress.masking import Mask
+from muxi_sandbox.egress.masking import Mask, Texts
 from muxi_sandbox.egress.placeholders import PLACEHOLDER, canonical, hides_one
 from muxi_sandbox.egress.refusal import RefusedSecretError
 
@@ -56,6 +56,8 @@ class Substitution:
         self._values: dict[str, str] = {}
         """By placeholder."""
         self._masked: dict[bytes, bytes] = {}
+        self._texts: Texts | None = None
+        """The same, made ready; `None` when there is more since. A host can have a mask made for every two bytes."""
         self._values_sent: set[bytes] = set()
         self._known = known
         self._placeholders = {route.name: route.placeholder for route in peer.secrets}
@@ -73,7 +75,10 @@ class Substitution:
 
     def mask(self) -> Mask | None:
         """For one response; `None` if there is nothing that must not come back."""
-        return Mask(self._masked) if self._masked else None
+        if not self._masked:
+            return None
+        self._texts = self._texts or Texts(self._masked)
+        return Mask(self._texts)
 
     @property
     def reads_answers(self) -> bool:
@@ -118,7 +123,7 @@ class Substitution:
         sent = base64.b64encode(put_in.encode("latin-1"))
         if len(self._values_sent) < MOST_CREDENTIALS:  # of more, the value's own part is masked all the same
             self._values_sent.add(sent)
-            self._masked[sent] = basic[2].encode("ascii")
+            self._also_masked({sent: basic[2].encode("ascii")})
         return name, f"{basic[1]}{sent.decode('ascii')}"
 
     async def _put_in(self, text: str, place: SecretPlace, written: Callable[[str], str]) -> str:
@@ -163,7 +168,12 @@ class Substitution:
         forms |= {quote(value), quote(value, safe=URI_KEEPS), *_other_escapes(value)}
         for core in _base64_cores(value):
             forms |= {core, core.replace("/", r"\/"), quote(core, safe="")}
-        self._masked |= {form.encode("utf-8"): placeholder.encode("ascii") for form in forms}
+        self._also_masked({form.encode("utf-8"): placeholder.encode("ascii") for form in forms})
+
+    def _also_masked(self, more: Mapping[bytes, bytes]) -> None:
+        if not more.items() <= self._masked.items():
+            self._masked |= more
+            self._texts = None
 
     @staticmethod
     def _refusal(reason: str, secret: str = "", remedy: str = "") -> RefusedSecretError:  # nosec B107  # a name
