@@ -20,7 +20,7 @@ from muxi_sandbox.egress.heads import END, named_values, read_head
 from muxi_sandbox.egress.origin import origin_request
 from muxi_sandbox.egress.placeholders import Watch
 from muxi_sandbox.egress.refusal import RefusedConnectionError
-from muxi_sandbox.egress.responses import CHUNKED, UNTIL_CLOSE, parse_response
+from muxi_sandbox.egress.responses import ANSWER_HEAD_BYTES, CHUNKED, UNTIL_CLOSE, parse_response
 from muxi_sandbox.egress.websocket import HostFrames
 
 if TYPE_CHECKING:
@@ -42,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Exchange"]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-ANSWER_HEAD_BYTES = 128 * 2**10
 READABLE = {"", "identity"}
 
 
