@@ -34,6 +34,8 @@ MOST_CREDENTIALS = 16
 """Different Basic credentials of one connection that are masked as a whole."""
 SHORTEST_CORE = 8
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
+HANDSHAKE = "sec-websocket-"
+"""Headers from which a host has to compute what it answers: a digest of a value could not be replaced in that."""
 BASIC = re.compile(r"(Basic[ \t]+)([A-Za-z0-9+/]+={0,2})", re.IGNORECASE)
 """RFC 7617: what curl, git and others make of a user and a password."""
 
@@ -117,6 +119,10 @@ class Substitution:
             raise self._refusal("A placeholder of a secret is the name of a header.")
         basic = BASIC.fullmatch(value)
         credentials = _decoded(basic[2]) if basic else ""
+        if name.lower().startswith(HANDSHAKE) and PLACEHOLDER.search(f"{value} {credentials}"):
+            raise self._refusal(
+                "A placeholder of a secret stands in the handshake of a WebSocket, where none is replaced."
+            )
         if basic is None or not PLACEHOLDER.search(credentials):
             return name, await self._put_in(value, "header", _utf8)
         put_in = await self._put_in(credentials, "header", _utf8)
