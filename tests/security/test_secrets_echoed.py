@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import socket
 from pathlib import Path
 
@@ -152,6 +153,18 @@ async def test_what_is_no_websocket_after_the_upgrade_is_cut_off(tmp_path: Path)
             answer = await to_thread.run_sync(talk, scene, found.port)
             assert answer.partition(b"\r\n\r\n")[2] == b""
             assert VALUE.encode() not in answer
+
+
+@pytest.mark.promise("secrets-do-not-come-back")
+@pytest.mark.parametrize("name", ["Sec-WebSocket-Key", "sec-websocket-protocol"])
+@pytest.mark.parametrize("value", [MINE, f"Basic {base64.b64encode(MINE.encode()).decode()}"])
+async def test_no_value_is_put_where_a_host_answers_with_its_digest(tmp_path: Path, name: str, value: str) -> None:
+    with tls_host(tmp_path / "site", websocket) as (found, trust):
+        async with secret_scene(tmp_path, allow=(found.port,), hosts=(found.port,), trust=trust) as scene:
+            answer = await scene.ask(found.port, upgrade(found.port, f"{name}: {value}"))
+            assert found.received == []
+            assert status(answer) == 403
+            assert b"handshake of a WebSocket" in answer
 
 
 @pytest.mark.promise("secrets-do-not-come-back")

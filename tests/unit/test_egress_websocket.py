@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import anyio
 import pytest
+from anyio.lowlevel import checkpoint
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from muxi_sandbox.egress.masking import Mask
+from muxi_sandbox.egress.masking import Mask, Texts
 from muxi_sandbox.egress.refusal import RefusedConnectionError
-from muxi_sandbox.egress.websocket import WHOLE_BYTES, HostFrames, frame
+from muxi_sandbox.egress.websocket import FRAMES_A_TURN, WHOLE_BYTES, HostFrames, frame
 
 pytestmark = [pytest.mark.anyio, pytest.mark.promise("secrets-do-not-come-back")]
 
@@ -21,7 +23,7 @@ payloads = st.lists(st.sampled_from([VALUE, b"hunt", b"er2", b"-", b"x", b"\n", 
 
 
 async def fresh() -> Mask:
-    return Mask({VALUE: STANDS})
+    return Mask(Texts({VALUE: STANDS}))
 
 
 def read(data: bytes) -> list[tuple[int, bool, bytes]]:
@@ -118,7 +120,7 @@ async def test_the_values_of_each_message_are_those_of_then() -> None:
     values = [b"first-value", b"second-value"]
 
     async def mask() -> Mask:
-        return Mask({values[0]: b"*"})
+        return Mask(Texts({values[0]: b"*"}))
 
     reader = HostFrames(mask)
     assert messages(await reader.feed(frame(TEXT, b"first-value"))) == [(TEXT, b"*")]
@@ -142,7 +144,47 @@ async def test_the_values_of_each_message_are_those_of_then() -> None:
 )
 async def test_what_is_no_websocket_or_has_no_room_is_refused(data: bytes) -> None:
     async def longer() -> Mask:
-        return Mask({VALUE: STANDS * 2})
+        return Mask(Texts({VALUE: STANDS * 2}))
 
     with pytest.raises(RefusedConnectionError):
         await HostFrames(longer).feed(data)
+
+
+@pytest.mark.parametrize("small", [frame(PING, b""), frame(0xA, b""), frame(TEXT, b""), frame(TEXT, b"x")])
+async def test_a_flood_of_small_frames_lets_others_have_their_turn(small: bytes) -> None:
+    asked = turns = 0
+
+    async def counted() -> Mask:
+        nonlocal asked
+        asked += 1
+        return await fresh()
+
+    async def another() -> None:
+        nonlocal turns
+        while True:
+            await checkpoint()
+            turns += 1
+
+    many = 20 * FRAMES_A_TURN
+    async with anyio.create_task_group() as group:
+        group.start_soon(another)
+        assert await HostFrames(counted).feed(small * many) == small * many
+        group.cancel_scope.cancel()
+    assert turns >= 19
+    assert asked <= 21
+
+
+async def test_the_values_of_a_control_frame_in_a_flood_are_those_of_its_turn() -> None:
+    values: list[bytes] = []
+
+    async def mask() -> Mask | None:
+        return Mask(Texts({values[0]: b"*"})) if values else None
+
+    async def rotate() -> None:
+        values.append(VALUE)
+
+    reader = HostFrames(mask)
+    async with anyio.create_task_group() as group:
+        group.start_soon(rotate)
+        out = await reader.feed(frame(PING, b"") * 4 * FRAMES_A_TURN + frame(PING, VALUE))
+    assert read(out)[-1] == (PING, True, b"*")

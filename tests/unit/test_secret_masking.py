@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from muxi_sandbox.egress.masking import Mask
+from muxi_sandbox.egress.masking import Mask, Texts
 from muxi_sandbox.egress.placeholders import PLACEHOLDER, Watch, canonical, hides_one
 
 ONE = "muxi-secret-" + "0123456789abcdef" * 2
@@ -26,14 +26,14 @@ def cut(data: bytes, cuts: list[int]) -> list[bytes]:
     cuts=st.lists(st.integers(0, 100)),
 )
 def test_pieces_are_masked_as_the_whole_is(data: bytes, cuts: list[int]) -> None:
-    mask = Mask(TEXTS)
+    mask = Mask(Texts(TEXTS))
     masked = b"".join(mask.feed(piece) for piece in cut(data, cuts)) + mask.finish()
-    assert masked == Mask(TEXTS).whole(data)
+    assert masked == Mask(Texts(TEXTS)).whole(data)
     assert not any(text in masked for text in TEXTS)
 
 
 def test_a_line_that_has_ended_goes_on_at_once() -> None:
-    mask = Mask({b"hunter2-hunter2": b"*"})
+    mask = Mask(Texts({b"hunter2-hunter2": b"*"}))
     assert mask.feed(b"data: one\n\n") == b"data: one\n\n"
     assert mask.feed(b"data: hunter2-") == b""
     assert mask.feed(b"no\n") == b"data: hunter2-no\n"
@@ -48,14 +48,14 @@ def test_how_much_comes_at_once_does_not_tell_whether_a_guess_is_right(
     for text in (guess + b"x" * (16 - size), b"y" * 16):  # the guess begins the one, and not the other
         if any(byte < ord(" ") for byte in text) or text in before + guess:
             return
-    right, wrong = Mask({guess + b"x" * (16 - size): b"*"}), Mask({b"y" * 16: b"*"})
+    right, wrong = Mask(Texts({guess + b"x" * (16 - size): b"*"})), Mask(Texts({b"y" * 16: b"*"}))
     pieces = list(cut(before + guess, cuts))
     assert [len(right.feed(piece)) for piece in pieces] == [len(wrong.feed(piece)) for piece in pieces]
     assert len(right.finish()) == len(wrong.finish())
 
 
 def test_nothing_to_mask_changes_nothing() -> None:
-    mask = Mask({})
+    mask = Mask(Texts({}))
     assert mask.feed(b"any") + mask.finish() == b"any"
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from urllib.parse import urlsplit
 
+from muxi_servers.kit.client.refusals import proxy_may_speak
 from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
@@ -134,7 +135,8 @@ class _Wire:
             client.putheader("Content-Length", str(len(request.body or b"")))
         client.endheaders(request.body)
         with client.getresponse() as response:
-            _check_refusal(response)
+            if proxy_may_speak(request.scheme):
+                _check_refusal(response)
             return _read(response)
 
     def _open_tunnel(self) -> None:

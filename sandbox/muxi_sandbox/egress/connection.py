@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from muxi_sandbox.egress.answering import relay_answer
 from muxi_sandbox.egress.chunks import ChunkedBody
 from muxi_sandbox.egress.contract import Destination, Peer
 from muxi_sandbox.egress.duplex import Duplex
@@ -27,7 +28,7 @@ from muxi_sandbox.egress.tls import ALERT
 from muxi_sandbox.egress.tunnel import RECORD, read_first_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Sequence
 
     from muxi_sandbox.egress.admission import Tally
     from muxi_sandbox.egress.contract import Gatekeeper
@@ -179,21 +180,23 @@ class Connection:
         self.meter.count_up(len(first))
         await send(host, first)
         up = partial(relay, self.client, host, self.meter.count_up)
-        return await self._moved(up, host, down_ends_all=False)
-
-    async def _moved(self, up: Callable[[], Awaitable[None]], host: socket.socket, *, down_ends_all: bool) -> str:
         down = partial(relay, host, self.client, self.meter.count_down)
-        return await Duplex(self.meter, self.settings.idle_seconds).run(up, down, down_ends_all=down_ends_all)
+        return await Duplex(self.meter, self.settings.idle_seconds).run(up, down, down_ends_all=False)
 
     async def _plain(self, request: Request, host: socket.socket, rest: bytes) -> str:
         await send(host, request.onward)
         self.meter.count_up(len(request.onward))
-        self._answered = True  # by the host from now on
         if request.length is None:
             up = partial(self._chunked, host, rest)
         else:
             up = partial(self._counted, host, rest, request.length)
-        return await self._moved(up, host, down_ends_all=True)
+        method = request.head.method if request.head else ""
+        count = self.meter.count_down
+        down = partial(relay_answer, host, self.client, count, method=method, begin=self._host_answers)
+        return await Duplex(self.meter, self.settings.idle_seconds).run(up, down, down_ends_all=True)
+
+    def _host_answers(self) -> None:
+        self._answered = True
 
     async def _counted(self, host: socket.socket, data: bytes, left: int) -> None:
         while left:

@@ -12,6 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 import anyio
+from anyio.lowlevel import checkpoint
 
 from muxi_sandbox.egress.bodies import LAST_CHUNK, Inbox, chunk
 from muxi_sandbox.egress.duplex import Duplex
@@ -19,7 +20,7 @@ from muxi_sandbox.egress.heads import END, named_values, read_head
 from muxi_sandbox.egress.origin import origin_request
 from muxi_sandbox.egress.placeholders import Watch
 from muxi_sandbox.egress.refusal import RefusedConnectionError
-from muxi_sandbox.egress.responses import CHUNKED, UNTIL_CLOSE, parse_response
+from muxi_sandbox.egress.responses import ANSWER_HEAD_BYTES, CHUNKED, UNTIL_CLOSE, parse_response
 from muxi_sandbox.egress.websocket import HostFrames
 
 if TYPE_CHECKING:
@@ -41,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["Exchange"]
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-ANSWER_HEAD_BYTES = 128 * 2**10
 READABLE = {"", "identity"}
 
 
@@ -192,6 +192,7 @@ class Exchange:
             response = parse_response(head, request.method)
             if not response.is_informational:
                 break
+            await checkpoint()  # one read brings thousands of them
             if response.status != 100:  # noqa: PLR2004  # ours was sent already, and nobody waits for another
                 await self._send_head(response, request, mask)
         if response.is_upgrade and response.upgrade.strip().lower() != request.upgrade:

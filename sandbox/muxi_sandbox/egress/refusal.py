@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["RULES", "RefusedConnectionError", "RefusedSecretError", "answer"]
+__all__ = ["RULES", "RefusedConnectionError", "RefusedSecretError", "answer", "is_own"]
 
 RULES = {
     "request": 400,  # no request that a proxy can serve
@@ -19,6 +19,10 @@ RULES = {
     "time": 504,
 }
 """Rules of the proxy's own, and the HTTP status that tells of each. A rule of the policy's is a 403."""
+
+PROXY = "muxi-runtime"
+OWN_PREFIX = "x-muxi-"
+"""Of headers that nobody but the proxy sends to a sandbox."""
 
 PHRASES = {
     400: "Bad Request",
@@ -70,12 +74,17 @@ class RefusedSecretError(RefusedConnectionError):
 
 
 def answer(refusal: RefusedConnectionError) -> bytes:
-    """An HTTP response that cannot be taken for the host's own."""
+    """An HTTP response that cannot be taken for the host's own, and which no host can imitate: see `is_own`."""
     text = f"{refusal}{' ' + refusal.remedy if refusal.remedy else ''} (rule {refusal.rule})\n"
-    body = f"muxi-runtime: {text}".encode("utf-8", "replace")
+    body = f"{PROXY}: {text}".encode("utf-8", "replace")
     head = (
         f"HTTP/1.1 {refusal.status} {PHRASES[refusal.status]}\r\nContent-Type: text/plain; charset=utf-8\r\n"
-        f"Content-Length: {len(body)}\r\nVia: 1.1 muxi-runtime\r\nX-Muxi-Rule: {refusal.rule}\r\n"
+        f"Content-Length: {len(body)}\r\nVia: 1.1 {PROXY}\r\nX-Muxi-Rule: {refusal.rule}\r\n"
         "Connection: close\r\n\r\n"
     )
     return head.encode("latin-1", "replace") + body
+
+
+def is_own(name: str, value: str) -> bool:
+    """Whether a header says of an answer that it is the proxy's. A host's is left out, wherever heads are read."""
+    return name.lower().startswith(OWN_PREFIX) or (name.lower() == "via" and PROXY in value.lower())

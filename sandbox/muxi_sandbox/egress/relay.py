@@ -72,6 +72,7 @@ class Meter:
 
 async def receive(source: socket.socket, size: int) -> bytes:
     """At most `size` bytes; empty at the end. Raises OSError."""
+    await checkpoint()  # before anything is taken, which would be lost if it ended here: see `relay`
     while True:
         try:
             return source.recv(size)

@@ -6,13 +6,14 @@ import re
 from dataclasses import dataclass
 
 from muxi_sandbox.egress.heads import HEADER, LENGTH, SPACES, named_values, onward_headers
-from muxi_sandbox.egress.refusal import RefusedConnectionError
+from muxi_sandbox.egress.refusal import RefusedConnectionError, is_own
 
-__all__ = ["CHUNKED", "UNTIL_CLOSE", "Response", "parse_response"]
+__all__ = ["ANSWER_HEAD_BYTES", "CHUNKED", "UNTIL_CLOSE", "Response", "parse_response"]
 
 STATUS_LINE = re.compile(r"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([\t\x20-\x7e\x80-\xff]*))?")
 CHUNKED, UNTIL_CLOSE = -1, -2
 """In place of a length."""
+ANSWER_HEAD_BYTES = 128 * 2**10
 SWITCHING = 101
 LAST_INFORMATIONAL = 199
 WITHOUT_BODY = {204, 304}
@@ -23,7 +24,7 @@ class Response:
     """One that is final, or goes before one (1xx).
 
     Attributes:
-        headers: without framing and those of one connection; all text is Latin-1.
+        headers: without framing, those of one connection, and the proxy's own; all text is Latin-1.
         length: of the body, or one of `CHUNKED` and `UNTIL_CLOSE`.
         told_length: as its header says, of a response that has no body; empty if it does not.
         length_is_implied: it has no body, whatever its headers say.
@@ -70,7 +71,7 @@ def parse_response(head: bytes, method: str) -> Response:
     return Response(
         status,
         status_line[3] or "",
-        tuple(pair for pair in onward_headers(headers) if pair[0].lower() != "content-length"),
+        tuple(pair for pair in onward_headers(headers) if pair[0].lower() != "content-length" and not is_own(*pair)),
         0 if is_empty else length,
         str(length) if is_empty and length >= 0 and status > LAST_INFORMATIONAL else "",
         length_is_implied=is_empty,

@@ -15,7 +15,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
-from muxi_sandbox.egress.masking import Mask
+from muxi_sandbox.egress.masking import Mask, Texts
 from muxi_sandbox.egress.placeholders import PLACEHOLDER, canonical, hides_one
 from muxi_sandbox.egress.refusal import RefusedSecretError
 
@@ -34,6 +34,8 @@ MOST_CREDENTIALS = 16
 """Different Basic credentials of one connection that are masked as a whole."""
 SHORTEST_CORE = 8
 _ESCAPE = re.compile(r"%[0-9A-F]{2}")
+HANDSHAKE = "sec-websocket-"
+"""Headers from which a host has to compute what it answers: a digest of a value could not be replaced in that."""
 BASIC = re.compile(r"(Basic[ \t]+)([A-Za-z0-9+/]+={0,2})", re.IGNORECASE)
 """RFC 7617: what curl, git and others make of a user and a password."""
 
@@ -56,6 +58,8 @@ class Substitution:
         self._values: dict[str, str] = {}
         """By placeholder."""
         self._masked: dict[bytes, bytes] = {}
+        self._texts: Texts | None = None
+        """The same, made ready; `None` when there is more since. A host can have a mask made for every two bytes."""
         self._values_sent: set[bytes] = set()
         self._known = known
         self._placeholders = {route.name: route.placeholder for route in peer.secrets}
@@ -73,7 +77,10 @@ class Substitution:
 
     def mask(self) -> Mask | None:
         """For one response; `None` if there is nothing that must not come back."""
-        return Mask(self._masked) if self._masked else None
+        if not self._masked:
+            return None
+        self._texts = self._texts or Texts(self._masked)
+        return Mask(self._texts)
 
     @property
     def reads_answers(self) -> bool:
@@ -112,13 +119,17 @@ class Substitution:
             raise self._refusal("A placeholder of a secret is the name of a header.")
         basic = BASIC.fullmatch(value)
         credentials = _decoded(basic[2]) if basic else ""
+        if name.lower().startswith(HANDSHAKE) and PLACEHOLDER.search(f"{value} {credentials}"):
+            raise self._refusal(
+                "A placeholder of a secret stands in the handshake of a WebSocket, where none is replaced."
+            )
         if basic is None or not PLACEHOLDER.search(credentials):
             return name, await self._put_in(value, "header", _utf8)
         put_in = await self._put_in(credentials, "header", _utf8)
         sent = base64.b64encode(put_in.encode("latin-1"))
         if len(self._values_sent) < MOST_CREDENTIALS:  # of more, the value's own part is masked all the same
             self._values_sent.add(sent)
-            self._masked[sent] = basic[2].encode("ascii")
+            self._also_masked({sent: basic[2].encode("ascii")})
         return name, f"{basic[1]}{sent.decode('ascii')}"
 
     async def _put_in(self, text: str, place: SecretPlace, written: Callable[[str], str]) -> str:
@@ -163,7 +174,12 @@ class Substitution:
         forms |= {quote(value), quote(value, safe=URI_KEEPS), *_other_escapes(value)}
         for core in _base64_cores(value):
             forms |= {core, core.replace("/", r"\/"), quote(core, safe="")}
-        self._masked |= {form.encode("utf-8"): placeholder.encode("ascii") for form in forms}
+        self._also_masked({form.encode("utf-8"): placeholder.encode("ascii") for form in forms})
+
+    def _also_masked(self, more: Mapping[bytes, bytes]) -> None:
+        if not more.items() <= self._masked.items():
+            self._masked |= more
+            self._texts = None
 
     @staticmethod
     def _refusal(reason: str, secret: str = "", remedy: str = "") -> RefusedSecretError:  # nosec B107  # a name

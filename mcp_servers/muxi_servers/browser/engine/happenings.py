@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter, deque
 from urllib.parse import urlsplit
 
+from muxi_servers.browser.engine.way_out import is_refusal
 from muxi_servers.browser.engine.words import cut
 
 TYPE_CHECKING = False
@@ -19,7 +20,6 @@ _MAX_EVENTS = 20
 _MAX_KEPT = 300
 _MAX_REFUSED = 50
 _MAX_HOSTS = 5
-_REFUSED_BY_PROXY = "x-muxi-rule"
 
 
 class Happenings:
@@ -74,7 +74,7 @@ class Happenings:
         entry = self._find(response.request)
         if entry:
             entry["status"] = int(response.status)
-        if _REFUSED_BY_PROXY in response.headers and not response.request.is_navigation_request():
+        if is_refusal(response) and not response.request.is_navigation_request():
             self._count(response.url)
 
     def add_failure(self, request: Any) -> None:  # noqa: ANN401 - Playwright's

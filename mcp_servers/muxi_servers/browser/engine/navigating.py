@@ -10,7 +10,7 @@ from playwright.async_api import TimeoutError as PlaywrightTimeout
 from muxi_servers.browser.engine.finding import find
 from muxi_servers.browser.engine.happenings import URL_CHARACTERS
 from muxi_servers.browser.engine.reply import events_words, page_reply, reply
-from muxi_servers.browser.engine.way_out import NO_NETWORK, proxy_address, why_refused
+from muxi_servers.browser.engine.way_out import NO_NETWORK, is_refusal, proxy_address, why_refused
 from muxi_servers.browser.engine.words import cut, explain, network_error
 from muxi_servers.kit.errors import ToolError
 
@@ -134,7 +134,7 @@ class Navigating:
             response = await going
         except PlaywrightError as error:
             raise ToolError(await self._say_failure(tab, error, seconds)) from None
-        if response and "x-muxi-rule" in response.headers:
+        if response and is_refusal(response):
             refused = await why_refused(response.url)
             if refused:
                 raise ToolError(f"{cut(response.url, 200)} was not opened: {refused}")

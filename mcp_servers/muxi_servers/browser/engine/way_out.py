@@ -6,7 +6,13 @@ import asyncio
 import os
 from urllib.parse import urlsplit
 
-__all__ = ["NO_NETWORK", "proxy_address", "why_refused"]
+from muxi_servers.kit.client.refusals import proxy_may_speak
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+__all__ = ["NO_NETWORK", "is_refusal", "proxy_address", "why_refused"]
 
 NO_NETWORK = (
     "This sandbox has no network. An operator can allow hosts: servers.browser.network.allow in muxi.yaml, "
@@ -14,12 +20,18 @@ NO_NETWORK = (
 )
 _SECONDS = 10.0
 _MAX_BYTES = 8192
+_RULE = "x-muxi-rule"
 _PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
 
 
 def proxy_address() -> str:
     """The URL of the proxy; empty where there is no network."""
     return os.environ.get("HTTPS_PROXY", "")
+
+
+def is_refusal(response: Any) -> bool:  # noqa: ANN401 - Playwright's
+    """Whether an answer is the proxy's own. In a tunnel that it does not read along a host could say the same."""
+    return _RULE in response.headers and proxy_may_speak(urlsplit(response.url).scheme)
 
 
 async def why_refused(url: str) -> str:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import zlib
 from http.client import HTTPConnection, HTTPException, HTTPResponse
 from time import monotonic
 
 from muxi_servers.kit.client.decoding import ACCEPTED, make_inflater
-from muxi_servers.kit.client.refusals import refusal_of
+from muxi_servers.kit.client.refusals import proxy_may_speak, refusal_of
 from muxi_servers.kit.client.tunnel import open_connection
 from muxi_servers.kit.errors import ToolError
 
@@ -121,7 +120,7 @@ class Exchange:
         finally:
             connection.close()
         errand.check()  # a connection that was cut can look like one that ended
-        refusal = refusal_of(self._server, url, answer.headers, answer.body) if _may_be_refused(url) else None
+        refusal = refusal_of(self._server, url, answer.headers, answer.body) if proxy_may_speak(url.scheme) else None
         if refusal:
             raise refusal
         return answer
@@ -214,11 +213,6 @@ class _Reading:
         if now - self._told_at >= _PROGRESS_SECONDS:
             self._told_at = now
             self._errand.call.progress(f"{self._answer.size} bytes came so far")
-
-
-def _may_be_refused(url: Url) -> bool:
-    """Whether the proxy can speak in a host's place. In a tunnel that it does not read along, only the host speaks."""
-    return url.scheme == "http" or "SSL_CERT_FILE" in os.environ
 
 
 def _say(error: Exception, url: Url) -> str:

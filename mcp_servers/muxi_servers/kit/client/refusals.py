@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
@@ -10,7 +12,7 @@ if TYPE_CHECKING:
 
     from muxi_servers.kit.client.urls import Url
 
-__all__ = ["NetworkRefusedError", "not_let_out", "refusal_of"]
+__all__ = ["NetworkRefusedError", "not_let_out", "proxy_may_speak", "refusal_of"]
 
 _MAX_TEXT = 600
 _RULE = "x-muxi-rule"
@@ -30,6 +32,15 @@ class NetworkRefusedError(ToolError):
         self.rule = rule
 
 
+def proxy_may_speak(scheme: str) -> bool:
+    """Whether an answer to a request of that scheme can be the proxy's own.
+
+    It leaves its own headers out of what hosts answer, wherever it reads that: of plain requests always, of those in a
+    tunnel where the server has secrets. In any other tunnel only the host speaks, and says what it likes.
+    """
+    return scheme == "http" or "SSL_CERT_FILE" in os.environ
+
+
 def not_let_out(server: str, url: Url) -> NetworkRefusedError:
     """This sandbox has no proxy at all."""
     return NetworkRefusedError(
@@ -39,7 +50,10 @@ def not_let_out(server: str, url: Url) -> NetworkRefusedError:
 
 
 def refusal_of(server: str, url: Url, headers: Mapping[str, str], body: bytes) -> NetworkRefusedError | None:
-    """The refusal that an answer is; `None` for a host's own answer. `headers`: names in lower case."""
+    """The refusal that an answer is; `None` for a host's own answer. `headers`: names in lower case.
+
+    To be asked only of an answer to a CONNECT, or where `proxy_may_speak`.
+    """
     rule = headers.get(_RULE, "")
     if not rule or headers.get("via") != _VIA:
         return None
