@@ -33,6 +33,17 @@ def python_image(engine_socket: Path) -> str:
 
 
 @pytest.fixture(scope="session")
+def files_image(engine_socket: Path) -> str:
+    """The image of the files and shell servers."""
+
+    async def ensure() -> str:
+        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
+            return await images.ensure("python", print)
+
+    return anyio.run(ensure)
+
+
+@pytest.fixture(scope="session")
 def documents_images(engine_socket: Path) -> tuple[str, str, str]:
     """Images of documents, files and code; the first takes minutes where it was never built."""
 

@@ -121,9 +121,9 @@ async def test_what_is_written_to_every_descriptor_in_sight_reaches_no_client(
 
 
 @pytest.mark.promise("guest-streams-unforgeable")
-async def test_a_program_of_the_shell_cannot_forge_either(backend: DockerBackend, python_image: str) -> None:
+async def test_a_program_of_the_shell_cannot_forge_either(backend: DockerBackend, files_image: str) -> None:
     heard: list[str] = []
-    async with leased(backend, as_leased("shell", python_image, "attacked"), heard) as client:
+    async with leased(backend, as_leased("shell", files_image, "attacked"), heard) as client:
         # By exec, since a shell in between would be part of the program, and its streams the program's own.
         forge = f"exec python3 - <<'END'\n{FORGE}\nEND\n"
         for tool in ("run", "process_start"):
@@ -141,9 +141,10 @@ async def test_a_program_of_the_shell_cannot_forge_either(backend: DockerBackend
 @pytest.mark.promise("server-outlives-signals")
 @pytest.mark.parametrize("server", ["code", "shell"])
 async def test_no_signal_of_a_program_ends_or_stops_its_server(
-    backend: DockerBackend, python_image: str, server: str
+    backend: DockerBackend, python_image: str, files_image: str, server: str
 ) -> None:
-    async with leased(backend, as_leased(server, python_image, "attacked")) as client:
+    image = files_image if server == "shell" else python_image
+    async with leased(backend, as_leased(server, image, "attacked")) as client:
         command = "for n in $(seq 1 31) $(seq 34 64); do kill -$n 1; done; echo sent"
         given = {"command": command} if server == "shell" else {"language": "bash", "code": command}
         assert (await call(client, "run", **given))["stdout"] == "sent\n"
@@ -212,10 +213,10 @@ print(swaps)
 
 @pytest.mark.promise("paths-survive-swapped-links")
 async def test_a_program_that_swaps_links_shows_the_files_server_nothing_outside(
-    backend: DockerBackend, code: Client, python_image: str
+    backend: DockerBackend, code: Client, files_image: str
 ) -> None:
     async with (
-        leased(backend, as_leased("files", python_image, "attacked")) as files,
+        leased(backend, as_leased("files", files_image, "attacked")) as files,
         anyio.create_task_group() as group,
     ):
         await call(files, "write", path="swap/passwd", content="harmless")
@@ -248,9 +249,9 @@ async def test_a_program_that_swaps_links_shows_the_files_server_nothing_outside
     ],
 )
 async def test_the_files_server_says_that_a_program_filled_the_workspace(
-    backend: DockerBackend, code: Client, python_image: str, fill: str, error: str
+    backend: DockerBackend, code: Client, files_image: str, fill: str, error: str
 ) -> None:
-    async with leased(backend, as_leased("files", python_image, "attacked")) as files:
+    async with leased(backend, as_leased("files", files_image, "attacked")) as files:
         told = await run(code, fill, "bash")
         assert error in told["stderr"]
         refused = await files.call_tool("write", {"path": "mine", "content": "x" * 10_000})
