@@ -58,22 +58,31 @@ def _open_out(workspace: Workspace, path: str) -> int:
 
 
 def _query(engine: Engine, sql: str, request: dict[str, Any], _: int) -> dict[str, Any]:
-    from muxi_servers.data.values import cell  # noqa: PLC0415 - with the rest
+    from muxi_servers.data.values import cut_cell  # noqa: PLC0415 - with the rest
 
     limit = int(request["max_rows"])
     result = engine.execute(sql)
     columns = [{"name": part[0], "type": str(part[1])} for part in result.description]
     rows: list[list[object]] = []
     room = _MAX_CHARACTERS
+    cut = 0
     fetched = result.fetchmany(limit + 1)
     for row in fetched[:limit]:
-        rows.append([cell(value) for value in row])
+        cells = [cut_cell(value) for value in row]
+        rows.append([value for value, _ in cells])
+        cut += sum(shortened for _, shortened in cells)
         room -= sum(len(str(value)) for value in rows[-1])
         if room < 0:
             break
     more = len(rows) < len(fetched)
     total = engine.count(sql) if more else len(rows)
-    return {"columns": columns, "rows": rows, "total_rows": total, "complete": not more}
+    return {
+        "columns": columns,
+        "rows": rows,
+        "total_rows": total,
+        "cut_cells": cut,
+        "complete": not more and not cut,
+    }
 
 
 def _profile(engine: Engine, sql: str, request: dict[str, Any], _: int) -> dict[str, Any]:
