@@ -111,7 +111,8 @@ def _chart(engine: Engine, sql: str, request: dict[str, Any], _: int) -> dict[st
 def _schema(engine: Engine, sources: Any, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - Sources
     if request["database"]:
         engine.lock()
-        return {"tables": _database_tables(engine), "complete": True}
+        tables = _database_tables(engine)
+        return {"tables": tables[:_MAX_TABLES], "complete": len(tables) <= _MAX_TABLES}
     listed, complete = ([(request["path"], 0)], True) if request["path"] else sources.listed()
     paths = [path for path, _ in listed if sources.is_table(path)][:_MAX_DESCRIBED]
     for path in paths:
@@ -142,8 +143,7 @@ def _database_tables(engine: Engine) -> list[dict[str, Any]]:
     tables: dict[str, list[dict[str, str]]] = {}
     for table, column, kind in rows:
         tables.setdefault(table, []).append({"name": column, "type": kind})
-    found = list(tables.items())[:_MAX_TABLES]
-    return [{"name": name, "size_bytes": None, "columns": columns, "problem": None} for name, columns in found]
+    return [{"name": name, "size_bytes": None, "columns": columns, "problem": None} for name, columns in tables.items()]
 
 
 _OPERATIONS = {"query": _query, "profile": _profile, "export": _export, "chart": _chart}
