@@ -124,6 +124,70 @@ def test_no_solution_is_told_apart_from_none_found(server: RawTools) -> None:
     assert "nothing unknown" in server.refusal("solve", equations=["1 = 2"])
 
 
+@pytest.mark.parametrize(
+    ("equation", "domain", "complete"),
+    [
+        ("sin(x) = 0", "complex", False),
+        ("sin(x) = 0", "real", False),
+        ("tan(x) = 1", "real", False),
+        ("exp(x) = 1", "complex", False),
+        ("exp(x) = 1", "real", True),
+        ("x*exp(x) = 1", "complex", False),
+        ("1/x = 2", "complex", True),
+        ("abs(x) = 1", "real", True),
+        ("x^5 + a*x + 1 = 0", "complex", False),
+    ],
+)
+def test_solutions_are_complete_only_where_no_other_can_be(
+    server: RawTools, equation: str, domain: str, *, complete: bool
+) -> None:
+    told = server.call("solve", equations=[equation], unknowns=["x"], domain=domain)
+    assert told["complete"] is complete
+
+
+def test_every_value_solves_an_identity(server: RawTools) -> None:
+    for equations in (["x = x"], ["0*x = 0"], ["sin(x)^2 + cos(x)^2 = 1"], ["x = x", "2*x = x + x"]):
+        told = server.call("solve", equations=equations, unknowns=["x"])
+        assert (told["solutions"], told["condition"], told["complete"]) == ([], "True", True)
+    assert server.call("solve", equations=["x + 1 = x"])["condition"] is None
+
+
+def test_the_variable_of_a_sum_is_its_own(server: RawTools) -> None:
+    for expression, variables, exact in (
+        ("sum(x, x, 1, 3)", {"x": "5"}, "6"),
+        ("sum(x, x, 1, x)", {"x": "4"}, "10"),
+        ("sum(n, k, 1, 3)", {"n": "k"}, "3*k"),
+        ("sum(sum(j*k, j, 1, k), k, 1, 4)", {}, "65"),
+        ("sum(k, k, 1, n)", {}, "n**2/2 + n/2"),
+    ):
+        assert server.call("evaluate", expression=expression, variables=variables)["exact"] == exact
+
+
+def test_a_sum_of_nothing_is_0_and_a_product_1(server: RawTools) -> None:
+    assert server.call("evaluate", expression="sum(k, k, 5, 1)")["exact"] == "0"
+    assert server.call("evaluate", expression="product(k, k, 5, 1)")["exact"] == "1"
+    assert "whole number" in server.refusal("evaluate", expression="sum(k, k, 1, 5/2)")
+
+
+@pytest.mark.parametrize(
+    ("expression", "lower", "upper", "complaint"),
+    [
+        ("exp(sin(x))/x", "0", "1", "No reliable number"),
+        ("1/x", "-1", "1", "not defined"),
+        ("tan(x)", "0", "3", "not defined"),
+    ],
+)
+def test_an_integral_without_a_value_is_refused(
+    server: RawTools, expression: str, lower: str, upper: str, complaint: str
+) -> None:
+    assert complaint in server.refusal("integrate", expression=expression, variable="x", lower=lower, upper=upper)
+
+
+def test_a_derivative_where_there_is_none_is_refused(server: RawTools) -> None:
+    for expression in ("1/x", "abs(x)"):
+        assert "not defined" in server.refusal("differentiate", expression=expression, variable="x", at="0")
+
+
 def test_derivatives_and_integrals(server: RawTools) -> None:
     assert server.call("differentiate", expression="x^3", variable="x", order=2)["exact"] == "6*x"
     assert server.call("differentiate", expression="x^3", variable="x", at="2")["exact"] == "12"

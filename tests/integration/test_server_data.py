@@ -78,6 +78,7 @@ def test_a_result_is_bounded_and_counted(server: RawTools) -> None:
     assert (told["rows"], told["total_rows"], told["complete"]) == ([[0], [1]], 100_000, False)
     told = server.call("query", sql="SELECT repeat('x', 100000) FROM range(50)", max_rows=50)
     assert all(len(row[0]) == 2_000 for row in told["rows"])
+    assert (told["total_rows"], told["cut_cells"], told["complete"]) == (50, 50, False)
 
 
 def test_values_that_json_does_not_have_are_texts(server: RawTools) -> None:
@@ -140,6 +141,14 @@ def test_what_is_exported_is_read_again_as_it_was(server: RawTools, folder: Path
     assert again["rows"][2] == ["north", None, "2026-01-03", 'a"b,\nc', 1.1]
     assert sorted(path.name for path in (folder / "out").iterdir() if path.name.startswith(".")) == []
     assert "exists already" in server.refusal("export", sql=sql, file=f"out/x.{form}", format=form)
+
+
+def test_json_has_long_values_and_lists_as_they_are(server: RawTools, folder: Path) -> None:
+    sql = "SELECT repeat('x', 5000) AS t, [1, NULL] AS l, {'a': repeat('y', 3000), 'b': DATE '2026-01-02'} AS s"
+    server.call("export", sql=sql, file="long/x.json", format="json")
+    (row,) = json.loads((folder / "long" / "x.json").read_text())
+    assert row == {"t": "x" * 5_000, "l": [1, None], "s": {"a": "y" * 3_000, "b": "2026-01-02"}}
+    assert "same name" in server.refusal("export", sql="SELECT 1 AS v, 2 AS v", file="long/y.json", format="json")
 
 
 def test_a_failed_export_leaves_nothing(server: RawTools, folder: Path) -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from time import tzset
 from typing import Any
 
 import pytest
@@ -69,6 +70,47 @@ def test_what_is_no_date_is_refused_with_an_example(text: str) -> None:
         zone_and_moment(text, "UTC")
 
 
+@pytest.mark.parametrize(
+    ("text", "form", "iso"),
+    [
+        ("2026-01-01 12:00 GMT", "%Y-%m-%d %H:%M %Z", "2026-01-01T13:00:00+01:00"),
+        ("12:00 utc 2026-01-01", "%H:%M %Z %Y-%m-%d", "2026-01-01T13:00:00+01:00"),
+        ("2026-01-01 12:00 UTC+03:00", "%Y-%m-%d %H:%M %Z%z", "2026-01-01T10:00:00+01:00"),
+        ("2026-01-01 12:00 %Z", "%Y-%m-%d %H:%M %%Z", "2026-01-01T12:00:00+01:00"),
+        ("Mon, 20 Nov 1995 19:12:08 EST", "", "1995-11-21T01:12:08+01:00"),
+        ("Mon, 20 Nov 1995 19:12:08 -0000", "", "1995-11-20T20:12:08+01:00"),
+        ("Monday, 20 November 1995 19:12:08", "", "1995-11-20T19:12:08+01:00"),
+    ],
+)
+def test_the_zone_that_a_text_names_is_taken(text: str, form: str, iso: str) -> None:
+    assert zone_and_moment(text, "Europe/Berlin", form)[0].isoformat() == iso
+
+
+@pytest.mark.parametrize(
+    ("text", "form"),
+    [
+        ("Mon, 20 Nov 1995 19:12:08 CET", ""),
+        ("Mon, 20 Nov 1995 07:12:08 PM", ""),
+        ("2026-01-01 12:00 CET", "%Y-%m-%d %H:%M %Z"),
+        ("11", "%d%d"),
+    ],
+)
+def test_a_zone_or_a_form_that_is_not_understood_is_refused(text: str, form: str) -> None:
+    with pytest.raises(ToolError, match="does not fit"):
+        zone_and_moment(text, "UTC", form)
+
+
+def test_the_name_of_the_zone_of_this_machine_is_no_known_zone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TZ", "Europe/Berlin")
+    tzset()
+    try:
+        with pytest.raises(ToolError, match="only UTC and GMT"):
+            zone_and_moment("2026-01-01 12:00 CET", "UTC", "%Y-%m-%d %H:%M %Z")
+    finally:
+        monkeypatch.undo()
+        tzset()
+
+
 def test_a_local_time_that_was_skipped_or_came_twice_is_said_so() -> None:
     moment, note = zone_and_moment("2026-03-29T02:30", "Europe/Berlin")
     assert moment.isoformat() == "2026-03-29T03:30:00+02:00"
@@ -115,6 +157,33 @@ def test_the_difference_is_told_elapsed_by_calendar_and_in_working_days() -> Non
     assert (back["seconds"], back["words"]) == (-told["seconds"], f"minus {told['words']}")
 
 
+def test_an_hour_that_the_clocks_show_twice_has_elapsed() -> None:
+    zone = "Europe/Berlin"
+    told = call("difference", start="2026-10-25T02:30:00+02:00", end="2026-10-25T02:10:00+01:00", zone=zone)
+    assert (told["seconds"], told["words"]) == (2_400, "40 minutes")
+    told = call("difference", start="2026-10-25T00:00", end="2026-10-25T12:00", zone=zone)
+    assert told["words"] == "13 hours"
+    told = call("difference", start="2026-10-24T02:30", end="2026-10-25T02:10:00+01:00", zone=zone)
+    assert told["words"] == "1 day, 40 minutes"
+    told = call("difference", start="2026-03-28T02:30", end="2026-03-29T03:10", zone=zone)
+    assert told["words"] == "23 hours, 40 minutes"
+
+
+BERLIN = st.datetimes(
+    min_value=datetime(2026, 3, 27),  # noqa: DTZ001
+    max_value=datetime(2026, 10, 27),  # noqa: DTZ001
+    timezones=st.just(UTC),
+)
+
+
+@given(BERLIN, BERLIN)
+def test_a_difference_over_a_change_of_the_clocks_added_to_its_start_is_its_end(start: datetime, end: datetime) -> None:
+    moments = (moment.replace(microsecond=0) for moment in sorted((start, end)))
+    first, last = (moment.astimezone(zone_of("Europe/Berlin")) for moment in moments)
+    added = add(first, {**NOTHING, **difference(first, last)["calendar"]})[0]
+    assert added.timestamp() == last.timestamp()
+
+
 MOMENTS = st.datetimes(min_value=datetime(1970, 1, 1), max_value=datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001
 
 
@@ -145,6 +214,25 @@ def test_cron_says_when_it_comes_next(expression: str, after: str, expected: lis
 def test_cron_leaves_out_a_time_that_the_clocks_skip() -> None:
     found = Cron("30 2 * * *").after(at("2026-03-28T12:00", "Europe/Berlin"), 1)
     assert [moment.isoformat() for moment in found] == ["2026-03-30T02:30:00+02:00"]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("*/10 * * * *", ["02:20:00+01:00", "02:30:00+01:00"]),
+        ("@hourly", ["03:00:00+01:00", "04:00:00+01:00"]),
+        ("20 2,4 * * *", ["04:20:00+01:00", "02:20:00+01:00"]),
+    ],
+)
+def test_cron_with_a_star_goes_on_in_an_hour_that_comes_again(expression: str, expected: list[str]) -> None:
+    found = Cron(expression).after(at("2026-10-25T02:10:00+01:00", "Europe/Berlin"), 2)
+    assert [moment.isoformat()[11:] for moment in found] == expected
+
+
+def test_cron_tells_the_times_of_both_hours_in_order() -> None:
+    found = Cron("*/30 * * * *").after(at("2026-10-25T02:10:00+02:00", "Europe/Berlin"), 4)
+    expected = ["02:30:00+02:00", "02:00:00+01:00", "02:30:00+01:00", "03:00:00+01:00"]
+    assert [moment.isoformat()[11:] for moment in found] == expected
 
 
 @pytest.mark.parametrize(

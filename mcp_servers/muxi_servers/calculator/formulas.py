@@ -122,11 +122,27 @@ class Formulas:
         if arguments[1][0] != "name":
             raise ToolError(f"{name} is written {name}(formula, variable, first, last).")
         variable = self.symbol(arguments[1][1])
-        term, first, last = (self.build(arguments[at]) for at in (0, 2, 3))
-        if first.is_Integer and last.is_Integer and last - first > _MAX_EXPONENT:
-            raise ToolError(f"{name} takes at most {_MAX_EXPONENT} terms between numbers.")
-        made = sympy.summation if name == "sum" else sympy.product
-        return _defined(made(term, (variable, first, last)))
+        first, last = (self.build(arguments[at]) for at in (2, 3))
+        _check_limits(name, first, last)
+        # Its own symbol, so that neither a value given for the name nor a value that has the name in it gets in.
+        bound = sympy.Dummy(variable.name, real=variable.is_real)
+        term = self._with(variable.name, bound).build(arguments[0])
+        if (last - first).is_negative:
+            return sympy.Integer(0 if name == "sum" else 1)
+        found = (sympy.summation if name == "sum" else sympy.product)(term, (bound, first, last))
+        return _defined(found if variable in found.free_symbols else found.xreplace({bound: variable}))
+
+    def _with(self, name: str, value: Any) -> Formulas:  # noqa: ANN401 - as above
+        inner = Formulas(real=self._real)
+        inner._values = {**self._values, name: value}
+        return inner
+
+
+def _check_limits(name: str, first: Any, last: Any) -> None:  # noqa: ANN401 - as above
+    if any(limit.is_number and not limit.is_infinite and limit.is_integer is False for limit in (first, last)):
+        raise ToolError(f"{name} goes from one whole number to another.")
+    if first.is_Integer and last.is_Integer and last - first > _MAX_EXPONENT:
+        raise ToolError(f"{name} takes at most {_MAX_EXPONENT} terms between numbers.")
 
 
 def _check_count(name: str, values: list[Any], least: int, most: int) -> None:
@@ -184,8 +200,9 @@ def tell(value: Any, digits: int = 15) -> dict[str, Any]:  # noqa: ANN401 - as a
     """An expression for the caller: exactly, as a decimal number where it is one, and in LaTeX.
 
     Raises:
-        ToolError: it is too long to show.
+        ToolError: it is undefined, or too long to show.
     """
+    _defined(value)
     try:
         exact = sympy.sstr(value)
     except ValueError:
@@ -196,5 +213,5 @@ def tell(value: Any, digits: int = 15) -> dict[str, Any]:  # noqa: ANN401 - as a
     decimal = None
     if number:
         short = value.is_Integer and len(exact) <= digits
-        decimal = exact if short else sympy.sstr(sympy.N(value, digits), full_prec=False)
+        decimal = exact if short else sympy.sstr(_defined(sympy.N(value, digits)), full_prec=False)
     return {"exact": exact, "decimal": decimal, "latex": sympy.latex(value)}

@@ -93,6 +93,8 @@ def _say_value(told: dict[str, Any]) -> str:
 
 
 def _say_solutions(told: dict[str, Any]) -> str:
+    if told["condition"] == "True":
+        return "[every value solves it, where it is defined]"
     if told["condition"]:
         return str(told["condition"])
     lines = [", ".join(f"{value['unknown']} = {_say_value(value)}" for value in one) for one in told["solutions"]]
@@ -162,7 +164,10 @@ def _formula_tools(make: _Maker) -> list[Tool]:
             object_schema(
                 {
                     "solutions": {"type": "array", "items": solution},
-                    "condition": {"type": ["string", "null"], "description": "of an inequality"},
+                    "condition": {
+                        "type": ["string", "null"],
+                        "description": "of an inequality; True if all values solve it",
+                    },
                     "complete": {"type": "boolean", "description": "false if there may be more"},
                     "exact": {"type": "boolean"},
                 }

@@ -24,6 +24,7 @@ _MEMORY_BYTES = 448 * 2**20
 _CPU_SECONDS = 60
 _MAX_INTEGER_DIGITS = 21_000
 _MAX_SOLUTIONS = 100
+_LEAST_BITS = 40  # of an integral's number; SymPy marks one that did not converge by a precision of a few bits
 
 
 def main() -> int:
@@ -80,26 +81,53 @@ def _solve(request: dict[str, Any]) -> dict[str, Any]:
         return _solve_inequality(relations, unknowns)
     if request["start"] is not None:
         return _solve_numerically(relations, unknowns, request["start"])
-    alone = len(relations) == len(unknowns) == 1
-    asked = (relations[0].lhs - relations[0].rhs, unknowns[0]) if alone else (relations, unknowns)
+    return _solve_exactly([relation.lhs - relation.rhs for relation in relations], unknowns, request["domain"])
+
+
+def _solve_exactly(sides: list[Any], unknowns: list[Any], domain: str) -> dict[str, Any]:
+    """`sides` are what is to be 0."""
+    if all(_is_zero(side, unknowns) for side in sides):
+        return {"solutions": [], "condition": "True", "complete": True, "exact": True}
+    asked = (sides[0], unknowns[0]) if len(sides) == len(unknowns) == 1 else (sides, unknowns)
     try:
         found = sympy.solve(*asked, dict=True)
     except NotImplementedError:
         raise ToolError("No exact solution is known here; give start, a number near one, to find it.") from None
     told = [[_value(symbol, value) for symbol, value in one.items()] for one in found[:_MAX_SOLUTIONS]]
-    complete = len(found) <= _MAX_SOLUTIONS if found else _have_none(relations, unknowns)
+    complete = len(found) <= _MAX_SOLUTIONS and _are_all(
+        found, [sympy.expand(side) for side in sides], unknowns, domain
+    )
     return {"solutions": told, "condition": None, "complete": complete, "exact": True}
 
 
-def _have_none(relations: list[Any], unknowns: list[Any]) -> bool:
-    """Whether equations are known to have no solution: SymPy finds none also where it only knows no way."""
-    sides = [sympy.expand(relation.lhs - relation.rhs) for relation in relations]
+def _is_zero(side: Any, unknowns: list[Any]) -> bool:  # noqa: ANN401 - as above
+    """For all values. Of a polynomial, `expand` says it, and much faster."""
+    return sympy.expand(side) == 0 or (not side.is_polynomial(*unknowns) and sympy.simplify(side) == 0)
+
+
+def _are_all(found: list[Any], sides: list[Any], unknowns: list[Any], domain: str) -> bool:
+    """Whether no other solution can be: SymPy's `solve` leaves out periods, and finds none where it knows no way."""
+    alone = len(sides) == len(unknowns) == 1
     try:
-        if len(sides) == len(unknowns) == 1:
-            return sympy.Poly(sides[0], *unknowns) is not None
+        polynomials = [sympy.Poly(side, *unknowns) for side in sides]
+        if found:
+            return True
+        if alone:  # with symbols in its coefficients, there may be roots that no formula is known for
+            return polynomials[0].is_ground or not polynomials[0].free_symbols_in_domain
         return bool(sympy.groebner(sides, *unknowns).exprs == [1])
     except sympy.PolynomialError:
+        return alone and _are_finite(found, sides[0], unknowns[0], domain)
+
+
+def _are_finite(found: list[Any], side: Any, unknown: Any, domain: str) -> bool:  # noqa: ANN401 - as above
+    """Whether `solveset`, which tells periods, has these solutions and no more."""
+    if domain != "real" and any(value.has(sympy.LambertW) for one in found for value in one.values()):
+        return False  # one of endlessly many branches
+    try:
+        known = sympy.solveset(side, unknown, sympy.S.Reals if domain == "real" else sympy.S.Complexes)
+    except (NotImplementedError, ValueError, TypeError):
         return False
+    return isinstance(known, sympy.FiniteSet) and len(known) <= len(found)
 
 
 def _solve_inequality(relations: list[Any], unknowns: list[Any]) -> dict[str, Any]:
@@ -152,6 +180,8 @@ def _integrate(request: dict[str, Any]) -> dict[str, Any]:
     number = sympy.Integral(value, limits).evalf(15)
     if not number.is_number or number.has(sympy.Integral):
         raise ToolError("The integral was not found, neither exactly nor as a number.")
+    if any(part._prec < _LEAST_BITS for part in number.atoms(sympy.Float)):  # noqa: SLF001 - told nowhere else
+        raise ToolError("No reliable number was found for the integral: it may be infinite. Try parts of the interval.")
     return {**tell(number), "numeric": True}
 
 

@@ -126,7 +126,7 @@ class Engine:
         (place,) = source.places
         start = _start_of(place)
         if is_sqlite(start):
-            copy_sqlite(self._connection, place, source.path)
+            copy_sqlite(self._connection, place, source.path, self._sources.size_beside(source.path, "-wal"))
         elif start[_MARK_AT : _MARK_AT + len(_DUCKDB_MARK)] == _DUCKDB_MARK:
             try:
                 self._connection.execute(f"ATTACH {quoted(place)} AS database (READ_ONLY)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 from muxi_servers.data.sources import quoted
-from muxi_servers.data.values import cell
+from muxi_servers.data.values import whole
 from muxi_servers.kit.apart import answer_apart
 from muxi_servers.kit.codec import encode
 from muxi_servers.kit.errors import ToolError
@@ -31,10 +31,16 @@ _SIMPLE = frozenset(
 
 
 def write_rows(engine: Engine, sql: str, form: str, out: int) -> dict[str, Any]:
-    """Write a query's rows. For Parquet it is a CSV that `convert` reads, with values as DuckDB itself writes them."""
+    """Write a query's rows. For Parquet it is a CSV that `convert` reads, with values as DuckDB itself writes them.
+
+    Raises:
+        ToolError: two columns have one name, of which JSON and Parquet would keep one only.
+    """
     columns = engine.columns(sql)
     names = [name for name, _ in columns]
     as_text = form in {"csv", "parquet"}
+    if form != "csv":
+        _check_names(names)
     result = engine.execute(f"SELECT COLUMNS(*)::VARCHAR FROM (\n{sql}\n)" if as_text else sql)  # nosec B608 - quoted, or sealed
     lines = _csv_lines if as_text else _json_lines(names, array=form == "json")
     rows = 0
@@ -45,6 +51,11 @@ def write_rows(engine: Engine, sql: str, form: str, out: int) -> dict[str, Any]:
             rows += len(batch)
         write_all(out, b"\n]\n" if form == "json" else b"")
     return {"rows": rows, "columns": [{"name": name, "type": _simple(kind)} for name, kind in columns]}
+
+
+def _check_names(names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        raise ToolError("Two columns have the same name: name them apart with AS.")
 
 
 def _simple(kind: str) -> str:
@@ -68,7 +79,7 @@ def _csv_cell(value: str | None) -> str:
 
 def _json_lines(names: list[str], *, array: bool) -> Callable[[Sequence[Sequence[object]], int], bytes]:
     def lines(rows: Sequence[Sequence[object]], written: int) -> bytes:
-        told = [encode(dict(zip(names, map(cell, row), strict=True))) for row in rows]
+        told = [encode(dict(zip(names, map(whole, row), strict=True))) for row in rows]
         if not array:
             return b"".join(line + b"\n" for line in told)
         return (b",\n" if written else b"") + b",\n".join(told)
@@ -90,8 +101,7 @@ def _convert(request: dict[str, Any]) -> dict[str, Any]:
     with workspace.locate(request["into"], follow=False) as place, OsErrors(request["into"]):
         into = f"/proc/self/fd/{os.open(place.name, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=place.folder)}"
     types = {column["name"]: _simple(column["type"]) for column in request["columns"]}
-    if len(types) != len(request["columns"]):
-        raise ToolError("Two columns have the same name: name them apart with AS.")
+    _check_names([column["name"] for column in request["columns"]])
     connection = duckdb.connect(":memory:", config={"memory_limit": "400MB", "threads": "2", "temp_directory": ""})
     options = "header=true, auto_detect=false, delim=',', quote='\"', escape='\"', nullstr='', allow_quoted_nulls=false"
     columns = ", ".join(f"{quoted(name)}: {quoted(kind)}" for name, kind in types.items())

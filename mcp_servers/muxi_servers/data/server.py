@@ -50,7 +50,8 @@ QUERY_OUTPUT = object_schema(
         "columns": _COLUMNS,
         "rows": {"type": "array", "items": {"type": "array", "items": _VALUE}},
         "total_rows": {**_MAYBE, "description": "of the whole result; null if it cannot be counted"},
-        "complete": {"type": "boolean", "description": "whether these are all rows"},
+        "cut_cells": {**_COUNT, "description": "values of which only the first 2000 characters are here"},
+        "complete": {"type": "boolean", "description": "whether these are all rows, with nothing cut"},
     }
 )
 SCHEMA_OUTPUT = object_schema(

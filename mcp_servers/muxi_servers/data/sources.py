@@ -97,6 +97,14 @@ class Sources:
             self._opened[path] = Source(path, [self._open(name) for name in names])
         return self._opened[path]
 
+    def size_beside(self, path: str, ending: str) -> int:
+        """Bytes of the file whose name is that of `path` and an ending; 0 if there is none."""
+        with self._workspace.locate(path.removeprefix(_PREFIX)) as place, OsErrors(path):
+            try:
+                return os.stat(place.name + ending, dir_fd=place.folder, follow_symlinks=False).st_size
+            except FileNotFoundError:
+                return 0
+
     def find(self, path: str) -> Source | None:
         """The same, `None` where there is nothing of that name."""
         try:

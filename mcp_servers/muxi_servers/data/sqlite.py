@@ -21,7 +21,8 @@ __all__ = ["copy_sqlite", "is_sqlite"]
 _MARK = b"SQLite format 3\0"
 MAX_ROWS = 2_000_000
 _BATCH = 5_000
-_MAX_TABLES = 100
+MAX_TABLES = 1_000
+_MOST_EXACT = 2**53  # of whole numbers as DOUBLE
 _TYPES = {"integer": "BIGINT", "real": "DOUBLE", "text": "VARCHAR", "blob": "BLOB"}
 _NAME = '"'
 
@@ -31,19 +32,27 @@ def is_sqlite(start: bytes) -> bool:
     return start.startswith(_MARK)
 
 
-def copy_sqlite(connection: Any, place: str, path: str) -> None:  # noqa: ANN401 - DuckDB's connection
-    """Copy every table.
+def copy_sqlite(connection: Any, place: str, path: str, log_bytes: int) -> None:  # noqa: ANN401 - DuckDB's connection
+    """Copy every table. `log_bytes` is the size of the write-ahead log beside it, which is not read.
 
     Raises:
-        ToolError: the file is broken, or holds more than fits.
+        ToolError: the file is broken, holds more than fits, or has a part of its rows in the log.
     """
+    if log_bytes:
+        raise ToolError(
+            f"{path}-wal may hold rows that are not in {path} yet: end what has the database open, or have it run "
+            "PRAGMA wal_checkpoint(TRUNCATE), or write a copy with VACUUM INTO."
+        )
     try:
         source = sqlite3.connect(f"file:{place}?mode=ro&immutable=1", uri=True)
         source.execute("PRAGMA trusted_schema = OFF")
         source.text_factory = lambda data: data.decode("utf-8", "replace")
         names = [row[0] for row in source.execute("SELECT name FROM sqlite_schema WHERE type = 'table'")]
+        names = [name for name in names if not name.startswith("sqlite_")]
+        if len(names) > MAX_TABLES:
+            raise ToolError(f"{path} has {len(names)} tables; {MAX_TABLES} at most can be read.")
         rows = 0
-        for name in [name for name in names if not name.startswith("sqlite_")][:_MAX_TABLES]:
+        for name in names:
             rows += _copy_table(connection, source, name, MAX_ROWS - rows)
     except sqlite3.Error as error:
         raise ToolError(f"{path} cannot be read as SQLite: {error}.") from None
@@ -73,12 +82,23 @@ def _insert(connection: Any, table: str, types: list[str], rows: list[list[Any]]
 
 
 def _type_of(source: sqlite3.Connection, table: str, column: str) -> str:
-    """What the values are, since SQLite's columns take anything; text where they are mixed."""
+    """What the values are, since SQLite's columns take anything; text where they are mixed.
+
+    Text also where a whole number among others is one that DOUBLE would round.
+    """
     found = source.execute(f"SELECT DISTINCT typeof({column}) FROM {table}")  # nosec B608 - quoted, or sealed
     kinds = {row[0] for row in found} - {"null"}
     if kinds <= {"integer", "real"} and "real" in kinds:
-        return "DOUBLE"
+        return "VARCHAR" if kinds == {"integer", "real"} and _has_large(source, table, column) else "DOUBLE"
     return _TYPES[kinds.pop()] if len(kinds) == 1 else "VARCHAR"
+
+
+def _has_large(source: sqlite3.Connection, table: str, column: str) -> bool:
+    found = source.execute(
+        f"SELECT 1 FROM {table} WHERE typeof({column}) = 'integer' "  # nosec B608 - quoted, or sealed
+        f"AND {column} NOT BETWEEN -{_MOST_EXACT} AND {_MOST_EXACT} LIMIT 1"
+    )
+    return found.fetchone() is not None
 
 
 def _value(value: Any, kind: str) -> Any:  # noqa: ANN401 - any value of SQLite's

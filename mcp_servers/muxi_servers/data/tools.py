@@ -139,7 +139,8 @@ def _query_words(told: dict[str, Any]) -> str:
     total = told["total_rows"] if told["total_rows"] is not None else "more"
     shown = f"{len(rows)} of {total} rows" if len(rows) != total else f"{total} rows"
     columns = f", {len(names)} of {len(told['columns'])} columns" if len(names) < len(told["columns"]) else ""
-    return f"{markdown(names, rows)}\n[{shown}{columns}]"
+    cut = f", {told['cut_cells']} values are cut: export has them whole" if told["cut_cells"] else ""
+    return f"{markdown(names, rows)}\n[{shown}{columns}{cut}]"
 
 
 def _profile_line(column: dict[str, Any]) -> str:

@@ -58,22 +58,31 @@ def _open_out(workspace: Workspace, path: str) -> int:
 
 
 def _query(engine: Engine, sql: str, request: dict[str, Any], _: int) -> dict[str, Any]:
-    from muxi_servers.data.values import cell  # noqa: PLC0415 - with the rest
+    from muxi_servers.data.values import cut_cell  # noqa: PLC0415 - with the rest
 
     limit = int(request["max_rows"])
     result = engine.execute(sql)
     columns = [{"name": part[0], "type": str(part[1])} for part in result.description]
     rows: list[list[object]] = []
     room = _MAX_CHARACTERS
+    cut = 0
     fetched = result.fetchmany(limit + 1)
     for row in fetched[:limit]:
-        rows.append([cell(value) for value in row])
+        cells = [cut_cell(value) for value in row]
+        rows.append([value for value, _ in cells])
+        cut += sum(shortened for _, shortened in cells)
         room -= sum(len(str(value)) for value in rows[-1])
         if room < 0:
             break
     more = len(rows) < len(fetched)
     total = engine.count(sql) if more else len(rows)
-    return {"columns": columns, "rows": rows, "total_rows": total, "complete": not more}
+    return {
+        "columns": columns,
+        "rows": rows,
+        "total_rows": total,
+        "cut_cells": cut,
+        "complete": not more and not cut,
+    }
 
 
 def _profile(engine: Engine, sql: str, request: dict[str, Any], _: int) -> dict[str, Any]:
@@ -102,7 +111,8 @@ def _chart(engine: Engine, sql: str, request: dict[str, Any], _: int) -> dict[st
 def _schema(engine: Engine, sources: Any, request: dict[str, Any]) -> dict[str, Any]:  # noqa: ANN401 - Sources
     if request["database"]:
         engine.lock()
-        return {"tables": _database_tables(engine), "complete": True}
+        tables = _database_tables(engine)
+        return {"tables": tables[:_MAX_TABLES], "complete": len(tables) <= _MAX_TABLES}
     listed, complete = ([(request["path"], 0)], True) if request["path"] else sources.listed()
     paths = [path for path, _ in listed if sources.is_table(path)][:_MAX_DESCRIBED]
     for path in paths:
@@ -133,8 +143,7 @@ def _database_tables(engine: Engine) -> list[dict[str, Any]]:
     tables: dict[str, list[dict[str, str]]] = {}
     for table, column, kind in rows:
         tables.setdefault(table, []).append({"name": column, "type": kind})
-    found = list(tables.items())[:_MAX_TABLES]
-    return [{"name": name, "size_bytes": None, "columns": columns, "problem": None} for name, columns in found]
+    return [{"name": name, "size_bytes": None, "columns": columns, "problem": None} for name, columns in tables.items()]
 
 
 _OPERATIONS = {"query": _query, "profile": _profile, "export": _export, "chart": _chart}

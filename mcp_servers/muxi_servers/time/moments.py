@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from email.utils import parsedate_to_datetime
 
@@ -27,6 +28,8 @@ __all__ = [
 
 WEEKDAYS = ["monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"]
 _DIRECTIVES = frozenset("aAbBdHIjmMpSfyYzZuVGUWcxX%")
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+_DATE_WORDS = frozenset((*_MONTHS, *(day[:3] for day in WEEKDAYS)))
 _TEXT = {"type": "string"}
 MOMENT = object_schema(
     {
@@ -56,7 +59,7 @@ def read_moment(text: str, zone: tzinfo, form: str = "") -> tuple[datetime, str 
     text = text.strip()
     try:
         found = _parse(text, form)
-    except (ValueError, TypeError, OverflowError, OSError) as error:
+    except (ValueError, TypeError, OverflowError, OSError, re.error) as error:  # re: a directive that is there twice
         like = f"the format {form!r}" if form else "ISO 8601, such as 2026-11-21T17:30:00+01:00"
         raise ToolError(f"{text[:60]!r} does not fit {like}: {error}.") from None
     try:
@@ -67,15 +70,38 @@ def read_moment(text: str, zone: tzinfo, form: str = "") -> tuple[datetime, str 
 
 def _parse(text: str, form: str) -> datetime:
     if form:
-        _check_format(form)
-        return datetime.strptime(text, form)  # noqa: DTZ007 - the zone is put to it by `place`
+        return _parse_format(text, form)
     if text == "now":
         return datetime.now(UTC)
     if text.startswith("@"):
         return datetime.fromtimestamp(float(text[1:]), UTC)
     if text[:3].isalpha() or (text[-5:-4] in {"+", "-"} and "," in text):
-        return parsedate_to_datetime(text)
+        return _parse_mail(text)
     return datetime.fromisoformat(text)
+
+
+def _parse_format(text: str, form: str) -> datetime:
+    _check_format(form)
+    found = datetime.strptime(text, form)  # noqa: DTZ007 - the zone is put to it by `place`
+    if found.tzinfo is not None or "%Z" not in form.replace("%%", ""):
+        return found
+    # Python matches the name of a zone, and then forgets it.
+    if not {"utc", "gmt"} & set(re.findall("[a-z]+", text.lower())):
+        raise ValueError("of the zones that %Z may name, only UTC and GMT are known: write an offset, with %z")
+    return found.replace(tzinfo=UTC)
+
+
+def _parse_mail(text: str) -> datetime:
+    found = parsedate_to_datetime(text)
+    if found.tzinfo is not None:
+        return found
+    if text.endswith("-0000"):  # RFC 5322, 3.3: UTC, said by one who does not tell the local zone
+        return found.replace(tzinfo=UTC)
+    words = re.findall("[A-Za-z]+", text)
+    unknown = next((word for word in words if word[:3].lower() not in _DATE_WORDS), None)
+    if unknown is not None:
+        raise ValueError(f"{unknown} is no zone that is known in it: write an offset, such as +0100")
+    return found
 
 
 def place(found: datetime, zone: tzinfo) -> tuple[datetime, str | None]:

@@ -2,7 +2,8 @@
 
 A cron expression has five fields: minute, hour, day of the month, month, day of the week (0 or 7 is Sunday), each `*`,
 a number, a range `1-5`, a list `1,3`, a step `*/15` or `10-40/10`; months and weekdays also by three letters. As with
-Vixie's cron, a day fits if either of the two day fields does, unless one of them is `*`.
+Vixie's cron, a day fits if either of the two day fields does, unless one of them is `*`; and a time that the clocks
+show twice comes twice only if the minute or the hour begins with `*`.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from muxi_servers.time.moments import WEEKDAYS, local_note
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from datetime import tzinfo
 
 __all__ = ["Cron", "next_weekdays"]
 
@@ -63,6 +65,7 @@ class Cron:
         parsed = [_field(field, *about) for field, about in zip(fields, _FIELDS, strict=True)]
         self._minutes, self._hours, self._days, self._months, weekdays = map(sorted, parsed)
         self._weekdays = {day % 7 for day in weekdays}
+        self._often = fields[0].startswith("*") or fields[1].startswith("*")
         self._either = not fields[2].startswith("*") and not fields[4].startswith("*")
 
     def after(self, moment: datetime, count: int) -> list[datetime]:
@@ -75,17 +78,21 @@ class Cron:
         return found
 
     def _times(self, moment: datetime) -> Iterator[datetime]:
-        start = moment.astimezone(UTC)
+        start = moment.timestamp()
         for day in _days_from(moment.date()):
-            if not self._fits(day):
-                continue
-            for hour in self._hours:
-                for minute in self._minutes:
-                    local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=moment.tzinfo)
-                    note = local_note(local)
-                    skipped = note is not None and "not exist" in note
-                    if local.astimezone(UTC) > start and not skipped:
-                        yield local
+            if self._fits(day):
+                found = sorted(self._on(day, moment.tzinfo), key=datetime.timestamp)
+                yield from (when for when in found if when.timestamp() > start)
+
+    def _on(self, day: date, zone: tzinfo | None) -> Iterator[datetime]:
+        for hour in self._hours:
+            for minute in self._minutes:
+                local = datetime(day.year, day.month, day.day, hour, minute, tzinfo=zone)
+                note = local_note(local)
+                if note is None or "not exist" not in note:
+                    yield local
+                if note is not None and "came twice" in note and self._often:
+                    yield local.replace(fold=1)
 
     def _fits(self, day: date) -> bool:
         if day.month not in self._months:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 __all__ = ["DIFFERENCE", "add", "difference"]
 
 _MONTHS = 12
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _COUNT = {"type": "integer", "minimum": 0}
 _WHOLE = {"type": "integer"}
 DIFFERENCE = object_schema(
@@ -62,11 +63,11 @@ def _add_months(local: datetime, months: int) -> datetime:
 
 
 def difference(start: datetime, end: datetime) -> dict[str, Any]:
-    """Fits `DIFFERENCE`. The calendar's parts are those of the clock on the wall in the start's zone."""
+    """Fits `DIFFERENCE`. The calendar's parts are those that `add` takes, in the start's zone."""
     elapsed = (end - start.astimezone(UTC)).total_seconds()
     first, last = sorted((start, end), key=lambda moment: moment.timestamp())
     zone = start.tzinfo
-    calendar = _calendar(first.astimezone(zone).replace(tzinfo=None), last.astimezone(zone).replace(tzinfo=None))
+    calendar = _calendar(first.astimezone(zone), last.astimezone(zone))
     negative = elapsed < 0
     days = (last.astimezone(zone).date() - first.astimezone(zone).date()).days
     return {
@@ -81,19 +82,31 @@ def difference(start: datetime, end: datetime) -> dict[str, Any]:
 
 
 def _calendar(first: datetime, last: datetime) -> dict[str, int]:
+    """Months and days by the clock on the wall, the rest as it elapsed: a clock that is put back shows less."""
     months = (last.year - first.year) * _MONTHS + last.month - first.month
-    while months > 0 and _add_months(first, months) > last:
+    while months > 0 and _elapsed(first, months, 0, last) < timedelta():
         months -= 1
-    rest = max(last - _add_months(first, max(months, 0)), timedelta())
-    seconds = rest.seconds
+    days = max((last.date() - _add_months(first.replace(tzinfo=None), months).date()).days, 0)
+    while days > 0 and _elapsed(first, months, days, last) < timedelta():
+        days -= 1
+    seconds = _elapsed(first, months, days, last) // timedelta(seconds=1)
     return {
-        "years": max(months, 0) // _MONTHS,
-        "months": max(months, 0) % _MONTHS,
-        "days": rest.days,
+        "years": months // _MONTHS,
+        "months": months % _MONTHS,
+        "days": days,
         "hours": seconds // 3600,
         "minutes": seconds % 3600 // 60,
         "seconds": seconds % 60,
     }
+
+
+def _elapsed(first: datetime, months: int, days: int, last: datetime) -> timedelta:
+    """From months and days after `first` to `last`."""
+    local = _add_months(first.replace(tzinfo=None), months) + timedelta(days=days)
+    later = local.replace(tzinfo=first.tzinfo) if months or days else first
+    return (last - _EPOCH) - (
+        later - _EPOCH
+    )  # two moments of one zone would be taken from each other as the wall shows them
 
 
 def _working_days(weekday: int, days: int) -> int:
