@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import yaml
@@ -21,9 +22,12 @@ from muxi_servers.browser.browser import Browser
 from muxi_servers.browser.engine.happenings import Happenings
 from muxi_servers.browser.engine.way_out import why_refused
 from muxi_servers.browser.engine.words import cut, explain, network_error
+from muxi_servers.browser.link import Link
+from muxi_servers.browser.remote import Remote
 from muxi_servers.kit.call import Call
 from muxi_servers.kit.codec import decode, encode
 from muxi_servers.kit.errors import ToolError
+from muxi_servers.kit.launch import Launcher
 from muxi_servers.kit.schema import find_error
 from muxi_servers.kit.workspace import Workspace
 
@@ -301,6 +305,34 @@ def test_a_page_of_the_workspace_has_the_type_of_its_name(
 ) -> None:
     (tmp_path / "workspace" / name).write_bytes(data)
     assert files.read_page(workspace, f"file:///workspace/{name}") == (kind, data)
+
+
+class Ended:
+    """A link whose process has ended, and whose folder cannot be removed."""
+
+    def is_alive(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        raise OSError("busy")
+
+
+class Stuck(Remote):
+    """Its browsers are gone as soon as they are there."""
+
+    def _start(self, call: Call) -> Link:
+        del call
+        return cast("Link", Ended())
+
+
+def test_a_browser_that_cannot_be_cleared_away_does_not_keep_the_turn() -> None:
+    remote, told = Stuck(cast("Launcher", None), 60.0), {"text": "", "structured": {}}
+    assert remote.use(Call(), lambda _: told) == told
+    with pytest.raises(OSError, match="busy"):
+        remote.use(Call(), lambda _: told)
+    call = Call()
+    call.cancel()  # so that it waits for no turn
+    assert remote.use(call, lambda _: told)["text"].startswith("[Chromium had ended")
 
 
 def test_replies_fit_their_schemas() -> None:
