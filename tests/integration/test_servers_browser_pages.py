@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,39 @@ async def test_a_redirect_to_a_private_address_is_refused(browser: Person, scene
 @pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/", "javascript:1", "chrome://settings", "/form"])
 async def test_other_addresses_are_refused(browser: Person, url: str) -> None:
     assert "cannot be opened" in await browser.refusal("open", url=url)
+
+
+LEADS_OUT = """<title>Mine</title><link rel=stylesheet href=style.css><p id=own>of the task</p>
+<iframe src="file:///etc/passwd"></iframe><object data="file:///etc/passwd"></object>
+<a id=plain href="file:///etc/passwd">plain</a> <a id=new target=_blank href="file:///etc/passwd">new</a>
+<a id=save download href="file:///etc/passwd">save</a> <a id=own-save download href="style.css">own</a>"""
+
+
+@pytest.mark.promise("pages-stay-strangers")
+async def test_a_page_of_the_workspace_leads_to_no_other_file(browser: Person) -> None:
+    """Whatever of it asks: a frame, a link, a new tab, a download, or a script that goes elsewhere."""
+    await browser.files("write", path="out.html", content=LEADS_OUT)
+    await browser.files("write", path="style.css", content="#own { color: rgb(1, 2, 3) }")
+    await browser("open", url="FILE:///workspace/out.html")
+    colour = "getComputedStyle(document.getElementById('own')).color"
+    assert "rgb(1, 2, 3)" in json.dumps((await browser("evaluate", code=colour))["result"])
+    seen = [(await browser("snapshot"))["text"]]
+    for target in ("#save", "#own-save"):
+        assert await browser.refusal("download", target=target, path="saved.txt")
+    for code in ("location.href = 'file:///etc/passwd'", "open('file:///proc/self/environ'); 1"):
+        await browser("open", url="file:///workspace/out.html")
+        await browser("evaluate", code=code)
+        seen.append((await browser("snapshot"))["text"])
+    for target in ("#plain", "#new"):
+        await browser("open", url="file:///workspace/out.html")
+        await browser("click", target=target)
+        seen.append((await browser("snapshot"))["text"])
+    for tab in (await browser("tabs"))["tabs"]:
+        await browser("tabs", action="select", tab=tab["tab"])
+        seen.append((await browser("read"))["text"])
+    assert "of the task" in seen[0]
+    assert not [text for text in seen if "root:" in text or "PATH=" in text]
+    assert "cannot be downloaded" in await browser.refusal("download", url="file:///etc/passwd", path="x")
 
 
 @pytest.mark.promise("pages-stay-strangers")

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from git_site import git
+from git_site import git, git_site
 from raw_tools import RawTools, boxed_on, raw_tools
+from servers_harness import local
 
 pytestmark = pytest.mark.timeout(120)
 
@@ -231,3 +232,27 @@ def test_paths_stay_in_the_repository_and_in_the_workspace(server: RawTools) -> 
 def test_without_a_host_that_is_allowed_there_is_no_network(server: RawTools) -> None:
     said = server.refusal("clone", url="https://example.com/a.git")
     assert "servers.git.network.allow: [example.com]" in said
+
+
+PROGRAMS = '[credential]\n\thelper = "!touch {mark}; false"\n[core]\n\taskPass = {program}\n'
+ELSEWHERE = '[url "http://127.0.0.1:1/"]\n\tinsteadOf = http://127.0.0.1\n[http]\n\tproxy = http://127.0.0.1:1\n'
+
+
+@pytest.mark.promise("repositories-run-nothing")
+@pytest.mark.parametrize("settings", [PROGRAMS, ELSEWHERE])
+@pytest.mark.parametrize("branch", ["", "main"])
+def test_a_clone_obeys_no_settings_of_the_workspace_it_is_made_in(tmp_path: Path, branch: str, settings: str) -> None:
+    """The workspace is itself a repository, which names programs for the host that asks for a password."""
+    workspace, mark, program = tmp_path / "workspace", tmp_path / "ran", tmp_path / "program"
+    workspace.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch {mark}\n")
+    program.chmod(0o755)
+    git(workspace, "init", "--quiet")
+    with (workspace / ".git" / "config").open("a") as config:
+        config.write(settings.format(mark=mark, program=program))
+    environment = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:1"}  # to have a way out; http goes without it
+    parameters = local("git", workspace).model_copy(update={"env": environment})
+    with git_site(tmp_path, asks=True) as site, raw_tools(parameters) as tools:
+        assert "wants a password" in tools.refusal("clone", url=site.url, branch=branch)
+        assert site.credentials
+    assert not mark.exists()

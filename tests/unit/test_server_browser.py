@@ -10,19 +10,24 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 import yaml
 from servers_harness import MODERN
 
 from muxi_servers.browser import files, schemas, server
+from muxi_servers.browser.addresses import page_address
 from muxi_servers.browser.browser import Browser
 from muxi_servers.browser.engine.happenings import Happenings
 from muxi_servers.browser.engine.way_out import why_refused
 from muxi_servers.browser.engine.words import cut, explain, network_error
+from muxi_servers.browser.link import Link
+from muxi_servers.browser.remote import Remote
 from muxi_servers.kit.call import Call
 from muxi_servers.kit.codec import decode, encode
 from muxi_servers.kit.errors import ToolError
+from muxi_servers.kit.launch import Launcher
 from muxi_servers.kit.schema import find_error
 from muxi_servers.kit.workspace import Workspace
 
@@ -230,12 +235,104 @@ def test_only_files_of_the_browsers_own_folder_are_taken(workspace: Workspace, t
 
 @pytest.mark.parametrize(
     "url",
-    ["file:///etc/passwd", "file:///workspace/../etc/passwd", "javascript:1", "chrome://settings", "x", ""],
+    [
+        *("file:///etc/passwd", "file:///workspace/../etc/passwd", "FILE:///workspace/../etc/passwd"),
+        *(
+            "File:///Workspace/../etc/passwd",
+            "file:///workspace/%2e%2e/etc/passwd",
+            "file:///workspace/%2E./etc/passwd",
+        ),
+        *("file://localhost/workspace/a", "file:///workspace/\ud800", "file:///workspace/a%00b"),
+        *("javascript:1", "chrome://settings", "view-source:file:///workspace/a", "x", ""),
+    ],
 )
 def test_addresses_that_are_no_pages_never_get_to_the_browser(workspace: Workspace, url: str) -> None:
     browser = Browser(None, workspace)  # type: ignore[arg-type]  # is not asked
     with pytest.raises(ToolError):
         browser.open(Call(), {"url": url})
+
+
+@pytest.mark.parametrize(
+    ("url", "name", "address"),
+    [
+        ("file:///workspace/a%20b.html?x=1#y", "a b.html", "file:///workspace/a%20b.html?x=1#y"),
+        ("FILE:///workspace/a.html", "a.html", "file:///workspace/a.html"),
+        ("file:///workspace/%252e%252e", "%2e%2e", "file:///workspace/%252e%252e"),
+        ("file:///workspace/a%3Fb", "a?b", "file:///workspace/a%3Fb"),
+    ],
+)
+def test_the_address_of_a_file_is_written_anew_from_where_it_leads(
+    workspace: Workspace, tmp_path: Path, url: str, name: str, address: str
+) -> None:
+    (tmp_path / "workspace" / name).write_text("words")
+    assert page_address(url, workspace) == address
+    assert files.read_page(workspace, address)[1] == b"words"
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "ftp://x/", "FILE:///workspace/a", "data:,x", "view-source:x"])
+def test_only_what_a_host_sends_is_downloaded(workspace: Workspace, url: str) -> None:
+    browser = Browser(None, workspace)  # type: ignore[arg-type]  # is not asked
+    with pytest.raises(ToolError, match="cannot be downloaded"):
+        browser.save("download")(Call(), {"url": url, "target": "", "path": "x", "overwrite": False})
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../../../../../etc/passwd", "/proc/self/environ"])
+def test_a_page_of_the_workspace_is_read_through_no_link_out_of_it(
+    workspace: Workspace, tmp_path: Path, target: str
+) -> None:
+    top = tmp_path / "workspace"
+    (top / "page").symlink_to(target)
+    (top / "up").symlink_to("/etc")
+    (top / "inside").symlink_to("real.html")
+    (top / "real.html").write_text("words")
+    for path in ("page", "up/passwd", "../made", ""):
+        with pytest.raises(ToolError):
+            files.read_page(workspace, f"file:///workspace/{path}")
+    assert files.read_page(workspace, "file:///workspace/inside") == ("text/html; charset=utf-8", b"words")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "kind"),
+    [
+        ("a.html", "ü".encode(), "text/html; charset=utf-8"),
+        ("a.html", b"\xfc", "text/html"),
+        ("a.png", b"\x89PNG", "image/png"),
+        ("a", b"\xff", "application/octet-stream"),
+    ],
+)
+def test_a_page_of_the_workspace_has_the_type_of_its_name(
+    workspace: Workspace, tmp_path: Path, name: str, data: bytes, kind: str
+) -> None:
+    (tmp_path / "workspace" / name).write_bytes(data)
+    assert files.read_page(workspace, f"file:///workspace/{name}") == (kind, data)
+
+
+class Ended:
+    """A link whose process has ended, and whose folder cannot be removed."""
+
+    def is_alive(self) -> bool:
+        return False
+
+    def close(self) -> None:
+        raise OSError("busy")
+
+
+class Stuck(Remote):
+    """Its browsers are gone as soon as they are there."""
+
+    def _start(self, call: Call) -> Link:
+        del call
+        return cast("Link", Ended())
+
+
+def test_a_browser_that_cannot_be_cleared_away_does_not_keep_the_turn() -> None:
+    remote, told = Stuck(cast("Launcher", None), 60.0), {"text": "", "structured": {}}
+    assert remote.use(Call(), lambda _: told) == told
+    with pytest.raises(OSError, match="busy"):
+        remote.use(Call(), lambda _: told)
+    call = Call()
+    call.cancel()  # so that it waits for no turn
+    assert remote.use(call, lambda _: told)["text"].startswith("[Chromium had ended")
 
 
 def test_replies_fit_their_schemas() -> None:

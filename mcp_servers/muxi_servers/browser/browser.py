@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muxi_servers.browser.addresses import check_download, page_address
 from muxi_servers.browser.files import copy_in, copy_out, read_made
 from muxi_servers.kit.content import ToolResult, image, text
 from muxi_servers.kit.errors import ToolError
@@ -20,8 +21,6 @@ __all__ = ["Browser"]
 
 _SECONDS = 60.0
 _MORE_SECONDS = 5.0
-_LOCAL = "file:///workspace/"
-_SCHEMES = ("http://", "https://", "data:", "about:blank", "chrome://sandbox", _LOCAL)
 
 
 class Browser:
@@ -46,7 +45,7 @@ class Browser:
         Raises:
             ToolError: the address is none that can be opened.
         """
-        return self.tool("open")(call, {**arguments, "url": self._address(arguments["url"].strip())})
+        return self.tool("open")(call, {**arguments, "url": page_address(arguments["url"].strip(), self._workspace)})
 
     def upload(self, call: Call, arguments: dict[str, Any]) -> ToolResult:
         """See the tool's description.
@@ -78,6 +77,8 @@ class Browser:
         """The function of a tool that makes a file, which is put into the workspace."""
 
         def run(call: Call, arguments: dict[str, Any]) -> ToolResult:
+            if arguments.get("url"):
+                check_download(arguments["url"])
             self._check_free(arguments)
             reply = self._remote.use(call, lambda link: self._save(link, call, name, arguments))
             return ToolResult([text(reply["text"])], reply["structured"])
@@ -96,18 +97,6 @@ class Browser:
         path, size = copy_out(self._workspace, *where, overwrite=arguments["overwrite"])
         structured = {**reply["structured"], "path": path, "size_bytes": size}
         return {**reply, "text": f"{path} has {size} bytes.\n{reply['text']}", "structured": structured}
-
-    def _address(self, url: str) -> str:
-        if not url.lower().startswith(_SCHEMES):
-            known = "http, https, data and file:///workspace/"
-            raise ToolError(f"{url[:100]!r} cannot be opened: it must begin with one of {known}.")
-        if not url.startswith(_LOCAL):
-            return url
-        path, mark, rest = url.removeprefix("file://").partition("#")
-        with self._workspace.locate(path) as place:
-            if not place.stat():
-                raise ToolError(f"{place.path} does not exist in the workspace.")
-            return f"{_LOCAL}{place.path}{mark}{rest}"
 
 
 def _ask(link: Link, call: Call, name: str, arguments: dict[str, Any]) -> dict[str, Any]:

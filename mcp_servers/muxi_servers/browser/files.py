@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import mimetypes
 import os
 import stat
 
+from muxi_servers.browser.addresses import path_of
 from muxi_servers.kit.errors import ToolError
 from muxi_servers.kit.frames import write_all
 from muxi_servers.kit.workspace import OsErrors, kind_of, open_regular
@@ -13,9 +15,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from muxi_servers.kit.workspace import Place, Workspace
 
-__all__ = ["MAX_UPLOAD_BYTES", "copy_in", "copy_out", "read_made"]
+__all__ = ["MAX_UPLOAD_BYTES", "copy_in", "copy_out", "read_made", "read_page"]
 
 MAX_UPLOAD_BYTES = 64 * 2**20
+_MAX_PAGE_BYTES = 32 * 2**20
 _CHUNK = 2**20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 _MADE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
@@ -60,6 +63,33 @@ def copy_out(workspace: Workspace, file: str, folder: str, path: str, *, overwri
     finally:
         os.close(source)
         os.unlink(file)
+
+
+def read_page(workspace: Workspace, url: str) -> tuple[str, bytes]:
+    """The media type and the bytes of the file that a `file:` address names.
+
+    Raises:
+        ToolError: it is no file of the workspace, or too large.
+    """
+    path = path_of(url)
+    with workspace.locate(path) as place, OsErrors(path):
+        with open(open_regular(place.folder, place.name), "rb") as file:
+            data = file.read(_MAX_PAGE_BYTES + 1)
+        if len(data) > _MAX_PAGE_BYTES:
+            raise ToolError(f"{place.path} has more than {_MAX_PAGE_BYTES} bytes.")
+        return _kind(place.name, data), data
+
+
+def _kind(name: str, data: bytes) -> str:
+    """By the name; of a text with its encoding, which Chromium guesses of files alone."""
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        encoding, other = "", "application/octet-stream"
+    else:
+        encoding, other = "; charset=utf-8", "text/plain"
+    kind = mimetypes.guess_type(name)[0] or other
+    return f"{kind}{encoding}" if kind.startswith("text/") else kind
 
 
 def read_made(file: str, folder: str) -> bytes:

@@ -50,6 +50,7 @@ class Remote:
         """
         self._take_turn(call)
         try:
+            self._notice_end()
             link = self._link = self._link or self._start(call)
             reply = work(link)
             news, self._news = self._news, ""
@@ -73,9 +74,12 @@ class Remote:
                     raise ToolError("The browser is busy with other calls: wait for them to end.")
                 self._changed.wait(_STEP_SECONDS)
             self._busy = True
+
+    def _notice_end(self) -> None:
+        """A browser that ended between two calls is cleared away, and told with the next answer."""
         if self._link and not self._link.is_alive():
-            self._drop()
             self._news = f"Chromium had ended since the last call and was started anew. {_AGAIN.partition('; ')[2]}"
+            self._drop()
 
     def _give_turn(self) -> None:
         with self._changed:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from muxi_servers.git.checks import check_name, check_paths, check_revision
-from muxi_servers.git.repository import Git, Repository
+from muxi_servers.git.repository import NewRepository, Repository
 from muxi_servers.kit.content import ToolResult, text
 from muxi_servers.kit.errors import ToolError
 from muxi_servers.kit.tools import object_schema
@@ -37,7 +37,7 @@ def make_repository(launcher: Launcher, workspace: Workspace, call: Call, path: 
     with workspace.locate(f"{path}/.git", follow=False, make_folders=True) as place:
         if place.stat() is not None:
             raise ToolError(f"{path} is a git repository already.")
-    with Git(launcher, workspace, call, path) as git:
+    with NewRepository(launcher, workspace, call, path) as git:
         git.run("init", "--quiet", "--template=", f"--initial-branch={branch}")
         return git.path
 

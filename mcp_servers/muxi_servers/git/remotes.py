@@ -61,7 +61,7 @@ class Remotes:
         check_reachable(url)
         path = arguments["repository"] or url.rstrip("/").rpartition("/")[2].removesuffix(".git") or "repository"
         self._check_new(path)
-        with Git(self._launcher, self._workspace, call, ".") as git:
+        with Git(self._launcher, call) as git:
             branch = arguments["branch"] or _head_of(git, url)
         self._make_with_origin(call, path, branch, url)
         try:

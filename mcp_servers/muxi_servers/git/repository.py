@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 
-from muxi_servers.git.hardening import command, write_global
+from muxi_servers.git.hardening import NEW, NO_REPOSITORY, adopted, command, write_global
 from muxi_servers.git.refusals import explain
 from muxi_servers.git.settings import MAX_BYTES, safe_settings, write_settings
 from muxi_servers.kit.errors import LaunchError, ToolError
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from muxi_servers.kit.watch import Outcome
     from muxi_servers.kit.workspace import Workspace
 
-__all__ = ["MAX_OUTPUT_BYTES", "Git", "Repository"]
+__all__ = ["MAX_OUTPUT_BYTES", "Git", "NewRepository", "Repository"]
 
 MAX_OUTPUT_BYTES = 4 * 2**20
 _SECONDS = 120.0
@@ -36,28 +36,34 @@ _LINKED = ("objects", "refs", "packed-refs", "logs", "shallow", "info")
 
 
 class Git:
-    """Runs git in one folder of the workspace, with nobody's settings but ours. Used for what needs no repository."""
+    """Runs git with nobody's settings but ours, in an empty folder and for no repository: what only asks a host."""
 
-    def __init__(self, launcher: Launcher, workspace: Workspace, call: Call, path: str) -> None:
-        """Raises ToolError: the path is no folder of the workspace."""
-        self.path = path
+    _where: tuple[str, ...] = NO_REPOSITORY
+
+    def __init__(self, launcher: Launcher, call: Call) -> None:
         self._launcher = launcher
-        self._workspace = workspace
         self._call = call
-        self._common = ""
-        with workspace.locate(path) as place, OsErrors(path):
-            self._folder = place.open_folder()
-            self.path = place.path
         self._temporary = TemporaryFolder()
 
     def __enter__(self) -> Self:
         self._temporary.__enter__()
-        self._global = write_global(self._temporary)
+        try:
+            self._global = write_global(self._temporary)
+            self._folder = self._open_folder()
+        except BaseException:
+            self._temporary.__exit__()
+            raise
         return self
 
     def __exit__(self, *error: object) -> None:
         os.close(self._folder)
         self._temporary.__exit__(*error)
+
+    def _open_folder(self) -> int:
+        """The folder that git runs in."""
+        empty = f"{self._temporary.path}/empty"
+        os.mkdir(empty, 0o700)
+        return os.open(empty, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
 
     def run(self, *arguments: str, stdin: str = "", may_fail: bool = False, seconds: float = _SECONDS) -> str:
         """What the command says on standard output; with `may_fail` nothing if it fails.
@@ -87,7 +93,7 @@ class Git:
         return data[:limit].decode("utf-8", "ignore"), True
 
     def _watch(self, arguments: tuple[str, ...], stdin: str, seconds: float) -> Outcome:
-        argv = command(self._temporary, self._global, self._common, *arguments)
+        argv = command(self._temporary, self._global, self._where, *arguments)
         try:
             program = self._launcher.start({"argv": argv}, folder=self._folder, temporary=self._temporary.path)
         except LaunchError as error:
@@ -96,7 +102,24 @@ class Git:
             return watch(program, Limits(seconds, 2 * MAX_OUTPUT_BYTES), self._call, stdin.encode())
 
 
-class Repository(Git):
+class NewRepository(Git):
+    """A folder of the workspace that gets a `.git`."""
+
+    _where: tuple[str, ...] = NEW
+
+    def __init__(self, launcher: Launcher, workspace: Workspace, call: Call, path: str) -> None:
+        super().__init__(launcher, call)
+        self.path = path
+        self._workspace = workspace
+
+    def _open_folder(self) -> int:
+        """Raises ToolError: the path is no folder of the workspace."""
+        with self._workspace.locate(self.path) as place, OsErrors(self.path):
+            self.path = place.path
+            return place.open_folder()
+
+
+class Repository(NewRepository):
     """A folder of the workspace that has a `.git` of its own.
 
     Attributes:
@@ -136,7 +159,7 @@ class Repository(Git):
         for name in _LINKED:
             os.symlink(f"{real}/{name}", f"{common}/{name}")
         self._temporary.write("common/config", write_settings(self.settings).encode())
-        self._common = common
+        self._where = adopted(common)
 
 
 def _read_text(folder: int, name: str) -> str:

@@ -7,8 +7,10 @@ import os
 from playwright.async_api import async_playwright
 
 from muxi_servers.browser.engine.happenings import Happenings
+from muxi_servers.browser.engine.local_files import LocalFiles
 from muxi_servers.browser.engine.tabs import Tabs
 from muxi_servers.browser.engine.way_out import proxy_address
+from muxi_servers.kit.workspace import Workspace
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -86,6 +88,7 @@ class Chromium:
             timeout=_START_MILLISECONDS,
         )
         browser.on("disconnected", lambda _: self._on_gone())
+        await LocalFiles(Workspace()).start(browser)
         self.context = await browser.new_context(
             viewport=_VIEWPORT, accept_downloads=True, service_workers="allow", storage_state=options["state"]
         )

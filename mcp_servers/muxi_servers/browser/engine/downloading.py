@@ -61,6 +61,9 @@ class Downloading:
             async with self._page.expect_download(timeout=ACTION_MILLISECONDS) as coming:
                 await element.click(timeout=ACTION_MILLISECONDS)
             download = await coming.value
+            if download.url.startswith("file:"):
+                await download.cancel()
+                raise ToolError("That is a file on this machine and no download: read it with another server.")
             return await _complete(download, most), download.suggested_filename
         except PlaywrightError as error:
             if "waiting for event" not in str(error):
