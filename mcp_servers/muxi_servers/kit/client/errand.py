@@ -75,7 +75,8 @@ class Errand:
 
     def explain(self, otherwise: str) -> str:
         """Why something failed: the end of the time if that was it, else what is given."""
-        if self._ended == "time":
+        # A socket's own time-out may be a moment before the timer.
+        if self._ended == "time" or (not self._ended and monotonic() >= self._until):
             return f"It took longer than {self.seconds:g} s: give it more time (timeout_seconds), or ask for less."
         return "The call was cancelled." if self._ended == "cancelled" else otherwise
 
