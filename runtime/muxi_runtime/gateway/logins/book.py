@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Literal
 
@@ -38,6 +39,14 @@ LoginState = Literal["missing", "ok", "over"]
 MOST_CHALLENGES = 1000
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """A login as it was read, and the document that it was read from: it is replaced only where that is still there."""
+
+    document: str = field(repr=False)
+    login: Login
+
+
 class LoginBook:
     """See the module. Nothing of a login stays in memory beyond the request that it is for, but who has none."""
 
@@ -58,6 +67,10 @@ class LoginBook:
         Raises:
             VaultError: it cannot be read.
         """
+        found = await self._find(server, user, url)
+        return found.login if found is not None else None
+
+    async def _find(self, server: str, user: str, url: str) -> _Found | None:
         if (server, user) in self._absent:
             return None
         kept = self._kept
@@ -70,7 +83,7 @@ class LoginBook:
             login = Login.model_validate_json(document)
         except ValidationError:
             return None  # of another version; its owner logs in again
-        return login if login.url == url else None
+        return _Found(document, login) if login.url == url else None
 
     async def lister(self, server: str) -> str | None:
         """Whose login its tools are listed with: `local`'s, else the oldest; `None` where nobody is logged in."""
@@ -83,22 +96,23 @@ class LoginBook:
         Raises:
             RemoteError: it has run out and could not be renewed now, or cannot be read.
         """
-        login = await self._read(server, user, url)
-        if login is None or login.is_over:
+        found = await self._read(server, user, url)
+        if found is None or found.login.is_over:
             return None
+        login = found.login
         return login.access_token if login.is_fresh else await self.renewed(server, user, url, refused=None)
 
     async def renewed(self, server: str, user: str, url: str, *, refused: str | None) -> str | None:
         """Another token in place of the refused one; `None` where there is none to be had. Raises as `token`."""
         async with self._renewing.setdefault((server, user), anyio.Lock()):
-            login = await self._read(server, user, url)
-            if login is None:
+            found = await self._read(server, user, url)
+            if found is None:
                 return None
-            if login.is_fresh and login.access_token != refused:
-                return login.access_token  # somebody else has renewed it meanwhile
-            if login.refresh_token is None:
+            if found.login.is_fresh and found.login.access_token != refused:
+                return found.login.access_token  # somebody else has renewed it meanwhile
+            if found.login.refresh_token is None:
                 return None
-            return await self._renew(server, user, login)
+            return await self._renew(server, user, found)
 
     async def keep(self, server: str, user: str, login: Login) -> None:
         """Put a login in.
@@ -112,10 +126,10 @@ class LoginBook:
         self._challenges.pop((server, user), None)
         self._challenges.pop((server, None), None)
 
-    async def _replace(self, server: str, user: str, login: Login) -> bool:
-        """Keep what became of a login; not of one that was taken out meanwhile, as by a logout."""
-        document = login.model_dump_json()
-        return await to_thread.run_sync(partial(self._store.put, server, user, document, must_exist=True))
+    async def _replace(self, server: str, user: str, found: _Found, login: Login) -> bool:
+        """Keep what became of a login; not of one that a logout took out, or another login the place of, meanwhile."""
+        put = partial(self._store.put, server, user, login.model_dump_json(), instead_of=found.document)
+        return await to_thread.run_sync(put)
 
     def _note_absent(self, server: str, user: str) -> None:
         if len(self._absent) >= MOST_CHALLENGES:
@@ -143,32 +157,53 @@ class LoginBook:
             return "missing", None
         return ("over" if login.is_over else "ok"), login
 
-    async def _read(self, server: str, user: str, url: str) -> Login | None:
+    async def _read(self, server: str, user: str, url: str) -> _Found | None:
         try:
-            return await self.find(server, user, url)
+            return await self._find(server, user, url)
         except VaultError as error:
             raise RemoteError(f"Server {server!r} cannot be asked: {error}") from error
 
-    async def _renew(self, server: str, user: str, login: Login) -> str | None:
+    async def _fresh(self, server: str, user: str, url: str) -> str | None:
+        found = await self._read(server, user, url)
+        return found.login.access_token if found is not None and found.login.is_fresh else None
+
+    async def _renew(self, server: str, user: str, found: _Found) -> str | None:
+        """The token that it got; the one of the login that took its place meanwhile. Raises as `token`."""
+        login = found.login
         try:
             # Not given up half-way: the old refresh token is spent once the new one was made.
             with anyio.CancelScope(shield=True):
                 tokens = await self._endpoint.refresh(login, self._settings_of(server))
-                if not await self._replace(server, user, _with(login, tokens)):
-                    return None
+                fresh = _with(login, tokens)
+                is_kept = await self._replace(server, user, found, fresh)
+                if not is_kept:
+                    await self._revoke(server, fresh)
         except GrantOverError as error:
-            await self.end(server, user, login, why=str(error))
-            return None
+            await self._end(server, user, found, why=str(error))
+            return await self._fresh(server, user, login.url)
         except (LoginError, VaultError) as error:
             raise RemoteError(f"The login of {user!r} at {server!r} could not be renewed: {error}") from error
+        if not is_kept:
+            return await self._fresh(server, user, login.url)
         data = {"server": server, "user": user, "issuer": login.issuer[:500], "scopes": list(tokens.scopes)}
         await self._journal.append(Draft("login.renewed", data=data))
         return tokens.access
 
-    async def end(self, server: str, user: str, login: Login, *, why: str) -> None:
+    async def _revoke(self, server: str, login: Login) -> None:
+        """Nobody has these tokens any more: whoever ended the login could revoke its old ones only."""
+        try:
+            await self._endpoint.revoke(login, self._settings_of(server))
+        except LoginError as error:
+            logger.info("the tokens of an ended login at %s could not be revoked: %s", server, error)
+
+    async def _end(self, server: str, user: str, found: _Found, *, why: str) -> None:
         """It is over; who it was stays known until a logout."""
-        await self._replace(server, user, login.ended())
-        data = {"server": server, "user": user, "issuer": login.issuer[:500], "why": why[:500]}
+        try:
+            if not await self._replace(server, user, found, found.login.ended()):
+                return
+        except VaultError as error:
+            raise RemoteError(f"The login of {user!r} at {server!r} is over, which cannot be kept: {error}") from error
+        data = {"server": server, "user": user, "issuer": found.login.issuer[:500], "why": why[:500]}
         await self._journal.append(Draft("login.ended", data=data))
 
 
