@@ -11,7 +11,9 @@ import anyio
 import pytest
 
 from muxi_runtime.catalog.remote_oauth import RemoteOAuth
+from muxi_runtime.gateway.logins.bearer import UserTokens
 from muxi_runtime.gateway.logins.book import LoginBook
+from muxi_runtime.gateway.logins.challenge import Challenge
 from muxi_runtime.gateway.logins.login import Client, Login
 from muxi_runtime.gateway.logins.token_endpoint import GrantOverError, Tokens
 from muxi_runtime.journal.memory import MemoryJournal
@@ -138,3 +140,18 @@ async def test_a_login_is_renewed_while_the_vault_gets_another_key(scene: Scene)
     assert scene.renewed == ["old-renewed"]
     assert scene.kinds() == ["login.renewed"]
     assert scene.endpoint.revoked == []
+
+
+async def test_what_a_server_wanted_is_not_what_another_at_its_name_wants(scene: Scene):
+    said = Challenge("https://evil.example/metadata")
+    await UserTokens(scene.book, *WHO, "https://evil.example/mcp").needed(said)
+    assert scene.book.challenge(*WHO, "https://evil.example/mcp") == said
+    assert scene.book.challenge(*WHO, URL) is None
+
+
+async def test_what_a_server_wanted_of_a_user_is_forgotten_with_the_login(scene: Scene):
+    for user in ("ada", "bob"):
+        await UserTokens(scene.book, "far", user, URL).needed(Challenge(scopes=("write",)))
+    await scene.book.forget(*WHO)
+    assert scene.book.challenge("far", "ada", URL) is None
+    assert scene.book.challenge("far", "bob", URL) is not None

@@ -103,9 +103,9 @@ class UserTokens:
     async def needed(self, challenge: Challenge) -> LoginNeededError:
         """See `TokenSource.needed`."""
         user = await self._who()
-        self._book.note(self._server, self._user, challenge)
+        self._book.note(self._server, self._user, self._url, challenge)
         if user is not None:
-            self._book.note(self._server, user, challenge)
+            self._book.note(self._server, user, self._url, challenge)
         command = f"muxi-runtime servers login {self._server}"
         if challenge.is_step_up and user is not None:
             wants = " ".join(plain_scopes(challenge.scopes)) or "more"

@@ -59,7 +59,8 @@ class LoginBook:
         self._absent: set[tuple[str, str]] = set()
         """Who has no login, so that servers that want none cost no look into the database. `keep` alone makes one."""
         self._kept = 0
-        self._challenges: dict[tuple[str, str | None], Challenge] = {}
+        self._challenges: dict[tuple[str, str | None, str], Challenge] = {}
+        """By URL too: what one server said must not lead the login at another that has its name by now."""
 
     async def find(self, server: str, user: str, url: str) -> Login | None:
         """The login of a user at the server that is at `url`; one of another address does not count.
@@ -123,8 +124,8 @@ class LoginBook:
         await to_thread.run_sync(self._store.put, server, user, login.model_dump_json())
         self._kept += 1
         self._absent.discard((server, user))
-        self._challenges.pop((server, user), None)
-        self._challenges.pop((server, None), None)
+        self._challenges.pop((server, user, login.url), None)
+        self._challenges.pop((server, None, login.url), None)
 
     async def _replace(self, server: str, user: str, found: _Found, login: Login) -> bool:
         """Keep what became of a login; not of one that a logout took out, or another login the place of, meanwhile."""
@@ -137,18 +138,19 @@ class LoginBook:
         self._absent.add((server, user))
 
     async def forget(self, server: str, user: str) -> bool:
-        """Take a login out; whether there was one."""
+        """Take a login out, and what was wanted of its user; whether there was one."""
+        self._challenges = {key: said for key, said in self._challenges.items() if key[:2] != (server, user)}
         return await to_thread.run_sync(self._store.forget, server, user)
 
-    def note(self, server: str, user: str | None, challenge: Challenge) -> None:
-        """Remember what a server wants of a user, for the next login."""
+    def note(self, server: str, user: str | None, url: str, challenge: Challenge) -> None:
+        """Remember what the server at `url` wants of a user, for the next login."""
         if len(self._challenges) >= MOST_CHALLENGES:
             self._challenges.clear()
-        self._challenges[server, user] = challenge
+        self._challenges[server, user, url] = challenge
 
-    def challenge(self, server: str, user: str | None) -> Challenge | None:
+    def challenge(self, server: str, user: str | None, url: str) -> Challenge | None:
         """What it wanted last."""
-        return self._challenges.get((server, user))
+        return self._challenges.get((server, user, url))
 
     async def state(self, server: str, user: str, url: str) -> tuple[LoginState, Login | None]:
         """How it stands; `missing` also where none is needed. Raises as `find`."""

@@ -212,7 +212,7 @@ class Logins:
 
     async def _challenge(self, server: str, user: str, url: str) -> Challenge:
         """What the server wants of a user: what it said last, else what it says to a request without a token."""
-        known = self._book.challenge(server, user)
+        known = self._book.challenge(server, user, url)
         if known is not None:
             return known
         answer = await self._outside.post_json(url, PROBE, own=url, headers=ACCEPT)
