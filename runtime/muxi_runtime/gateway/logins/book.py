@@ -18,6 +18,7 @@ from anyio import to_thread
 from pydantic import ValidationError
 
 from muxi_runtime.errors import LoginError, RemoteError, VaultError
+from muxi_runtime.gateway.logins.challenge import noted_scopes
 from muxi_runtime.gateway.logins.login import Login
 from muxi_runtime.gateway.logins.token_endpoint import GrantOverError
 from muxi_runtime.identity.principal import LOCAL_USER
@@ -187,7 +188,7 @@ class LoginBook:
             raise RemoteError(f"The login of {user!r} at {server!r} could not be renewed: {error}") from error
         if not is_kept:
             return await self._fresh(server, user, login.url)
-        data = {"server": server, "user": user, "issuer": login.issuer[:500], "scopes": list(tokens.scopes)}
+        data = {"server": server, "user": user, "issuer": login.issuer[:500], "scopes": noted_scopes(tokens.scopes)}
         await self._journal.append(Draft("login.renewed", data=data))
         return tokens.access
 

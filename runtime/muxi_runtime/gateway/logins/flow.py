@@ -22,7 +22,7 @@ from mcp.client.auth.oauth2 import PKCEParameters
 from mcp.client.auth.utils import validate_authorization_response_iss
 
 from muxi_runtime.errors import LoginError, VaultError
-from muxi_runtime.gateway.logins.challenge import Challenge, challenge_in
+from muxi_runtime.gateway.logins.challenge import MOST_SCOPES, Challenge, challenge_in, noted_scopes
 from muxi_runtime.gateway.logins.clients import choose_client
 from muxi_runtime.gateway.logins.discovery import discover
 from muxi_runtime.gateway.logins.login import Login
@@ -241,15 +241,16 @@ def _scopes(
 ) -> tuple[str, ...]:
     """What to ask for: as the operator says, as the refusal says, as the metadata says, else nothing.
 
-    That is the specification's order. What was granted before is not given up for what is wanted besides.
+    That is the specification's order. What was granted before is not given up for what is wanted besides. Where a
+    server names more than are asked for, what people here want goes first.
     """
     wanted = tuple(configured) or challenge.scopes or (found.offered or ())
     if challenge.is_step_up:
-        wanted = (*configured, *(before.scopes if before else ()), *challenge.scopes)
-    wanted = tuple(dict.fromkeys((*wanted, *more)))
+        wanted = (*configured, *challenge.scopes, *(before.scopes if before else ()))
+    wanted = tuple(dict.fromkeys((*more, *wanted)))
     if wanted and OFFLINE in (found.metadata.scopes_supported or ()):
-        wanted = tuple(dict.fromkeys((*wanted, OFFLINE)))
-    return wanted
+        wanted = tuple(dict.fromkeys((OFFLINE, *wanted)))
+    return wanted[:MOST_SCOPES]
 
 
 def _authorization_url(attempt: _Attempt) -> str:
@@ -293,6 +294,6 @@ def _facts(attempt: _Attempt, login: Login) -> dict[str, object]:
         "user": attempt.user,
         "issuer": login.issuer[:500],
         "resource": login.resource[:500],
-        "scopes": list(login.scopes),
+        "scopes": noted_scopes(login.scopes),
         "client": login.client.how,
     }

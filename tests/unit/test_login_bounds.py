@@ -1,0 +1,101 @@
+"""Logins at servers that say more, or other things, than they should."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+from authorization_server import answered
+from login_scene import CALLBACK
+from sly_authority import SlyAuthority, sly_authority
+
+from muxi_runtime.catalog.remote_oauth import RemoteOAuth
+from muxi_runtime.gateway.logins.book import LoginBook
+from muxi_runtime.gateway.logins.flow import Begun, Logins, Returned
+from muxi_runtime.gateway.logins.outside import Outside
+from muxi_runtime.gateway.logins.proofs import Proofs
+from muxi_runtime.gateway.logins.token_endpoint import TokenEndpoint
+from muxi_runtime.journal.memory import MemoryJournal
+from muxi_runtime.store.engine import open_store
+from muxi_runtime.vault.key_file import KeyFile
+from muxi_runtime.vault.logins import LoginStore
+from muxi_runtime.vault.store import Vault
+from muxi_sandbox.egress.addresses import FixedResolver
+from muxi_sandbox.egress.dialling import Dialler
+from muxi_sandbox.egress.settings import EgressSettings
+
+pytestmark = pytest.mark.timeout(60)
+
+WHO = ("far", "ada")
+
+
+class Scene:
+    """Logins at a server that lies, without a gateway around them."""
+
+    def __init__(self, site: SlyAuthority, home: Path) -> None:
+        self.site, self.settings, self.journal = site, RemoteOAuth(), MemoryJournal()
+        self.engine, key_file = open_store(home), KeyFile(home / "k")
+        outside = Outside(Dialler(EgressSettings(), FixedResolver({})))
+        endpoint = TokenEndpoint(outside, Proofs(Vault(self.engine, key_file)))
+        self.book = LoginBook(LoginStore(self.engine, key_file), endpoint, self._settings, self.journal)
+        self.logins = Logins(self.book, outside, endpoint, self._settings, self.journal)
+
+    def _settings(self, _server: str) -> RemoteOAuth:
+        return self.settings
+
+    async def begin(self, by: str = "ada/1") -> Begun:
+        return await self.logins.begin(*WHO, self.site.url, by=by, redirect_uri=CALLBACK)
+
+    async def finish(self, begun: Begun, by: str = "ada/1") -> None:
+        returned = Returned(answered(begun.url, "state") or "", "a-code", self.site.origin)
+        await self.logins.finish(begun.id, returned, by=by)
+
+    def event(self) -> dict[str, Any]:
+        return dict(self.journal.events[-1].data)
+
+
+@asynccontextmanager
+async def opened(home: Path) -> AsyncIterator[Scene]:
+    async with sly_authority() as site:
+        scene = Scene(site, home)
+        try:
+            async with scene.journal:
+                yield scene
+        finally:
+            scene.engine.dispose()
+
+
+@pytest.fixture
+async def scene(tmp_path: Path) -> AsyncIterator[Scene]:
+    async with opened(tmp_path) as made:
+        yield made
+
+
+async def test_who_logged_in_and_where_is_in_the_journal_however_many_scopes_are_granted(scene: Scene):
+    scene.site.tokens["scope"] = " ".join(f"scope{number}" for number in range(20_000))
+    await scene.finish(await scene.begin())
+    assert scene.event()["user"] == "ada"
+    assert scene.event()["issuer"].startswith(scene.site.origin)
+    assert scene.event()["scopes"] == [f"scope{number}" for number in range(100)]
+    scene.site.tokens["access_token"] = "another"
+    assert await scene.book.renewed(*WHO, scene.site.url, refused="sly-access") == "another"
+    assert (scene.journal.events[-1].kind, scene.event()["user"]) == ("login.renewed", "ada")
+
+
+async def test_a_scope_as_long_as_a_page_is_not_granted(scene: Scene):
+    scene.site.tokens["scope"] = f"call {'x' * 201}"
+    await scene.finish(await scene.begin())
+    assert scene.event()["scopes"] == ["call"]
+
+
+async def test_what_is_offered_and_can_be_no_scope_is_not_asked_for(scene: Scene):
+    scene.site.resource = {"scopes_supported": ["call", "a\x1b[31m", "b\u202e", 'c"', *map(str, range(1000))]}
+    begun = await scene.begin()
+    assert begun.scopes == ("call", *map(str, range(99)))
+    assert parse_qs(urlsplit(begun.url).query)["scope"] == [" ".join(begun.scopes)]
+    assert json.dumps(begun.scopes).isprintable()
