@@ -29,6 +29,7 @@ class SlyAuthority:
         metadata_url: what it says in its refusal.
         resource, metadata: what is different in its documents.
         tokens: what the token endpoint gives.
+        registered: what registration answers with, and its status.
         token_redirect: where the token endpoint sends whoever asks.
         asked: what came to each path, oldest first: method, path, headers, form.
     """
@@ -38,6 +39,7 @@ class SlyAuthority:
     resource: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=lambda: {"access_token": "sly-access", "refresh_token": "sly-more"})
+    registered: tuple[dict[str, Any], int] = field(default_factory=lambda: ({"client_id": "sly-client"}, 201))
     token_redirect: str = ""
     asked: list[tuple[str, str, dict[str, str], dict[str, list[str]]]] = field(default_factory=list)
 
@@ -88,7 +90,7 @@ class SlyAuthority:
 
     async def _register(self, request: Request) -> Response:
         await self._note(request)
-        return JSONResponse({"client_id": "sly-client"}, 201)
+        return JSONResponse(*self.registered)
 
     async def _token(self, request: Request) -> Response:
         await self._note(request)
