@@ -124,3 +124,12 @@ async def test_what_a_server_takes_in_place_of_secrets_is_told_by_proper_names_a
     scene.site.metadata = {"token_endpoint_auth_methods_supported": ["\x1b[2J", "tls_client_auth", "run `id`"]}
     with pytest.raises(LoginError, match=r"only: tls_client_auth\.$"):
         await scene.begin()
+
+
+async def test_a_caller_that_begins_logins_without_end_keeps_nobody_else_from_one(scene: Scene):
+    begun = [await scene.begin(by="eve/1") for _ in range(51)]
+    await scene.finish(await scene.begin())
+    with pytest.raises(LoginError, match="no such login"):
+        await scene.finish(begun[-6], by="eve/1")
+    for attempt in begun[-5:]:
+        await scene.finish(attempt, by="eve/1")

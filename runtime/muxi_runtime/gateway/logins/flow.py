@@ -42,7 +42,9 @@ __all__ = ["Begun", "Logins", "Returned"]
 
 SECONDS = 600
 MOST = 50
-"""Attempts that nobody has finished, of all users."""
+"""Attempts that nobody has finished, of all callers."""
+MOST_EACH = 5
+"""Of one caller, who keeps no other from logging in: one more takes the place of the oldest."""
 PROBE = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 OFFLINE = "offline_access"
@@ -224,6 +226,9 @@ class Logins:
     def _add(self, attempt: _Attempt) -> str:
         now = time.monotonic()
         self._attempts = {name: known for name, known in self._attempts.items() if known.ends_at >= now}
+        own = [name for name, known in self._attempts.items() if known.by == attempt.by]  # the oldest first
+        for name in own[: 1 - MOST_EACH]:
+            del self._attempts[name]
         if len(self._attempts) >= MOST:
             raise LoginError("Too many logins are under way.", remedy="Try again in some minutes.")
         name = secrets.token_urlsafe(16)
