@@ -9,8 +9,10 @@ from typing import Any
 
 import anyio
 import pytest
+from sqlalchemy import text
 
 from muxi_runtime.catalog.remote_oauth import RemoteOAuth
+from muxi_runtime.errors import RemoteError
 from muxi_runtime.gateway.logins.bearer import UserTokens
 from muxi_runtime.gateway.logins.book import LoginBook
 from muxi_runtime.gateway.logins.challenge import Challenge
@@ -155,3 +157,15 @@ async def test_what_a_server_wanted_of_a_user_is_forgotten_with_the_login(scene:
     await scene.book.forget(*WHO)
     assert scene.book.challenge("far", "ada", URL) is None
     assert scene.book.challenge("far", "bob", URL) is not None
+
+
+@pytest.mark.parametrize("user", ["ada", None])
+async def test_a_login_that_cannot_be_read_after_a_refusal_is_told_as_a_server_out_of_reach(
+    scene: Scene, user: str | None
+):
+    await scene.book.keep(*WHO, login("old"))
+    tokens = UserTokens(scene.book, "far", user, URL)
+    with scene.engine.begin() as connection:
+        connection.execute(text("ALTER TABLE server_logins RENAME TO elsewhere"))
+    with pytest.raises(RemoteError, match="'far' cannot be asked"):
+        await tokens.needed(Challenge())
