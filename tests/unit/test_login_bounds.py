@@ -133,3 +133,14 @@ async def test_a_caller_that_begins_logins_without_end_keeps_nobody_else_from_on
         await scene.finish(begun[-6], by="eve/1")
     for attempt in begun[-5:]:
         await scene.finish(attempt, by="eve/1")
+
+
+@pytest.mark.parametrize(("error", "times"), [("invalid_client", 1), ("invalid_grant", 0)])
+async def test_a_registration_that_the_server_has_forgotten_is_not_used_again(scene: Scene, error: str, times: int):
+    await scene.finish(await scene.begin())
+    scene.site.tokens, scene.site.token_status = {"error": error}, 400
+    assert await scene.book.renewed(*WHO, scene.site.url, refused="sly-access") is None
+    assert scene.journal.events[-1].kind == "login.ended"
+    scene.site.asked.clear()
+    await scene.begin()
+    assert scene.site.paths().count("/register") == times

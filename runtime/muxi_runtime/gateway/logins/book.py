@@ -182,7 +182,7 @@ class LoginBook:
                 if not is_kept:
                     await self._revoke(server, fresh)
         except GrantOverError as error:
-            await self._end(server, user, found, why=str(error))
+            await self._end(server, user, found, error)
             return await self._fresh(server, user, login.url)
         except (LoginError, VaultError) as error:
             raise RemoteError(f"The login of {user!r} at {server!r} could not be renewed: {error}") from error
@@ -199,14 +199,16 @@ class LoginBook:
         except LoginError as error:
             logger.info("the tokens of an ended login at %s could not be revoked: %s", server, error)
 
-    async def _end(self, server: str, user: str, found: _Found, *, why: str) -> None:
+    async def _end(self, server: str, user: str, found: _Found, error: GrantOverError) -> None:
         """It is over; who it was stays known until a logout."""
         try:
-            if not await self._replace(server, user, found, found.login.ended()):
+            ended = found.login.ended(is_client_unknown=error.is_client_unknown)
+            if not await self._replace(server, user, found, ended):
                 return
-        except VaultError as error:
-            raise RemoteError(f"The login of {user!r} at {server!r} is over, which cannot be kept: {error}") from error
-        data = {"server": server, "user": user, "issuer": found.login.issuer[:500], "why": why[:500]}
+        except VaultError as failed:
+            text = f"The login of {user!r} at {server!r} is over, which cannot be kept: {failed}"
+            raise RemoteError(text) from failed
+        data = {"server": server, "user": user, "issuer": found.login.issuer[:500], "why": str(error)[:500]}
         await self._journal.append(Draft("login.ended", data=data))
 
 

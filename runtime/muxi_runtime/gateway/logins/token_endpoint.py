@@ -34,7 +34,15 @@ LONGEST_SECONDS = 10 * 365 * 24 * 3600
 
 
 class GrantOverError(LoginError):
-    """The authorization server says that what was granted is over, and not only that something went wrong."""
+    """The authorization server says that what was granted is over, and not only that something went wrong.
+
+    Attributes:
+        is_client_unknown: it does not know whom it registered either.
+    """
+
+    def __init__(self, message: str, *, is_client_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.is_client_unknown = is_client_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,9 +128,11 @@ class TokenEndpoint:
         if answer.status not in GRANTED:
             said = plain_word(answer.document().get("error"))
             # A client that is configured can be set right again; one that was registered and is unknown now cannot.
-            is_over = said == "invalid_grant" or (said == "invalid_client" and client.how == "registered")
+            is_unknown = said == "invalid_client" and client.how == "registered"
             text = f"{issuer} gave no token: HTTP {answer.status} {said}".rstrip() + "."
-            raise GrantOverError(text) if is_over else LoginError(text)
+            if is_unknown or said == "invalid_grant":
+                raise GrantOverError(text, is_client_unknown=is_unknown)
+            raise LoginError(text)
         try:
             token = OAuthToken.model_validate_json(answer.body)
         except ValidationError:
