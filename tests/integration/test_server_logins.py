@@ -122,7 +122,7 @@ async def test_a_login_that_is_taken_out_while_it_is_renewed_stays_out(scene: Lo
     with scene.store() as store:
         document = store.get(SERVER, "ada")
         assert store.forget(SERVER, "ada")
-        assert not store.put(SERVER, "ada", document, must_exist=True)
+        assert not store.put(SERVER, "ada", document, instead_of=document)
         assert store.get(SERVER, "ada") is None
 
 

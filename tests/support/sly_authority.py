@@ -29,6 +29,8 @@ class SlyAuthority:
         metadata_url: what it says in its refusal.
         resource, metadata: what is different in its documents.
         tokens: what the token endpoint gives.
+        registered: what registration answers with, and its status.
+        token_status: with which status.
         token_redirect: where the token endpoint sends whoever asks.
         asked: what came to each path, oldest first: method, path, headers, form.
     """
@@ -38,6 +40,8 @@ class SlyAuthority:
     resource: dict[str, Any] = field(default_factory=dict)
     metadata: dict[str, Any] = field(default_factory=dict)
     tokens: dict[str, Any] = field(default_factory=lambda: {"access_token": "sly-access", "refresh_token": "sly-more"})
+    registered: tuple[dict[str, Any], int] = field(default_factory=lambda: ({"client_id": "sly-client"}, 201))
+    token_status: int = 200
     token_redirect: str = ""
     asked: list[tuple[str, str, dict[str, str], dict[str, list[str]]]] = field(default_factory=list)
 
@@ -88,13 +92,13 @@ class SlyAuthority:
 
     async def _register(self, request: Request) -> Response:
         await self._note(request)
-        return JSONResponse({"client_id": "sly-client"}, 201)
+        return JSONResponse(*self.registered)
 
     async def _token(self, request: Request) -> Response:
         await self._note(request)
         if self.token_redirect:
             return RedirectResponse(self.token_redirect, 307)
-        return JSONResponse({"token_type": "Bearer", "expires_in": 300, **self.tokens})
+        return JSONResponse({"token_type": "Bearer", "expires_in": 300, **self.tokens}, self.token_status)
 
     async def _other(self, request: Request) -> Response:
         await self._note(request)

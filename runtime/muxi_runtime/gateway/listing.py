@@ -215,7 +215,7 @@ class Listing:
 
     async def _ask(self, spec: Spec, task: str) -> Lists:
         if self._specs.is_remote(spec.server):
-            async with self._remotes.lease_session(spec) as leased:
+            async with self._remotes.lease_session(spec.model_copy(update={"task": None})) as leased:
                 return await self._lists(leased.session)
         try:
             async with open_upstream(

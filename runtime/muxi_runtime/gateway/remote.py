@@ -67,7 +67,7 @@ class Remotes:
         self._open_session = open_session
         self._credentials = credentials or NoCredentials()
         self.principal_of: Callable[[str], Principal | None] = _nobody
-        """Whose a task is; `None` for one that is no open task, as while tools are listed."""
+        """Whose a task is; `None` for one that is no open task. Tools are listed for no task at all."""
 
     @cached_property
     def _tls(self) -> ssl.SSLContext:
@@ -123,7 +123,7 @@ class Remotes:
     @asynccontextmanager
     async def _connect(self, spec: Spec) -> AsyncIterator[TransportStreams]:
         limit = spec.limits.frame_mib * 2**20
-        principal = self.principal_of(spec.task or "")
+        principal = self._principal(spec)
         headers = await self._headers(spec, principal)
         login = self._credentials.login_for(spec.server, spec.image, principal.user if principal else None)
 
@@ -153,6 +153,13 @@ class Remotes:
             streamable_http_client(spec.image, http_client=http, max_sse_event_size=limit) as streams,
         ):
             yield streams
+
+    def _principal(self, spec: Spec) -> Principal | None:
+        """Whose session it is; `None` only where it is the runtime that asks, which has a login to list tools with."""
+        principal = self.principal_of(spec.task) if spec.task is not None else None
+        if principal is None and spec.task is not None:
+            raise RemoteError(f"Server {spec.server!r} is not asked: task {spec.task!r} has ended. Begin another task.")
+        return principal
 
     async def _headers(self, spec: Spec, principal: Principal | None) -> dict[str, str]:
         headers = dict(await self._credentials.headers_for(spec.server, principal.user if principal else None))

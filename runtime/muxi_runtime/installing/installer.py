@@ -313,7 +313,7 @@ class Installer:
         if manifest.is_remote:
             session = partial(open_session, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS)
             remotes = Remotes(_no_schema, session, self._credentials(manifest))
-            async with remotes.lease_session(spec) as leased:
+            async with remotes.lease_session(spec.model_copy(update={"task": None})) as leased:
                 return await _lists(leased.session)
         try:
             async with open_upstream(self._backend, spec, eras=Eras(), handshake_seconds=HANDSHAKE_SECONDS) as upstream:

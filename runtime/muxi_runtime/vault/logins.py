@@ -59,34 +59,38 @@ class LoginStore:
         except SQLAlchemyError as error:
             raise VaultError(f"The logins cannot be read ({type(error).__name__}).") from error
 
-    def put(self, server: str, user: str, document: str, *, must_exist: bool = False) -> bool:
+    def put(self, server: str, user: str, document: str, *, instead_of: str | None = None) -> bool:
         """Keep it in place of the one before; whether that was done.
 
         Args:
             server: where.
             user: whose.
             document: what is kept.
-            must_exist: what was taken out meanwhile stays out.
+            instead_of: what has to be there still. What was taken out meanwhile stays out, what came in stays in.
 
         Raises:
-            VaultError: it cannot be written.
+            VaultError: it cannot be written, or what is there not be read.
         """
         row = {"server": server, "user": user}
         now = utc_text(datetime.now(UTC))
         try:
             with writing(self._engine) as connection:
-                query = select(server_logins.c.created_at).where(_is(server, user))
-                created_at = connection.execute(query).scalar_one_or_none()
-                if created_at is None and must_exist:
+                known = connection.execute(select(server_logins).where(_is(server, user))).mappings().one_or_none()
+                if instead_of is not None and (known is None or self._opened(known) != instead_of):
                     return False
+                created_at = known["created_at"] if known is not None else now
                 key = writing_key(connection, self._key_file)
                 sealed = encrypt(key, label_of(server_logins, row), document)
                 connection.execute(delete(server_logins).where(_is(server, user)))
-                fields = {**row, "key_id": key.id, "sealed": sealed, "created_at": created_at or now, "set_at": now}
+                fields = {**row, "key_id": key.id, "sealed": sealed, "created_at": created_at, "set_at": now}
                 connection.execute(insert(server_logins).values(fields))
         except SQLAlchemyError as error:
             raise VaultError(f"The login cannot be kept ({type(error).__name__}).") from error
         return True
+
+    def _opened(self, row: RowMapping) -> str:
+        """Compared as it was written: under another key of the vault the same document is sealed differently."""
+        return decrypt(key_of(self._key_file.read(), row["key_id"]), label_of(server_logins, row), row["sealed"])
 
     def forget(self, server: str, user: str) -> bool:
         """Remove it; whether there was one."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import httpx2
 
-from muxi_runtime.errors import LoginNeededError
+from muxi_runtime.errors import LoginNeededError, RemoteError, VaultError
 from muxi_runtime.gateway.logins.challenge import Challenge, challenge_in, plain_scopes
 from muxi_runtime.gateway.logins.outside import origin_of
 
@@ -37,7 +37,7 @@ class TokenSource(Protocol):
         """Another one after a refusal; `None` where there is none. Raises as `token`."""
 
     async def needed(self, challenge: Challenge) -> LoginNeededError:
-        """What to tell the caller who cannot be let in."""
+        """What to tell the caller who cannot be let in. Raises as `token`."""
 
 
 class Bearer(httpx2.Auth):
@@ -103,9 +103,9 @@ class UserTokens:
     async def needed(self, challenge: Challenge) -> LoginNeededError:
         """See `TokenSource.needed`."""
         user = await self._who()
-        self._book.note(self._server, self._user, challenge)
+        self._book.note(self._server, self._user, self._url, challenge)
         if user is not None:
-            self._book.note(self._server, user, challenge)
+            self._book.note(self._server, user, self._url, challenge)
         command = f"muxi-runtime servers login {self._server}"
         if challenge.is_step_up and user is not None:
             wants = " ".join(plain_scopes(challenge.scopes)) or "more"
@@ -118,9 +118,18 @@ class UserTokens:
         return LoginNeededError(f"{what} Run `{command}`.", server=self._server, command=command)
 
     async def _missing(self, user: str) -> str:
-        if await self._book.find(self._server, user, self._url) is None:
+        try:
+            found = await self._book.find(self._server, user, self._url)
+        except VaultError as error:
+            raise RemoteError(f"Server {self._server!r} cannot be asked: {error}") from error
+        if found is None:
             return f"{user!r} is not logged in at server {self._server!r}."
         return f"The login of {user!r} at server {self._server!r} is not taken any more."
 
     async def _who(self) -> str | None:
-        return self._user if self._user is not None else await self._book.lister(self._server)
+        if self._user is not None:
+            return self._user
+        try:
+            return await self._book.lister(self._server)
+        except VaultError as error:
+            raise RemoteError(f"Server {self._server!r} cannot be asked: {error}") from error

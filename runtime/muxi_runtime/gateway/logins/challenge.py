@@ -10,13 +10,18 @@ from typing import TYPE_CHECKING
 from mcp.client.auth.utils import extract_field_from_www_auth
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import httpx2
 
-__all__ = ["Challenge", "challenge_in", "is_for_tokens", "plain_scopes", "split_scopes"]
+__all__ = ["MOST_SCOPES", "Challenge", "challenge_in", "is_for_tokens", "noted_scopes", "plain_scopes", "split_scopes"]
 
 LONGEST = 2000
 PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,99}")
 MOST_SHOWN = 8
+MOST_SCOPES = 100
+LONGEST_SCOPE = 200
+"""Together a third of what an event of the journal may hold: of a larger one the journal cuts out who and where."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +71,18 @@ def plain_scopes(scopes: tuple[str, ...]) -> list[str]:
 
 
 def split_scopes(text: str | None) -> tuple[str, ...]:
-    """Scopes as they stand in a parameter, each once. What cannot be one (RFC 6749, 3.3) is left out."""
-    found = (text or "").split()
-    usable = (scope for scope in found if scope.isascii() and scope.isprintable() and not set(scope) & set('"\\'))
-    return tuple(dict.fromkeys(usable))
+    """Scopes as they stand in a parameter, each once and not without end.
+
+    What cannot be one (RFC 6749, 3.3) is left out.
+    """
+    usable = dict.fromkeys(scope for scope in (text or "").split() if _is_scope(scope))
+    return tuple(usable)[:MOST_SCOPES]
+
+
+def noted_scopes(scopes: Sequence[str]) -> list[str]:
+    """As they go into an event: a login that was kept before there was a limit may hold more."""
+    return [scope[:LONGEST_SCOPE] for scope in scopes[:MOST_SCOPES]]
+
+
+def _is_scope(text: str) -> bool:
+    return len(text) <= LONGEST_SCOPE and text.isascii() and text.isprintable() and not set(text) & set('"\\')

@@ -16,6 +16,7 @@ from pydantic import AnyUrl, ValidationError
 
 from muxi_runtime.errors import LoginError
 from muxi_runtime.gateway.logins.login import Client
+from muxi_runtime.gateway.logins.token_endpoint import plain_word
 
 if TYPE_CHECKING:
     from muxi_runtime.catalog.remote_oauth import RemoteOAuth
@@ -65,7 +66,8 @@ def configured_client(found: Found, settings: RemoteOAuth, client_id: str) -> Cl
         return Client(id=client_id, how="configured")
     method = next((method for method in WITH_SECRET if known is None or method in known), None)
     if method is None:
-        raise LoginError(f"{found.issuer} takes no client secrets, only: {', '.join(known or ())[:200]}.")
+        named = ", ".join(filter(None, map(plain_word, known or ())))[:200]
+        raise LoginError(f"{found.issuer} takes no client secrets, only: {named or 'what has no proper name'}.")
     return Client(id=client_id, how="configured", method=method)
 
 
@@ -87,7 +89,7 @@ async def _register(outside: Outside, found: Found, *, redirect_uri: str, own: s
     document = wanted.model_dump(by_alias=True, mode="json", exclude_none=True)
     answer = await outside.post_json(endpoint, document, own=own)
     if answer.status not in CREATED:
-        said = str(answer.document().get("error", ""))[:100]
+        said = plain_word(answer.document().get("error"))
         raise LoginError(f"{found.issuer} did not register the runtime: HTTP {answer.status} {said}".rstrip() + ".")
     try:
         made = OAuthClientInformationFull.model_validate(answer.document())

@@ -119,7 +119,7 @@ class LoginDesk:
             return None
         state, login = await self._book.state(server, user, url)
         if login is None:
-            wanted = self._book.challenge(server, user) or self._book.challenge(server, None)
+            wanted = self._book.challenge(server, user, url) or self._book.challenge(server, None, url)
             return LoginReport(state) if wanted else None
         renews = login.refresh_token is not None
         return LoginReport(state, login.issuer, login.scopes, login.expires_at, renews)

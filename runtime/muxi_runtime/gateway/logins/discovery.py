@@ -23,6 +23,7 @@ from mcp_types import LATEST_PROTOCOL_VERSION
 from pydantic import BaseModel, ValidationError
 
 from muxi_runtime.errors import LoginError
+from muxi_runtime.gateway.logins.challenge import split_scopes
 from muxi_runtime.gateway.logins.outside import Outside
 from muxi_runtime.identity.oauth.settings import is_safe_url
 
@@ -75,7 +76,8 @@ async def discover(outside: Outside, url: str, challenge: Challenge, *, issuer: 
     chosen = _chosen([str(server) for server in resource.authorization_servers], issuer)
     at = build_oauth_authorization_server_metadata_discovery_urls(chosen, url)
     metadata = await _metadata(outside, at, chosen, own=url)
-    offered = None if resource.scopes_supported is None else tuple(resource.scopes_supported)
+    said = resource.scopes_supported
+    offered = None if said is None else split_scopes(" ".join(said))
     return Found(str(resource.resource), str(metadata.issuer), metadata, offered)
 
 

@@ -22,7 +22,7 @@ from mcp.client.auth.oauth2 import PKCEParameters
 from mcp.client.auth.utils import validate_authorization_response_iss
 
 from muxi_runtime.errors import LoginError, VaultError
-from muxi_runtime.gateway.logins.challenge import Challenge, challenge_in
+from muxi_runtime.gateway.logins.challenge import MOST_SCOPES, Challenge, challenge_in, noted_scopes
 from muxi_runtime.gateway.logins.clients import choose_client
 from muxi_runtime.gateway.logins.discovery import discover
 from muxi_runtime.gateway.logins.login import Login
@@ -42,7 +42,9 @@ __all__ = ["Begun", "Logins", "Returned"]
 
 SECONDS = 600
 MOST = 50
-"""Attempts that nobody has finished, of all users."""
+"""Attempts that nobody has finished, of all callers."""
+MOST_EACH = 5
+"""Of one caller, who keeps no other from logging in: one more takes the place of the oldest."""
 PROBE = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
 ACCEPT = {"Accept": "application/json, text/event-stream"}
 OFFLINE = "offline_access"
@@ -212,7 +214,7 @@ class Logins:
 
     async def _challenge(self, server: str, user: str, url: str) -> Challenge:
         """What the server wants of a user: what it said last, else what it says to a request without a token."""
-        known = self._book.challenge(server, user)
+        known = self._book.challenge(server, user, url)
         if known is not None:
             return known
         answer = await self._outside.post_json(url, PROBE, own=url, headers=ACCEPT)
@@ -224,6 +226,9 @@ class Logins:
     def _add(self, attempt: _Attempt) -> str:
         now = time.monotonic()
         self._attempts = {name: known for name, known in self._attempts.items() if known.ends_at >= now}
+        own = [name for name, known in self._attempts.items() if known.by == attempt.by]  # the oldest first
+        for name in own[: 1 - MOST_EACH]:
+            del self._attempts[name]
         if len(self._attempts) >= MOST:
             raise LoginError("Too many logins are under way.", remedy="Try again in some minutes.")
         name = secrets.token_urlsafe(16)
@@ -241,15 +246,16 @@ def _scopes(
 ) -> tuple[str, ...]:
     """What to ask for: as the operator says, as the refusal says, as the metadata says, else nothing.
 
-    That is the specification's order. What was granted before is not given up for what is wanted besides.
+    That is the specification's order. What was granted before is not given up for what is wanted besides. Where a
+    server names more than are asked for, what people here want goes first.
     """
     wanted = tuple(configured) or challenge.scopes or (found.offered or ())
     if challenge.is_step_up:
-        wanted = (*configured, *(before.scopes if before else ()), *challenge.scopes)
-    wanted = tuple(dict.fromkeys((*wanted, *more)))
+        wanted = (*configured, *challenge.scopes, *(before.scopes if before else ()))
+    wanted = tuple(dict.fromkeys((*more, *wanted)))
     if wanted and OFFLINE in (found.metadata.scopes_supported or ()):
-        wanted = tuple(dict.fromkeys((*wanted, OFFLINE)))
-    return wanted
+        wanted = tuple(dict.fromkeys((OFFLINE, *wanted)))
+    return wanted[:MOST_SCOPES]
 
 
 def _authorization_url(attempt: _Attempt) -> str:
@@ -293,6 +299,6 @@ def _facts(attempt: _Attempt, login: Login) -> dict[str, object]:
         "user": attempt.user,
         "issuer": login.issuer[:500],
         "resource": login.resource[:500],
-        "scopes": list(login.scopes),
+        "scopes": noted_scopes(login.scopes),
         "client": login.client.how,
     }

@@ -65,7 +65,11 @@ class Login(BaseModel):
         """Whether only a person can help."""
         return not self.is_fresh and self.refresh_token is None
 
-    def ended(self) -> Login:
-        """The same without its tokens: it is known who was logged in, and with which client."""
+    def ended(self, *, is_client_unknown: bool = False) -> Login:
+        """The same without its tokens: it is known who was logged in, and with which client.
+
+        One that is unknown to the server fits no address any more, so that the next login registers another.
+        """
         gone = {"access_token": "", "refresh_token": None, "expires_at": None}  # nosec B105  # that there is none
-        return self.model_copy(update=gone)
+        client = self.client.model_copy(update={"redirect_uri": ""}) if is_client_unknown else self.client
+        return self.model_copy(update={**gone, "client": client})

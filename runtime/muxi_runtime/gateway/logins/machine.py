@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from muxi_runtime.errors import LoginError, LoginNeededError, RemoteError
-from muxi_runtime.gateway.logins.challenge import plain_scopes
+from muxi_runtime.gateway.logins.challenge import MOST_SCOPES, noted_scopes, plain_scopes
 from muxi_runtime.gateway.logins.clients import configured_client
 from muxi_runtime.gateway.logins.discovery import discover
 from muxi_runtime.gateway.logins.login import EARLY_SECONDS
@@ -66,7 +66,7 @@ class MachineTokens:
                 self._tokens = await self._ask(challenge)
             except LoginError as error:
                 raise RemoteError(f"Server {self._server!r} wants a token, and there is none: {error}") from error
-            data = {"server": self._server, "user": None, "scopes": list(self._tokens.scopes)}
+            data = {"server": self._server, "user": None, "scopes": noted_scopes(self._tokens.scopes)}
             issuer = self._settings_of(self._server).issuer
             await self._journal.append(Draft("login.renewed", data={**data, "issuer": issuer}))
             return self._tokens.access
@@ -89,6 +89,6 @@ class MachineTokens:
         wanted = settings.scopes or challenge.scopes or (found.offered or ())
         if challenge.is_step_up:
             wanted = (*wanted, *self._scopes, *challenge.scopes)
-        self._scopes = tuple(dict.fromkeys(wanted))
+        self._scopes = tuple(dict.fromkeys(wanted))[:MOST_SCOPES]
         asked = {"grant_type": "client_credentials"} | ({"scope": " ".join(self._scopes)} if self._scopes else {})
         return await self._endpoint.redeem(found, client, settings, asked, own=self._url, scopes=self._scopes)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.logins.outside import Outside
     from muxi_runtime.gateway.logins.proofs import Proofs
 
-__all__ = ["GrantOverError", "TokenEndpoint", "Tokens"]
+__all__ = ["GrantOverError", "TokenEndpoint", "Tokens", "plain_word"]
 
 TOKEN = re.compile(r"[\x21-\x7e]{1,16384}")
 GRANTED = {200, 201}
@@ -34,7 +34,15 @@ LONGEST_SECONDS = 10 * 365 * 24 * 3600
 
 
 class GrantOverError(LoginError):
-    """The authorization server says that what was granted is over, and not only that something went wrong."""
+    """The authorization server says that what was granted is over, and not only that something went wrong.
+
+    Attributes:
+        is_client_unknown: it does not know whom it registered either.
+    """
+
+    def __init__(self, message: str, *, is_client_unknown: bool = False) -> None:
+        super().__init__(message)
+        self.is_client_unknown = is_client_unknown
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +126,13 @@ class TokenEndpoint:
         proof, headers = await self._proofs.of(client, settings, issuer)
         answer = await self._outside.post_form(endpoint, {**fields, **proof}, own=own, headers=headers)
         if answer.status not in GRANTED:
-            said = _word(answer.document().get("error"))
+            said = plain_word(answer.document().get("error"))
             # A client that is configured can be set right again; one that was registered and is unknown now cannot.
-            is_over = said == "invalid_grant" or (said == "invalid_client" and client.how == "registered")
+            is_unknown = said == "invalid_client" and client.how == "registered"
             text = f"{issuer} gave no token: HTTP {answer.status} {said}".rstrip() + "."
-            raise GrantOverError(text) if is_over else LoginError(text)
+            if is_unknown or said == "invalid_grant":
+                raise GrantOverError(text, is_client_unknown=is_unknown)
+            raise LoginError(text)
         try:
             token = OAuthToken.model_validate_json(answer.body)
         except ValidationError:
@@ -137,6 +147,6 @@ def _expiry(seconds: int | None) -> float | None:
     return None if seconds is None else time.time() + min(max(seconds, 0), LONGEST_SECONDS)
 
 
-def _word(error: object) -> str:
-    """A code of RFC 6749, 5.2; anything else is not shown."""
-    return error if isinstance(error, str) and re.fullmatch(r"[a-z_]{1,60}", error) else ""
+def plain_word(said: object) -> str:
+    """A code of RFC 6749, 5.2, or a name as of RFC 7591, 2; anything else is not shown."""
+    return said if isinstance(said, str) and re.fullmatch(r"[a-z_]{1,60}", said) else ""
