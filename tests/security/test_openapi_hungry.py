@@ -1,0 +1,91 @@
+"""Documents of OpenAPI that want the host's memory or time: bounded one by one, and by the process that reads them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from api_document import described, document, small
+
+from muxi_runtime.errors import ConfigError
+from muxi_runtime.installing.openapi.apart import Bounds, describe_apart
+from muxi_runtime.installing.openapi.describe import Choice
+
+pytestmark = [pytest.mark.promise("openapi-documents-are-data"), pytest.mark.timeout(30)]
+
+API = Choice("api")
+SLOW = b"openapi: 3.1.0\nx: [" + b"a, " * 400_000 + b"a]\n"
+"""Some 20 s to read."""
+
+
+def dense() -> bytes:
+    """Some 150 MiB when it is read."""
+    return json.dumps(small({"/a": {"get": {}}}, x=[{"a": f"{n}"} for n in range(400_000)])).encode()
+
+
+def readers() -> set[str]:
+    """Processes that read documents and are not waited for yet."""
+    found = set[str]()
+    for line in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            held = line.read_bytes()
+        except OSError:
+            continue
+        if b"muxi_runtime.installing.openapi" in held:
+            found.add(line.parent.name)
+    return found
+
+
+async def test_a_document_is_described_apart_as_it_is_described_here() -> None:
+    data = document({"summary": "Lists \u202e things", "security": [{"key": []}]}, components=KEYS)
+    assert await describe_apart(data, API) == described(data)
+
+
+async def test_what_is_wrong_with_a_document_is_said_with_what_to_do_when_it_is_read_apart() -> None:
+    many = json.dumps(small({f"/p{n}": {"get": {}} for n in range(1001)})).encode()
+    with pytest.raises(ConfigError, match=r"at most 1000 tools\. Choose some: --operation"):
+        await describe_apart(many, API)
+    with pytest.raises(ConfigError, match="larger than 16 MiB"):
+        await describe_apart(b" " * 17 * 2**20, API)
+
+
+async def test_a_document_that_takes_too_much_memory_is_refused() -> None:
+    with pytest.raises(ConfigError, match="too large or too deep to be read: it takes more than 128 MiB"):
+        await describe_apart(dense(), API, Bounds(memory_mib=128))
+
+
+@pytest.mark.parametrize("bounds", [Bounds(cpu_seconds=1), Bounds(wall_seconds=1)])
+async def test_a_document_that_takes_too_long_is_refused_and_its_process_is_gone(bounds: Bounds) -> None:
+    before = readers()
+    with pytest.raises(ConfigError, match="too large or too deep to be read"):
+        await describe_apart(SLOW, API, bounds)
+    assert readers() <= before
+
+
+async def test_nothing_reads_on_when_whoever_asked_has_gone() -> None:
+    before = readers()
+    with anyio.move_on_after(1) as scope:
+        await describe_apart(SLOW, API)
+    assert scope.cancelled_caught
+    assert readers() <= before
+
+
+async def test_the_process_that_reads_gets_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: dict[str, Any] = {}
+    real = anyio.open_process
+
+    async def watched(command: list[str], **options: Any) -> Any:
+        started.update(options)
+        return await real(command, **options)
+
+    monkeypatch.setenv("MUXI_SECRET_OF_SOMEBODY", "x")
+    monkeypatch.setattr(anyio, "open_process", watched)
+    await describe_apart(document(), API)
+    assert set(started["env"]) == {"PYTHONPATH"}
+    assert not started.get("pass_fds")
+
+
+KEYS = {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}}
