@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
-from api_document import described, document, small
+from api_document import SERVER, described, document, operation_of, operations_of, small
 
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.installing.openapi.apart import Bounds, describe_apart
 from muxi_runtime.installing.openapi.describe import Choice
+from muxi_runtime.installing.openapi.names import Names
+from muxi_runtime.installing.openapi.operations import METHODS
 
 pytestmark = [pytest.mark.promise("openapi-documents-are-data"), pytest.mark.timeout(30)]
 
@@ -89,3 +94,26 @@ async def test_the_process_that_reads_gets_nothing_of_the_environment(monkeypatc
 
 
 KEYS = {"securitySchemes": {"key": {"type": "apiKey", "in": "header", "name": "X-Key"}}}
+
+
+@contextmanager
+def at_most(mib: int) -> Iterator[None]:
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < mib * 2**20
+
+
+def refused(whole: dict[str, Any]) -> str:
+    with pytest.raises(ConfigError) as error:
+        described(json.dumps(whole).encode())
+    return str(error.value)
+
+
+def test_an_address_grows_by_its_variables_no_further_than_it_is_read():
+    server = {"url": SERVER + "/{a}" * 200, "variables": {"a": {"default": "x" * 1_000_000}}}
+    with at_most(40):
+        assert "it has more than 1000 characters" in refused(small({"/x": {"get": {}}}, servers=[server]))
