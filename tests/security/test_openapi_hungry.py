@@ -117,3 +117,16 @@ def test_an_address_grows_by_its_variables_no_further_than_it_is_read():
     server = {"url": SERVER + "/{a}" * 200, "variables": {"a": {"default": "x" * 1_000_000}}}
     with at_most(40):
         assert "it has more than 1000 characters" in refused(small({"/x": {"get": {}}}, servers=[server]))
+
+
+def test_names_that_are_all_the_same_are_told_apart_at_once():
+    names = Names(64)
+    assert len({names.unique("same") for _ in range(20_000)}) == 20_000
+
+
+def test_operations_want_a_bounded_number_of_credentials():
+    schemes = {"securitySchemes": {"n" * 60 + str(n): {"type": "oauth2"} for n in range(120)}}
+    paths = {f"/p{n}": {"get": {"security": [{name: []}]}} for n, name in enumerate(schemes["securitySchemes"])}
+    found = described(json.dumps(small(paths, components=schemes)).encode())
+    assert (len(operations_of(found)), len(found.secrets)) == (100, 100)
+    assert any("more than 100 credentials" in note for note in found.notes)
