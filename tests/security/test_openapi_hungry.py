@@ -130,3 +130,10 @@ def test_operations_want_a_bounded_number_of_credentials():
     found = described(json.dumps(small(paths, components=schemes)).encode())
     assert (len(operations_of(found)), len(found.secrets)) == (100, 100)
     assert any("more than 100 credentials" in note for note in found.notes)
+
+
+def test_a_reference_that_is_long_is_not_followed():
+    name = "a" * 2000
+    shared = {"parameters": {name: {"name": "q", "in": "query"}}}
+    operation = {"parameters": [{"$ref": f"#/components/parameters/{name}"}]}
+    assert "of more than 1000 characters" in refused(small({"/x": {"get": operation}}, components=shared))
