@@ -137,3 +137,24 @@ def test_a_reference_that_is_long_is_not_followed():
     shared = {"parameters": {name: {"name": "q", "in": "query"}}}
     operation = {"parameters": [{"$ref": f"#/components/parameters/{name}"}]}
     assert "of more than 1000 characters" in refused(small({"/x": {"get": operation}}, components=shared))
+
+
+def test_parameters_are_counted_before_they_are_looked_at():
+    shared = {"parameters": {"a": {"name": "q", "in": "query"}}}
+    operation = {"parameters": [{"$ref": "#/components/parameters/a"}] * 121}
+    assert "more than 120 parameters" in refused(small({"/x": {"get": operation}}, components=shared))
+
+
+@pytest.mark.timeout(15)
+@pytest.mark.parametrize("place", ["name", "in", "style"])
+def test_a_parameter_whose_words_are_no_text_is_left_out_without_being_written_out(place: str):
+    shared = {"parameters": {"a": {"name": "q", "in": "query", place: [1] * 700_000}}}
+    operation = {"parameters": [{"$ref": "#/components/parameters/a"}] * 100}
+    paths = {f"/p{n}": dict.fromkeys(METHODS, operation) for n in range(140)}
+    found = described(json.dumps(small(paths, components=shared)).encode())
+    assert all(made["parameters"] == [] for made in operations_of(found).values())
+
+
+def test_one_that_is_required_and_has_no_name_makes_no_tool():
+    operation = {"parameters": [{"name": ["q"], "in": "query", "required": True}]}
+    assert "has no name, or no place" in refused(small({"/x": {"get": operation}}))
