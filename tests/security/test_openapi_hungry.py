@@ -158,3 +158,38 @@ def test_a_parameter_whose_words_are_no_text_is_left_out_without_being_written_o
 def test_one_that_is_required_and_has_no_name_makes_no_tool():
     operation = {"parameters": [{"name": ["q"], "in": "query", "required": True}]}
     assert "has no name, or no place" in refused(small({"/x": {"get": operation}}))
+
+
+def test_numbers_are_bounded():
+    schema = {"type": "integer", "enum": [1, 2**63], "minimum": -(2**70)}
+    made = operation_of(document({"parameters": [{"name": "q", "in": "query", "schema": schema}]}))
+    assert made["input"]["properties"]["q"] == {"type": "integer", "description": "[query]"}
+
+
+def test_values_that_each_schema_refers_to_are_counted_each_time():
+    values = {"type": "string", "enum": [f"{n:0200}" for n in range(100)]}
+    fields = {"type": "object", "properties": {f"p{n}": {"$ref": "#/components/schemas/E"} for n in range(150)}}
+    body = {"requestBody": {"content": {"application/json": {"schema": {"$ref": "#/components/schemas/P"}}}}}
+    paths = {f"/p{n}": {"post": body} for n in range(20)}
+    found = described(json.dumps(small(paths, components={"schemas": {"E": values, "P": fields}})).encode())
+    assert len(operations_of(found)) == 1
+    assert any("too large or too entangled" in note for note in found.notes)
+
+
+def test_values_of_many_choices_are_not_put_together_beyond_what_is_kept():
+    shared = {"schemas": {"E": {"type": "integer", "enum": list(range(200_000))}}}
+    schema = {"oneOf": [{"$ref": "#/components/schemas/E"}] * 100}
+    data = document({"parameters": [{"name": "q", "in": "query", "schema": schema}]}, components=shared)
+    with at_most(100):
+        assert "enum" not in operation_of(data)["input"]["properties"]["q"]
+
+
+def test_large_fields_of_choices_are_not_compared():
+    large = {"type": "object", "properties": {"a": {"type": "string", "x": [[n] for n in range(200_000)]}}}
+    alike = {"type": "object", "properties": {"b": {"type": "string"}}}
+    both = {"A": large, "B": large, "C": alike, "D": alike}
+    choices = [{"$ref": f"#/components/schemas/{name}"} for name in both] * 25
+    operation = {"parameters": [{"name": "q", "in": "query", "schema": {"oneOf": choices}}]}
+    data = json.dumps(small({f"/p{n}": {"get": operation} for n in range(100)}, components={"schemas": both})).encode()
+    made = next(iter(operations_of(described(data)).values()))["input"]["properties"]["q"]["properties"]
+    assert made == {"a": {}, "b": {"type": "string"}}
