@@ -41,7 +41,7 @@ from muxi_runtime.installing.documents import (
     tree_of,
 )
 from muxi_runtime.installing.local_folder import packed_source
-from muxi_runtime.installing.openapi.describe import describe
+from muxi_runtime.installing.openapi.apart import describe_apart
 from muxi_runtime.installing.packages import SOURCE_FOLDER, Installed, images_of, install_npm, install_pypi
 from muxi_runtime.installing.settings import InstallSettings
 from muxi_runtime.installing.workshop import Progress, Workshop, open_workshop
@@ -256,7 +256,7 @@ class Installer:
         return _Made(_manifest(wish, installed.source, fields), installed.parts)
 
     async def _described(self, wish: Wish, progress: Progress) -> _Made:
-        """Of a document of OpenAPI, fetched in a workshop that reaches its host, and read here as data."""
+        """Of a document of OpenAPI, fetched in a workshop that reaches its host, and read as data apart."""
         if wish.source.is_url:
             progress(f"fetching {wish.source.name}")
             tools = await self._shelf.ensure(INSTALLER, progress)
@@ -272,7 +272,7 @@ class Installer:
         else:
             data = await to_thread.run_sync(read_document, Path(wish.source.name))
         progress("reading the document")
-        found = await to_thread.run_sync(describe, data, choice_of(wish.name, wish.source, wish.install))
+        found = await describe_apart(data, choice_of(wish.name, wish.source, wish.install))
         with tempfile.TemporaryDirectory(prefix="tree-", dir=self._scratch) as folder:
             tree = Path(folder) / "tree.tar"
             await to_thread.run_sync(tree.write_bytes, tree_of(found))

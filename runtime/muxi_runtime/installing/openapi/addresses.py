@@ -120,19 +120,28 @@ def is_private(host: str) -> bool:
 
 
 def _filled(server: Mapping[str, Any]) -> str:
-    """The URL with the defaults of its variables in it."""
+    """The URL with the defaults of its variables in it; no further than addresses are read."""
     variables = server.get("variables")
     variables = variables if isinstance(variables, Mapping) else {}
 
-    def default(match: re.Match[str]) -> str:
-        variable = variables.get(match[1])
-        value = variable.get("default") if isinstance(variable, Mapping) else None
-        if not isinstance(value, str | int | float):
-            raise _wrong(str(server.get("url")), f"its variable {match[1]!a} has no default")
-        return str(value)
-
     url = server.get("url")
-    return _VARIABLE.sub(default, url) if isinstance(url, str) else ""
+    if not isinstance(url, str):
+        return ""
+    filled = ""
+    # A URL that is too long itself is not searched: every operation may have it.
+    for number, part in enumerate(_VARIABLE.split(url) if len(url) <= MAX_URL else [url]):
+        filled += part if number % 2 == 0 else _default(variables, part, url)
+        if len(filled) > MAX_URL:
+            raise _wrong(url, f"it is too long: it has more than {MAX_URL} characters")
+    return filled
+
+
+def _default(variables: Mapping[str, Any], name: str, url: str) -> str:
+    variable = variables.get(name)
+    value = variable.get("default") if isinstance(variable, Mapping) else None
+    if not isinstance(value, str | int | float):
+        raise _wrong(url, f"its variable {name!a} has no default")
+    return str(value)
 
 
 def _wrong(text: str, reason: str) -> ConfigError:

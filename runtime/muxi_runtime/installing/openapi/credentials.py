@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from muxi_runtime.errors import ConfigError
 from muxi_runtime.installing.openapi.names import MAX_SECRET, Names, secret_name, shown
 from muxi_runtime.installing.openapi.references import References
 
@@ -27,6 +28,8 @@ _FORBIDDEN_BEGINNINGS = ("proxy-", "sec-", "x-forwarded", "x-http-method", "x-mu
 
 MAX_WAYS = 20
 """To show credentials, and parts of one, that are looked at."""
+MAX_SCHEMES = 100
+"""Credentials that the operations of a document want."""
 
 
 class UnknownSchemeError(Exception):
@@ -74,6 +77,7 @@ class Credentials:
 
         Raises:
             UnknownSchemeError: there is no such way.
+            ConfigError: the document's operations want too many.
         """
         given = requirements[:MAX_WAYS] if isinstance(requirements, list) else []
         ways = [way for way in given if isinstance(way, Mapping) and len(way) <= MAX_WAYS]
@@ -89,6 +93,8 @@ class Credentials:
 
     def _scheme(self, name: str) -> Credential | None:
         if name not in self._known:
+            if len(self._known) >= MAX_SCHEMES:
+                raise ConfigError(f"the document's operations want more than {MAX_SCHEMES} credentials")
             scheme = self.references.resolve(self.schemes.get(name))
             made = _read(scheme)
             if made is None:

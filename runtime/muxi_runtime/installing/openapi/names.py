@@ -22,15 +22,18 @@ class Names:
     def __init__(self, longest: int, taken: tuple[str, ...] = ()) -> None:
         self._longest = longest
         self._taken = {name.casefold() for name in taken}
+        self._last: dict[str, int] = {}
 
     def unique(self, name: str) -> str:
         """The name, or one like it that is free."""
         name = name[: self._longest]
-        number, made = 1, name
+        folded = name.casefold()
+        number, made = self._last.get(folded, 1), name
         while made.casefold() in self._taken:
             number += 1
             end = f"_{number}"
             made = f"{name[: self._longest - len(end)]}{end}"
+        self._last[folded] = number
         self._taken.add(made.casefold())
         return made
 

@@ -18,6 +18,8 @@ from muxi_runtime.installing.openapi.schemas import Schema, Simplifier
 __all__ = ["Body", "LeftOutError", "Parameter", "path_parts", "read_body", "read_parameters"]
 
 MAX_PARAMETERS = 60
+MAX_GIVEN = 2 * MAX_PARAMETERS
+"""An operation's own may replace all those of its path."""
 MAX_KINDS = 40
 """Media types of a body that are looked at."""
 MAX_PATH = 2000
@@ -82,10 +84,16 @@ def read_parameters(
         ConfigError: a reference leads nowhere, or a name cannot be shown.
         LeftOutError: one that is required cannot be sent.
     """
+    if len(given) > MAX_GIVEN:
+        raise LeftOutError(f"it has more than {MAX_GIVEN} parameters, with those of its path")
     found: dict[tuple[str, str], Mapping[str, Any]] = {}
     for item in given:
         parameter = references.resolve(item)
-        found[str(parameter.get("name")), str(parameter.get("in"))] = parameter
+        name, place = parameter.get("name"), parameter.get("in")
+        if isinstance(name, str) and isinstance(place, str):
+            found[name, place] = parameter
+        elif parameter.get("required") is True:
+            raise LeftOutError("a parameter that it requires has no name, or no place")
     if len(found) > MAX_PARAMETERS:
         raise LeftOutError(f"it has more than {MAX_PARAMETERS} parameters")
     made = [_parameter(parameter, references, simplifier, names) for parameter in found.values()]
@@ -178,7 +186,8 @@ def _refusal(name: object, place: object, style: object) -> str:
     if not fits_the_wire(name):
         return f"its {shown} cannot be shown as it is"
     if style is not None and style not in STYLES[str(place)]:
-        return f"its {shown} is written in the style {str(style)[:40]!a}"
+        named = style[:40] if isinstance(style, str) else "that is no text"
+        return f"its {shown} is written in the style {named!a}"
     return ""
 
 

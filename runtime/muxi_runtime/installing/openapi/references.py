@@ -11,6 +11,7 @@ from muxi_runtime.errors import ConfigError
 __all__ = ["References"]
 
 MAX_CHAIN = 16
+MAX_POINTER = 1000
 REF = "$ref"
 
 
@@ -32,8 +33,10 @@ class References:
         """What a reference names.
 
         Raises:
-            ConfigError: it names nothing.
+            ConfigError: it names nothing, or is too long.
         """
+        if len(pointer) > MAX_POINTER:
+            raise ConfigError(f"The document refers to {pointer[:100]!a}..., of more than {MAX_POINTER} characters.")
         value: object = self._document
         for part in unquote(pointer[1:]).split("/")[1:]:
             value = _step(value, part.replace("~1", "/").replace("~0", "~"), pointer)

@@ -8,7 +8,7 @@ told in the description and never evaluated.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -30,6 +30,10 @@ MAX_WORK = 3_000_000
 MAX_PROPERTIES = 150
 CHOOSE = "Choose some: --operation takes a pattern of an operation's name, of `GET /path*`, or of a tag."
 MAX_ENUM = 100
+MAX_ENUM_LETTERS = 4 * 2**20
+"""Of all values of all schemas, each time anew: what all tools together may take."""
+MAX_COMPARED = 200
+"""Values of a schema that is compared with another."""
 MAX_TEXT = 240
 TYPES = ("object", "array", "string", "integer", "number", "boolean", "null")
 _LENGTHS = ("minLength", "maxLength", "minItems", "maxItems")
@@ -52,6 +56,7 @@ class Simplifier:
         self._references = references
         self._left = MAX_NODES_IN_ALL
         self._work = MAX_WORK
+        self._letters = MAX_ENUM_LETTERS
 
     def simplify(self, schema: object, side: Side) -> Schema:
         """The same in words that the kit checks; empty, which permits anything, for what cannot be said.
@@ -73,6 +78,7 @@ class Simplifier:
         choices = flat.get("oneOf") or flat.get("anyOf")
         if isinstance(choices, list) and choices:
             flat, seen = self._joined(flat, choices, seen, depth)
+        self._charge_enum(flat.get("enum"))
         made = _scalar_words(flat)
         kinds = made.get("type", ())
         kinds = (kinds,) if isinstance(kinds, str) else kinds
@@ -107,9 +113,19 @@ class Simplifier:
     def _charge(self, schema: object) -> None:
         if isinstance(schema, Mapping):
             held = [schema, *(schema.get(word) for word in ("properties", "required", "allOf", "oneOf", "anyOf"))]
-            self._work -= sum(len(part) for part in held if isinstance(part, Mapping | list))
+            self._spend(sum(len(part) for part in held if isinstance(part, Mapping | list)))
+
+    def _spend(self, work: int) -> None:
+        self._work -= work
         if self._work < 0:
-            raise ConfigError("The schemas of the document are too large or too entangled to be read.", remedy=CHOOSE)
+            raise _too_large()
+
+    def _charge_enum(self, enum: object) -> None:
+        """Before its values are looked at: each schema that refers to it has them anew."""
+        if isinstance(enum, list) and len(enum) <= MAX_ENUM:
+            self._letters -= sum(len(value) if isinstance(value, str) else 1 for value in enum)
+        if self._letters < 0:
+            raise _too_large()
 
     def _joined(
         self, whole: Mapping[str, Any], choices: Sequence[object], seen: frozenset[str], depth: int
@@ -125,12 +141,14 @@ class Simplifier:
         joined: dict[str, Any] = {"type": list(dict.fromkeys(kinds))}
         objects = [flat for flat in found if "object" in _types(flat)]
         if objects:
-            joined |= _either(objects)
+            joined |= _either(objects, self._spend)
         arrays = [flat for flat in found if "array" in _types(flat)]
         if len(arrays) == 1 and "items" in arrays[0]:
             joined["items"] = arrays[0]["items"]
         if all(isinstance(flat.get("enum"), list) or _types(flat) == ["null"] for flat in found):
-            joined["enum"] = [value for flat in found for value in flat.get("enum", [None])]
+            enums = [flat["enum"] if isinstance(flat.get("enum"), list) else [None] for flat in found]
+            if sum(map(len, enums)) <= MAX_ENUM:
+                joined["enum"] = [value for enum in enums for value in enum]
         return _together(around, joined), seen
 
     def _object(self, flat: Mapping[str, Any], walk: _Walk, depth: int, seen: frozenset[str]) -> Schema:
@@ -211,7 +229,9 @@ def _description(flat: Mapping[str, Any]) -> str:
 def _short(value: object) -> bool:
     if isinstance(value, str):
         return value == "" or fits_the_wire(value)
-    return value is None or isinstance(value, bool | int) or (isinstance(value, float) and math.isfinite(value))
+    if isinstance(value, int):
+        return abs(value) < 2**63
+    return value is None or (isinstance(value, float) and math.isfinite(value))
 
 
 def _together(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any]:
@@ -226,15 +246,33 @@ def _together(one: Mapping[str, Any], other: Mapping[str, Any]) -> dict[str, Any
     return made
 
 
-def _either(objects: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _either(objects: Sequence[Mapping[str, Any]], spend: Callable[[int], None]) -> dict[str, Any]:
     """The fields of any; required is what all of them require, and what they describe differently may be anything."""
     fields: dict[str, Any] = {}
     for held in objects:
         given = held.get("properties")
         for name, part in given.items() if isinstance(given, Mapping) else ():
-            fields[name] = part if fields.get(name, part) == part else {}
+            fields[name] = part if _alike(fields.get(name, part), part, spend) else {}
     required = set(_texts(objects[0].get("required"))).intersection(*(_texts(o.get("required")) for o in objects[1:]))
     return {"properties": fields, "required": sorted(required)}
+
+
+def _alike(one: object, other: object, spend: Callable[[int], None]) -> bool:
+    """Whether both say the same. Large ones do only where they are one: comparing takes as long as they are."""
+    if one is other:
+        return True
+    left, count = [one], 0
+    while left and count <= MAX_COMPARED:
+        value = left.pop()
+        below = list(value.values()) if isinstance(value, dict) else value if isinstance(value, list) else ()
+        count += 1 + len(below)
+        left += below if count <= MAX_COMPARED else ()
+    spend(count // 10)
+    return count <= MAX_COMPARED and one == other
+
+
+def _too_large() -> ConfigError:
+    return ConfigError("The schemas of the document are too large or too entangled to be read.", remedy=CHOOSE)
 
 
 def _texts(value: object) -> list[str]:
