@@ -21,49 +21,38 @@ def engine_socket() -> Path:
     return socket
 
 
+def built(engine_socket: Path, *names: str) -> tuple[str, ...]:
+    """The references of images of this project, built first where they are missing: that may take minutes."""
+
+    async def ensure() -> tuple[str, ...]:
+        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
+            return tuple([await images.ensure(name, print) for name in names])
+
+    return anyio.run(ensure)
+
+
 @pytest.fixture(scope="session")
 def python_image(engine_socket: Path) -> str:
     """An image with python3, numpy, pandas, matplotlib, PIL, nodejs and bash."""
-
-    async def ensure() -> str:
-        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
-            return await images.ensure("code", print)
-
-    return anyio.run(ensure)
+    return built(engine_socket, "code")[0]
 
 
 @pytest.fixture(scope="session")
 def files_image(engine_socket: Path) -> str:
     """The image of the files and shell servers."""
-
-    async def ensure() -> str:
-        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
-            return await images.ensure("python", print)
-
-    return anyio.run(ensure)
+    return built(engine_socket, "python")[0]
 
 
 @pytest.fixture(scope="session")
-def documents_images(engine_socket: Path) -> tuple[str, str, str]:
-    """Images of documents, files and code; the first takes minutes where it was never built."""
-
-    async def ensure() -> tuple[str, str, str]:
-        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
-            found = [await images.ensure(name, print) for name in ("documents", "python", "code")]
-            return found[0], found[1], found[2]
-
-    return anyio.run(ensure)
+def documents_images(engine_socket: Path) -> tuple[str, ...]:
+    """Images of documents, files and code."""
+    return built(engine_socket, "documents", "python", "code")
 
 
 @pytest.fixture(scope="session")
 def browser_image(engine_socket: Path) -> str:
-    """An image with Chromium, which `up` would build only once it serves."""
-
-    async def ensure() -> str:
-        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
-            return await images.ensure("browser", print)
-
-    return anyio.run(ensure)
+    """An image with Chromium."""
+    return built(engine_socket, "browser")[0]
 
 
 @pytest.fixture(scope="session")

@@ -56,7 +56,7 @@ PICTURE = (
 
 
 @pytest.fixture
-async def desk(engine_socket: Path, documents_images: tuple[str, str, str]) -> AsyncIterator[Desk]:
+async def desk(engine_socket: Path, documents_images: tuple[str, ...]) -> AsyncIterator[Desk]:
     async with open_desk(engine_socket, *documents_images[:2]) as desk:
         yield desk
 
@@ -170,7 +170,7 @@ async def test_an_encrypted_pdf_is_read_with_its_password(desk: Desk) -> None:
 
 
 async def test_letters_are_read_from_pictures_and_pages(
-    desk: Desk, engine_socket: Path, documents_images: tuple[str, str, str]
+    desk: Desk, engine_socket: Path, documents_images: tuple[str, ...]
 ) -> None:
     chart = await draw_chart(engine_socket, documents_images[2])
     await desk.put("chart.png", chart)
@@ -195,7 +195,7 @@ async def test_letters_are_read_from_pictures_and_pages(
 
 
 async def test_the_gateway_offers_it_with_true_annotations(
-    documents_images: tuple[str, str, str], shared_runtime: Running
+    documents_images: tuple[str, ...], shared_runtime: Running
 ) -> None:
     assert documents_images
     async with shared_runtime.client() as client:

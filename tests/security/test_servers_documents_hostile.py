@@ -20,7 +20,7 @@ OLE2 = b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1" + bytes(600)
 
 
 @pytest.fixture
-async def desk(engine_socket: Path, documents_images: tuple[str, str, str]) -> AsyncIterator[Desk]:
+async def desk(engine_socket: Path, documents_images: tuple[str, ...]) -> AsyncIterator[Desk]:
     async with open_desk(engine_socket, *documents_images[:2]) as desk:
         yield desk
 
