@@ -20,7 +20,7 @@ down: ## Stop the runtime and end its sandboxes
 test: venv-dev ## Run the whole test suite against a real engine
 	@scripts/node.sh
 	@$(BIN)/muxi-runtime images build --install-engine
-	@$(BIN)/python -m pytest $(TESTS)
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup $(TESTS)
 
 check: venv-dev ## Lint, types, import rules, security lint, file sizes
 	$(BIN)/ruff check .

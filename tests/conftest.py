@@ -12,6 +12,16 @@ from running import Running, running_runtime
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.settings import EngineSettings
 
+BESIDE = ("acceptance", "unit")
+"""Folders whose tests may run beside those of all others. The others share names on the engine: one after the other."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Part the tests among two processes (`pytest -n 2 --dist loadgroup`)."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder if folder in BESIDE else "engine"))
+
 
 @pytest.fixture(scope="session")
 def engine_socket() -> Path:

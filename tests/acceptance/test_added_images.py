@@ -15,6 +15,7 @@ import anyio
 import pytest
 from docker import APIClient
 from docker.errors import ImageNotFound
+from tests.support.engine_state import inspected
 from tests.support.image_registry import Registry, image_registry
 from tests.support.running import Running, running_runtime
 
@@ -237,18 +238,15 @@ async def test_nothing_that_an_image_says_of_itself_is_an_option_of_the_engine(
     async with running.client() as client:
         result = await client.call_tool(f"{added}__report", {})
         said = json.loads(result.content[0].text)
-        label = f"muxi.installation={running.installation}"
-        listed = await anyio.to_thread.run_sync(
-            lambda: shop.engine.containers(all=True, filters={"label": [label, f"muxi.server={added}"]})
-        )
-        inspected = [shop.engine.inspect_container(found["Id"]) for found in listed]
+        labels = [f"muxi.installation={running.installation}", f"muxi.server={added}"]
+        containers = await anyio.to_thread.run_sync(inspected, shop.engine, labels)
     assert (said["uid"], said["gid"], said["capabilities"], said["bounding"]) == (65534, 65534, 0, 0)
     assert (said["no_new_privs"], said["written"], said["engine"]) == ("1", False, False)
     assert said["interfaces"] == ["lo"]
     assert said["environment"]["HOME"] == "/tmp"
     assert "/host" not in said["mounts"]
-    assert inspected
-    for container in inspected:
+    assert containers
+    for container in containers:
         host, config = container["HostConfig"], container["Config"]
         assert (host["Privileged"], host["NetworkMode"], host["ReadonlyRootfs"]) == (False, "none", True)
         assert not host["PortBindings"]

@@ -286,7 +286,9 @@ def test_an_image_without_a_command_is_refused() -> None:
 async def test_nothing_is_left_on_the_engine(running: Running, client: docker.APIClient) -> None:
     async with running("say(1)") as sandbox:
         await sandbox.receive()
-        assert any("-fill" in name for name in names(client)) is False
+        label = f"muxi.installation={installation_of(client, sandbox)}"
+        left = client.containers(all=True, filters={"label": label})
+        assert [container["Id"] for container in left] == [sandbox.id]
 
 
 async def test_the_volume_goes_with_the_runtime(
@@ -306,5 +308,6 @@ async def test_the_volume_goes_with_the_runtime(
     assert volumes() == []
 
 
-def names(client: docker.APIClient) -> list[str]:
-    return [name for container in client.containers(all=True) for name in container["Names"]]
+def installation_of(client: docker.APIClient, sandbox: Sandbox) -> str:
+    labels: dict[str, str] = client.inspect_container(sandbox.id)["Config"]["Labels"]
+    return labels["muxi.installation"]

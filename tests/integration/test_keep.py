@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 from docker import APIClient
+from engine_state import remove_all
 from running import Running, running_runtime
 
 SET = {"code": "kept = 41; open('file.txt', 'w').write('files')", "session": "s"}
@@ -44,8 +45,7 @@ async def kept_task(running: Running) -> str:
 
 def remove_containers(running: Running) -> None:
     client = APIClient(base_url="unix:///var/run/docker.sock", version="1.41")
-    for container in client.containers(all=True, filters={"label": f"muxi.installation={running.installation}"}):
-        client.remove_container(container["Id"], force=True)
+    remove_all(client, [f"muxi.installation={running.installation}"])
     client.close()
 
 

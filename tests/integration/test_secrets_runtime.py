@@ -11,6 +11,7 @@ from typing import Any
 import docker
 import pytest
 from egress_scene import Host
+from engine_state import inspected
 from running import COMMAND, Running
 from secret_scene import tls_host
 
@@ -127,10 +128,9 @@ def everything_told(runtime: Running) -> list[str]:
 
 def containers(runtime: Running, engine_socket: Path) -> list[str]:
     with docker.APIClient(base_url=f"unix://{engine_socket}", version="auto") as engine:
-        label = f"muxi.installation={runtime.installation}"
-        found = engine.containers(all=True, filters={"label": label})
+        found = inspected(engine, [f"muxi.installation={runtime.installation}"])
         assert found
-        return [json.dumps(engine.inspect_container(one["Id"])) for one in found]
+        return [json.dumps(one) for one in found]
 
 
 def files(home: Path) -> list[str]:

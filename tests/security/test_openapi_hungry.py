@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -32,14 +33,15 @@ def dense() -> bytes:
 
 
 def readers() -> set[str]:
-    """Processes that read documents and are not waited for yet."""
+    """Processes of this one that read documents and are not waited for yet."""
     found = set[str]()
     for line in Path("/proc").glob("[0-9]*/cmdline"):
         try:
             held = line.read_bytes()
+            parent = (line.parent / "stat").read_text().rpartition(")")[2].split()[1]
         except OSError:
             continue
-        if b"muxi_runtime.installing.openapi" in held:
+        if parent == str(os.getpid()) and b"muxi_runtime.installing.openapi" in held:
             found.add(line.parent.name)
     return found
 
