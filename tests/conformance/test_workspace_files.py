@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
+from engine_state import installation
 
 from muxi_sandbox.contract import Limits, Spec, WorkspaceAccess
 from muxi_sandbox.docker.backend import DockerBackend
@@ -45,7 +46,7 @@ HOLD = "import sys; sys.stdin.read()"
 @pytest.fixture
 async def in_a_volume(engine_socket: Path, python_image: str) -> AsyncIterator[WorkspaceFiles]:
     settings = EngineSettings(socket=engine_socket, mounts=False)
-    async with DockerBackend(settings, "files-suite") as backend:
+    async with DockerBackend(settings, installation("files-suite")) as backend:
         spec = Spec(
             task="files",
             server="holder",

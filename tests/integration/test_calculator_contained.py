@@ -8,6 +8,7 @@ from typing import Any
 
 import anyio
 import pytest
+from engine_state import installation
 from raw_tools import RawTools, raw_tools
 from servers_harness import as_leased, boxed, leased
 
@@ -226,7 +227,7 @@ def test_matrices(server: RawTools) -> None:
 async def test_in_the_sandbox_of_its_manifest_it_computes(engine_socket: Path, image: str) -> None:
     """No workspace, little memory, few processes."""
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket), "calculated") as backend,
+        DockerBackend(EngineSettings(socket=engine_socket), installation("calculated")) as backend,
         leased(backend, as_leased("calculator", image, "sums")) as client,
     ):
         result = await client.call_tool("evaluate", {"expression": "2^10"})

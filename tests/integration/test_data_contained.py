@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from engine_state import installation
 from raw_tools import RawTools, boxed_on, raw_tools
 from servers_harness import as_leased, leased
 
@@ -196,7 +197,7 @@ def test_what_takes_too_long_or_too_much_is_ended_and_the_server_goes_on(server:
 
 async def test_in_the_sandbox_of_its_manifest_it_exports_asks_and_draws(engine_socket: Path, image: str) -> None:
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket), "asked") as backend,
+        DockerBackend(EngineSettings(socket=engine_socket), installation("asked")) as backend,
         leased(backend, as_leased("data", image, "asked")) as client,
     ):
         export = {"sql": "SELECT range AS n, n * n AS s FROM range(50)", "file": "a.parquet", "format": "parquet"}

@@ -11,6 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 from docker import APIClient
+from engine_state import installation
 from own_engine import IMAGE, OwnEngine, own_engine
 
 from muxi_sandbox.contract import Limits, Spec
@@ -36,7 +37,9 @@ def echo(**changes: object) -> Spec:
 
 
 def backend_of(engine: OwnEngine, grace_seconds: float) -> DockerBackend:
-    return DockerBackend(EngineSettings(socket=engine.socket, restart_grace_seconds=grace_seconds), "restart")
+    return DockerBackend(
+        EngineSettings(socket=engine.socket, restart_grace_seconds=grace_seconds), installation("restart")
+    )
 
 
 @pytest.mark.promise("failures-are-errors")
@@ -116,7 +119,7 @@ async def hold(backend, number):
 
 async def main():
     settings = EngineSettings(socket=Path(sys.argv[1]))
-    async with DockerBackend(settings, "killed-host") as backend, anyio.create_task_group() as group:
+    async with DockerBackend(settings, sys.argv[4]) as backend, anyio.create_task_group() as group:
         for number in range(int(sys.argv[3])):
             group.start_soon(hold, backend, number)
 
@@ -135,7 +138,15 @@ def of_installation(socket: Path, name: str) -> tuple[list[dict], list[dict]]:
 async def test_a_host_killed_with_ten_sandboxes_leaves_none_after_the_next_reap(
     engine_socket: Path, python_image: str, opened: int
 ) -> None:
-    command = [sys.executable, "-c", HOST, str(engine_socket), python_image, str(SANDBOXES)]
+    command = [
+        sys.executable,
+        "-c",
+        HOST,
+        str(engine_socket),
+        python_image,
+        str(SANDBOXES),
+        installation("killed-host"),
+    ]
     async with await anyio.open_process(command, env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}) as host:
         assert host.stdout is not None
         seen = b""
@@ -143,17 +154,17 @@ async def test_a_host_killed_with_ten_sandboxes_leaves_none_after_the_next_reap(
             seen += await host.stdout.receive()
         host.send_signal(signal.SIGKILL)
         await host.wait()
-    async with DockerBackend(EngineSettings(socket=engine_socket), "killed-host") as backend:
+    async with DockerBackend(EngineSettings(socket=engine_socket), installation("killed-host")) as backend:
         assert await backend.reap() >= opened
         # What the engine was still creating for the dead host comes to light after a moment.
         while await backend.reap():
             pass
-        assert of_installation(engine_socket, "killed-host") == ([], [])
+        assert of_installation(engine_socket, installation("killed-host")) == ([], [])
 
 
 async def test_a_container_that_someone_removes_is_told(engine_socket: Path, python_image: str) -> None:
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket), "removed-by-hand") as backend,
+        DockerBackend(EngineSettings(socket=engine_socket), installation("removed-by-hand")) as backend,
         backend.lease(echo(image=python_image)) as lease,
     ):
         with APIClient(base_url=f"unix://{engine_socket}", version="auto") as client:
@@ -163,20 +174,20 @@ async def test_a_container_that_someone_removes_is_told(engine_socket: Path, pyt
 
 
 async def test_a_start_that_takes_too_long_is_said_and_leaves_nothing(engine_socket: Path, python_image: str) -> None:
-    async with DockerBackend(EngineSettings(socket=engine_socket), "too-slow") as backend:
+    async with DockerBackend(EngineSettings(socket=engine_socket), installation("too-slow")) as backend:
         with pytest.raises(StartFailedError, match="start_seconds"):
             async with backend.lease(echo(image=python_image, limits=Limits(start_seconds=0.01))):
                 pass
         await backend.end_task("t")
-        assert of_installation(engine_socket, "too-slow") == ([], [])
+        assert of_installation(engine_socket, installation("too-slow")) == ([], [])
 
 
 async def test_what_the_engine_has_carries_the_labels(engine_socket: Path, python_image: str) -> None:
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket, mounts=False), "labelled") as backend,
+        DockerBackend(EngineSettings(socket=engine_socket, mounts=False), installation("labelled")) as backend,
         backend.lease(echo(image=python_image)) as lease,
     ):
-        containers, volumes = of_installation(engine_socket, "labelled")
+        containers, volumes = of_installation(engine_socket, installation("labelled"))
         assert [container["Id"] for container in containers] == [lease.sandbox.id]
         labels = containers[0]["Labels"]
         assert (labels["muxi.task"], labels["muxi.server"], labels["muxi.pid"]) == ("t", "echo", str(os.getpid()))

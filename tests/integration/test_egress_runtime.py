@@ -107,7 +107,7 @@ def test_a_call_s_connections_are_traced_to_it_from_any_of_its_events(
         found = runtime.json("journal", "trace", wanted)
         assert found["title"] == f"call {refused['call']}"
         kinds = [[event["kind"] for event in part["events"]] for part in found["parts"]]
-        assert kinds[:2] == [["sandbox.leased"], ["call.decided"]]  # the sandbox was there already
+        assert sorted(kinds[:2]) == [["call.decided"], ["sandbox.leased"]]  # mostly the sandbox was there already
         assert kinds[-1] == ["call.finished"]
         assert ["egress.decided", "egress.closed"] in kinds
         assert ["egress.decided"] in kinds

@@ -33,7 +33,7 @@ for line in sys.stdin:
 
 
 async def main(settings: EngineSettings, image: str) -> None:
-    async with DockerBackend(settings, "not-root") as backend:
+    async with DockerBackend(settings, f"not-root-{os.getpid()}") as backend:
         health = await backend.health()
         mounts = next(check for check in health.checks if check.name == "mounts")
         assert health.ok and "as safe, and slower" in mounts.detail, health

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from engine_state import installation
 from own_engine import IMAGE, OwnEngine, own_engine
 
 from muxi_sandbox.contract import Sandbox, Spec
@@ -65,7 +66,7 @@ async def test_twenty_leases_end_with_an_error_when_the_engine_goes_and_new_ones
     there = anyio.Semaphore(0)
     settings = EngineSettings(socket=engine.socket, restart_grace_seconds=0.5)
     async with (
-        DockerBackend(settings, "pool-engine") as backend,
+        DockerBackend(settings, installation("pool-engine")) as backend,
         Pool(backend, warm, PoolSettings(floor=2, ceiling=2)) as pool,
     ):
         pool.want({"echo": Wish(ECHO, 2, 2)})
@@ -93,7 +94,7 @@ async def test_twenty_leases_end_with_an_error_when_the_engine_goes_and_new_ones
         await in_the_end_it_works(pool, 100)
         for number in (*range(LEASES + 1), 100):
             await backend.end_task(f"t-{number}")
-    async with DockerBackend(settings, "pool-engine") as afterwards:
+    async with DockerBackend(settings, installation("pool-engine")) as afterwards:
         await afterwards.reap()
         assert await afterwards.reap() == 0
 
@@ -112,7 +113,7 @@ async def in_the_end_it_works(pool: Pool[Echo], number: int) -> None:
 
 async def test_an_image_that_exits_at_once_and_one_that_floods_hurt_nobody_else(engine: OwnEngine) -> None:
     async with (
-        DockerBackend(EngineSettings(socket=engine.socket), "pool-engine") as backend,
+        DockerBackend(EngineSettings(socket=engine.socket), installation("pool-engine")) as backend,
         Pool(backend, warm, PoolSettings(floor=1, ceiling=1)) as pool,
     ):
         exits = ECHO.model_copy(update={"server": "exits", "command": ("/bin/sh", "-c", "exit 3")})
@@ -130,7 +131,9 @@ async def test_an_image_that_exits_at_once_and_one_that_floods_hurt_nobody_else(
 
 
 async def test_a_host_without_descriptors_says_so_and_recovers(engine: OwnEngine) -> None:
-    async with DockerBackend(EngineSettings(socket=engine.socket, remove_seconds=2), "pool-engine") as backend:
+    async with DockerBackend(
+        EngineSettings(socket=engine.socket, remove_seconds=2), installation("pool-engine")
+    ) as backend:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # no thread needed for it
         resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, hard))
@@ -156,7 +159,9 @@ async def in_the_end_nothing_is_left(engine: OwnEngine) -> None:
 
 async def test_a_full_run_folder_hurts_nobody(engine: OwnEngine, tmp_path: Path) -> None:
     """Folders and mounts take no room of it; nothing in a sandbox can write there."""
-    async with DockerBackend(EngineSettings(socket=engine.socket, run_folder=tmp_path), "full") as backend:
+    async with DockerBackend(
+        EngineSettings(socket=engine.socket, run_folder=tmp_path), installation("full")
+    ) as backend:
         with pytest.raises(OSError, match="No space"):
             fill(tmp_path / "filler")
         async with backend.lease(of_task(1)) as lease:
@@ -170,7 +175,7 @@ async def test_a_full_run_folder_hurts_nobody(engine: OwnEngine, tmp_path: Path)
 async def test_an_engine_whose_disk_is_full_says_so_and_what_runs_goes_on() -> None:
     async with (
         own_engine(disk_mib=64) as engine,
-        DockerBackend(EngineSettings(socket=engine.socket), "disk") as backend,
+        DockerBackend(EngineSettings(socket=engine.socket), installation("disk")) as backend,
         backend.lease(of_task(1)) as lease,
     ):
         with pytest.raises(OSError, match="No space"):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from docker import APIClient
+from engine_state import installation
 from running import Running
 
 from muxi_runtime.errors import SetupError
@@ -29,7 +30,9 @@ OPEN = Finding("socket-raw", "open one", "it worked", ok=False)
 async def test_nothing_that_is_tried_in_a_sandbox_works(
     engine_socket: Path, python_image: str, *, mounts: bool
 ) -> None:
-    async with DockerBackend(EngineSettings(socket=engine_socket, mounts=mounts), "proof-test") as backend:
+    async with DockerBackend(
+        EngineSettings(socket=engine_socket, mounts=mounts), installation("proof-test")
+    ) as backend:
         proof = await prove(backend, python_image)
     assert proof.failures() == []
     assert len(proof.findings) > 45
@@ -90,7 +93,7 @@ def test_doctor_shows_each_probe(shared_runtime: Running) -> None:
 async def test_a_runtime_that_the_engine_does_not_have_is_refused_with_its_name(
     engine_socket: Path, python_image: str
 ) -> None:
-    async with DockerBackend(EngineSettings(socket=engine_socket), "proof-test") as backend:
+    async with DockerBackend(EngineSettings(socket=engine_socket), installation("proof-test")) as backend:
         proof = await prove(backend, python_image, runtime="runsc")
         assert "runsc" in proof.failures()[0].happened
         assert "runsc" not in (await backend.health()).runtimes
@@ -99,7 +102,7 @@ async def test_a_runtime_that_the_engine_does_not_have_is_refused_with_its_name(
 async def test_another_runtime_of_the_engine_is_used_and_proved(engine_socket: Path, python_image: str) -> None:
     """The engine knows runc by a second name; any other runtime is asked for in the same way."""
     name = "io.containerd.runc.v2"
-    async with DockerBackend(EngineSettings(socket=engine_socket), "proof-test") as backend:
+    async with DockerBackend(EngineSettings(socket=engine_socket), installation("proof-test")) as backend:
         assert name in (await backend.health()).runtimes
         assert (await prove(backend, python_image, runtime=name)).failures() == []
         spec = Spec(task="t", server="s", image=python_image, command=("cat",), runtime=name)

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from document_samples import ENCRYPTED_PDF, epub, odt, pdf, pptx
 from documents_desk import Desk, open_desk
+from engine_state import installation
 from running import Running
 from servers_harness import as_leased, leased, text_of
 
@@ -63,7 +64,7 @@ async def desk(engine_socket: Path, documents_images: tuple[str, ...]) -> AsyncI
 
 async def draw_chart(engine_socket: Path, image: str) -> bytes:
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket), "documents-charts") as backend,
+        DockerBackend(EngineSettings(socket=engine_socket), installation("documents-charts")) as backend,
         leased(backend, as_leased("code", image, "chart")) as code,
     ):
         arguments = {"language": "python", "code": PICTURE, "return_images": True}

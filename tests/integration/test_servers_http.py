@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import pytest
 from egress_scene import Host, host
+from engine_state import installation
 from mcp import Client
 from running import COMMAND, Running
 from secret_scene import tls_host
@@ -204,7 +205,7 @@ async def test_slow_hosts_are_given_up_and_others_not_reached(client: Client, pa
 
 async def test_as_it_ships_it_reaches_nothing_and_sends_nothing(web_image: str, engine_socket: Path) -> None:
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket), "http-shipped") as backend,
+        DockerBackend(EngineSettings(socket=engine_socket), installation("http-shipped")) as backend,
         leased(backend, as_leased("http", web_image, "shipped")) as client,
     ):
         said = text_of(await client.call_tool("get", {"url": "https://example.com/"}))

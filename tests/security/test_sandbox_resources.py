@@ -10,6 +10,7 @@ import anyio
 import pytest
 from attack import attacker, attacking, findings
 from docker import APIClient
+from engine_state import installation
 
 from muxi_sandbox.contract import Limits, Sandbox, WorkspaceAccess
 from muxi_sandbox.docker.backend import DockerBackend
@@ -248,7 +249,7 @@ async def test_nothing_of_one_task_is_seen_by_the_next(engine_socket: Path, pyth
         say("left")
     """
     look = "say([name for folder in ('/tmp', '/dev/shm', '/workspace') for name in os.listdir(folder)])"
-    async with DockerBackend(EngineSettings(socket=engine_socket), "attacks") as backend:
+    async with DockerBackend(EngineSettings(socket=engine_socket), installation("attacks")) as backend:
         seen: list[str] = []
         for task, script in (("first", leave), ("second", look)):
             spec = attacker(python_image, script, task=task, workspace=WorkspaceAccess.WRITE)

@@ -9,6 +9,7 @@ from typing import Any
 
 import anyio
 import pytest
+from engine_state import installation
 from mcp import Client
 from servers_harness import as_leased, leased, text_of
 
@@ -74,7 +75,7 @@ open('worked', 'w').write(repr(worked))
 
 @pytest.fixture
 async def backend(engine_socket: Path) -> AsyncIterator[DockerBackend]:
-    async with DockerBackend(EngineSettings(socket=engine_socket), "guest-attacks") as backend:
+    async with DockerBackend(EngineSettings(socket=engine_socket), installation("guest-attacks")) as backend:
         yield backend
 
 
@@ -224,7 +225,9 @@ async def test_a_program_that_swaps_links_shows_the_files_server_nothing_outside
         swaps: list[int] = []
 
         async def swap() -> None:
-            swaps.append(int((await run(code, SWAP, timeout_seconds=100))["stdout"]))
+            said = await run(code, SWAP, timeout_seconds=100)
+            assert said["stdout"], said
+            swaps.append(int(said["stdout"]))
 
         group.start_soon(swap)
         while (await files.call_tool("stat", {"path": "swapping"})).is_error:

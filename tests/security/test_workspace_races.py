@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from engine_state import installation
 
 from muxi_sandbox.contract import Spec, WorkspaceAccess
 from muxi_sandbox.docker.backend import DockerBackend
@@ -71,7 +72,9 @@ async def test_links_swapped_in_a_loop_lead_neither_reader_nor_writer_out(
         environment={"TARGET": str(target)},
         workspace=WorkspaceAccess.WRITE,
     )
-    async with DockerBackend(EngineSettings(socket=engine_socket, mounts=mounts), "workspace-races") as backend:
+    async with DockerBackend(
+        EngineSettings(socket=engine_socket, mounts=mounts), installation("workspace-races")
+    ) as backend:
         async with backend.lease(spec) as lease:
             assert await lease.sandbox.receive() == b"ready"
             files = backend.files("races")

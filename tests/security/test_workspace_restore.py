@@ -7,6 +7,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from engine_state import installation
 
 from muxi_sandbox.contract import Spec, WorkspaceAccess
 from muxi_sandbox.docker.backend import DockerBackend
@@ -67,7 +68,7 @@ async def test_a_restore_ends_while_a_program_is_in_its_way_and_touches_nothing_
         environment={"TARGET": str(target)},
         workspace=WorkspaceAccess.WRITE,
     )
-    async with DockerBackend(EngineSettings(socket=engine_socket), "workspace-restores") as backend:
+    async with DockerBackend(EngineSettings(socket=engine_socket), installation("workspace-restores")) as backend:
         async with backend.lease(spec) as lease:
             assert await lease.sandbox.receive() == b"ready"
             files = backend.files("restores")

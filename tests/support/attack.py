@@ -9,6 +9,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from engine_state import installation
+
 from muxi_sandbox.contract import Sandbox, Spec
 from muxi_sandbox.docker.backend import DockerBackend
 from muxi_sandbox.docker.settings import EngineSettings
@@ -54,7 +56,7 @@ def attacker(image: str, script: str, **changes: Any) -> Spec:
 async def attacking(socket: Path, image: str, script: str, **changes: Any) -> AsyncIterator[Sandbox]:
     """A sandbox of its own in which the script runs."""
     async with (
-        DockerBackend(EngineSettings(socket=socket), "attacks") as backend,
+        DockerBackend(EngineSettings(socket=socket), installation("attacks")) as backend,
         backend.lease(attacker(image, script, **changes)) as lease,
     ):
         yield lease.sandbox

@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from engine_state import installation
 from mcp import Client
 from servers_harness import as_leased, leased, text_of
 
@@ -51,7 +52,7 @@ class Desk:
 async def open_desk(engine_socket: Path, documents: str, files: str) -> AsyncIterator[Desk]:
     """Both servers, from these images, in sandboxes of one task."""
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket), "documents-tests") as backend,
+        DockerBackend(EngineSettings(socket=engine_socket), installation("documents-tests")) as backend,
         leased(backend, as_leased("documents", documents, "desk")) as reader,
         leased(backend, as_leased("files", files, "desk")) as writer,
     ):

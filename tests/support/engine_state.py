@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,11 @@ from docker import APIClient
 from docker.errors import APIError, NotFound
 
 GONE = 409  # "removal of container is already in progress"
+
+
+def installation(name: str) -> str:
+    """An installation of this process alone: runs of tests side by side do not reap each other's sandboxes."""
+    return f"{name[:12]}-{os.getpid()}"  # short: it is part of sockets' paths
 
 
 def inspected(client: APIClient, labels: Sequence[str]) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 
 from playwright.async_api import Error as PlaywrightError
 from playwright.async_api import TimeoutError as PlaywrightTimeout
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 __all__ = ["Navigating"]
 
 _MAX_WAIT_FOR_TITLE = 1.0
+_MAX_WAIT_FOR_FAILURE = 1.0
+_ERROR_PAGE = "chrome-error://"
 
 
 class Navigating:
@@ -147,10 +150,13 @@ class Navigating:
 
     async def _say_failure(self, tab: Tab, error: PlaywrightError, seconds: float) -> str:
         name = network_error(error)
+        overtaken = _ERROR_PAGE in str(error)
+        if overtaken:
+            await self._hear_failure(tab)
         url = cut(tab.failed_url or tab.page.url, 200)
         if isinstance(error, PlaywrightTimeout):
             return f"The host did not answer within {seconds:g} s. Try again, or with a larger timeout_seconds."
-        if "TUNNEL" in name or "PROXY" in name:
+        if overtaken or "TUNNEL" in name or "PROXY" in name:
             refused = await why_refused(tab.failed_url)
             return f"{url} was not opened: {refused or 'the connection failed; try again.'}"
         if "CERT" in name:
@@ -158,6 +164,13 @@ class Navigating:
         if name == "ERR_ABORTED":
             return "Nothing was opened: the address is a file to download (use download), or has no content."
         return f"{url} was not opened: {name}." if name else explain(error)
+
+    async def _hear_failure(self, tab: Tab) -> None:
+        """Chromium's own page for a failure may be there before the word of the request that failed."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_MAX_WAIT_FOR_FAILURE):
+                while not tab.failed_url:  # noqa: ASYNC110 - Playwright's event, which nothing else waits for
+                    await asyncio.sleep(0.02)
 
 
 def _say_status(status: int) -> str:
