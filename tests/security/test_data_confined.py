@@ -18,11 +18,23 @@ pytestmark = pytest.mark.timeout(240)
 
 TABLE = "a,b\n1,2\n"
 SEALED = """
-import os, sys, socket, subprocess
+import os, sys, socket, subprocess, threading
 os.chdir(sys.argv[1])
+sealed, refused = threading.Event(), []
+def older():
+    sealed.wait(30)
+    try:
+        os.open('file', os.O_WRONLY)
+    except OSError:
+        refused.append(True)
+thread = threading.Thread(target=older)
+thread.start()
 reading = os.open('file', os.O_RDONLY)
 from muxi_servers.data.sealing import seal
 seal()
+sealed.set()
+thread.join(30)
+if not refused: print('older thread')
 def tried(name, attempt, *arguments, **options):
     try:
         attempt(*arguments, **options)

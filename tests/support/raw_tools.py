@@ -52,10 +52,13 @@ def raw_tools(parameters: StdioServerParameters) -> Iterator[RawTools]:
         yield RawTools(server)
 
 
-def boxed_on(image: str, server: str, folder: Path) -> StdioServerParameters:
-    """The server in a container whose workspace is a folder of this host, so that a test can put anything into it."""
+def boxed_on(image: str, server: str, folder: Path, *more: str) -> StdioServerParameters:
+    """The server in a container whose workspace is a folder of this host, so that a test can put anything into it.
+
+    `more` are options of `docker run`.
+    """
     folder.chmod(0o777)
-    parameters = boxed(image, server, "-v", f"{folder}:/workspace")
+    parameters = boxed(image, server, "-v", f"{folder}:/workspace", *more)
     at = next(index for index, word in enumerate(parameters.args) if word.startswith("/workspace:size"))
     del parameters.args[at - 1 : at + 1]
     return parameters

@@ -12,12 +12,10 @@ from typing import Any, cast
 import pytest
 
 from muxi_servers.data.exporting import write_rows
-from muxi_servers.data.sources import Sources
 from muxi_servers.data.sqlite import MAX_TABLES, copy_sqlite
 from muxi_servers.data.values import MAX_CELL, cut_cell
 from muxi_servers.data.work import _query
 from muxi_servers.kit.errors import ToolError
-from muxi_servers.kit.workspace import Workspace
 
 LONG = "x" * (MAX_CELL + 3_000)
 
@@ -89,34 +87,18 @@ class Copied:
             self.values.append(values)
 
 
-def test_a_write_ahead_log_beside_a_database_is_seen_and_refused(tmp_path: Path) -> None:
-    file = tmp_path / "shop.db"
-    with sqlite3.connect(file) as shop:
-        shop.execute("PRAGMA journal_mode = WAL")
-        shop.execute("CREATE TABLE t (a)")
-    (tmp_path / "link.db").symlink_to("shop.db")
-    sources = Sources(Workspace(str(tmp_path)))
-    sizes = [sources.size_beside(path, "-wal") for path in ("shop.db", "/workspace/shop.db", "link.db")]
-    assert sizes[0] > 0
-    assert len(set(sizes)) == 1
-    with pytest.raises(ToolError, match="wal_checkpoint"):
-        copy_sqlite(Copied(), str(file), "shop.db", sizes[0])
-    shop.close()
-    assert sources.size_beside("shop.db", "-wal") == 0
-
-
 def test_every_table_of_a_sqlite_file_is_copied_or_none(tmp_path: Path) -> None:
     file = tmp_path / "many.db"
     with sqlite3.connect(file) as many:
         for number in range(MAX_TABLES):
             many.execute(f"CREATE TABLE t{number} (a)")
     copied = Copied()
-    copy_sqlite(copied, str(file), "many.db", 0)
+    copy_sqlite(copied, str(file), "many.db")
     assert len(copied.made) == MAX_TABLES
     many.execute("CREATE TABLE more (a)")
     many.close()
     with pytest.raises(ToolError, match="1001 tables"):
-        copy_sqlite(Copied(), str(file), "many.db", 0)
+        copy_sqlite(Copied(), str(file), "many.db")
 
 
 def test_whole_numbers_among_others_are_not_rounded(tmp_path: Path) -> None:
@@ -127,6 +109,6 @@ def test_whole_numbers_among_others_are_not_rounded(tmp_path: Path) -> None:
         numbers.executemany("INSERT INTO t VALUES (?, ?, ?)", rows)
     numbers.close()
     copied = Copied()
-    copy_sqlite(copied, str(file), "numbers.db", 0)
+    copy_sqlite(copied, str(file), "numbers.db")
     assert copied.made == ['CREATE TABLE "t" ("large" VARCHAR, "small" DOUBLE, "least" VARCHAR)']
     assert copied.values == [[["9007199254740993", "1.5"], [2.0**53, 1.5], ["-9223372036854775808", "1.5"]]]

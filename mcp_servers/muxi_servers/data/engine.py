@@ -18,14 +18,17 @@ from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["Engine"]
+__all__ = ["Engine", "connect"]
 
 _NAME = '"'
 _DUCKDB_MARK = b"DUCK"
 _MARK_AT = 8
 _MAX_SAID = 2_000
+_BATCH = 1_000
+_LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
 _SETTINGS = {
     "memory_limit": "400MB",
     "threads": "2",
@@ -38,14 +41,20 @@ _SETTINGS = {
 }
 
 
+def connect() -> Any:  # noqa: ANN401 - DuckDB's connection
+    """A database in memory."""
+    connection = duckdb.connect(":memory:", config=_SETTINGS)
+    connection.execute("SET TimeZone = 'UTC'")
+    return connection
+
+
 class Engine:
     """One connection to a database in memory; `database` is a file of the workspace whose tables are there too."""
 
     def __init__(self, sources: Sources, database: str = "") -> None:
         """Raises ToolError: the database file is none."""
         self._sources = sources
-        self._connection: Any = duckdb.connect(":memory:", config=_SETTINGS)
-        self._connection.execute("SET TimeZone = 'UTC'")
+        self._connection = connect()
         if database:
             self._add_database(sources.get(database))
 
@@ -59,6 +68,51 @@ class Engine:
         text, tables = prepare(sql, self._sources)
         self._lock(tables)
         return one_query(self._connection, text)
+
+    def change(self, database: str) -> None:
+        """Get ready for statements that change the database file of that path (empty: none), before the seal.
+
+        All files that they read must be open. What the seal would refuse later is done now: the file and its log are
+        opened for writing. The log is not put into the file here, since that takes a change of names.
+
+        Raises:
+            ToolError: it is no database.
+        """
+        for setting in ("SET checkpoint_threshold = '1TB'", "PRAGMA disable_checkpoint_on_shutdown"):
+            self._connection.execute(setting)
+        self._lock([], [database + ending for ending in ("", *_LOGS)] if database else [])
+        if not database:
+            return
+        try:
+            self._connection.execute(f"ATTACH {quoted(database)} AS database")
+            self._connection.execute("USE database")
+            # The first change opens the log.
+            opening = quoted(f"muxi_{os.urandom(8).hex()}", _NAME)
+            self._connection.execute(f"CREATE SCHEMA {opening}")
+            self._connection.execute(f"DROP SCHEMA {opening}")
+        except duckdb.Error as error:
+            raise ToolError(f"The database cannot be opened: {_explain(error)}") from None
+
+    def ready(self, sql: str) -> str:
+        """Of a statement after `change`: its files become tables. Returns the statement to execute."""
+        text, tables = prepare(sql, self._sources)
+        for path in tables:
+            self._add_table(self._sources.get(path))
+        return text
+
+    def run(self, sql: str) -> int:
+        """A statement after `change`, to its end: how many rows it says that it changed."""
+        result = self.execute(self.ready(sql))
+        counts = [part[0] for part in result.description or ()] == ["Count"]
+        rows, changed = 0, 0
+        while batch := result.fetchmany(_BATCH):
+            rows += len(batch)
+            changed += sum(row[0] for row in batch) if counts else 0
+        return changed if counts else rows
+
+    def close(self) -> None:
+        """Have all of it in the file and its log."""
+        self._connection.close()
 
     def look_at(self, path: str) -> str:
         """Get ready for one file; returns the query for all of it.
@@ -106,8 +160,8 @@ class Engine:
             return None
         return int(row[0])
 
-    def _lock(self, tables: list[str]) -> None:
-        places = [place for source in self._sources.all() for place in source.places]
+    def _lock(self, tables: list[str], more: Sequence[str] = ()) -> None:
+        places = [*(place for source in self._sources.all() for place in source.places), *more]
         self._connection.execute(f"SET allowed_paths = [{', '.join(map(quoted, places))}]")
         self._connection.execute("SET enable_external_access = false")
         self._connection.execute("SET lock_configuration = true")
@@ -126,7 +180,8 @@ class Engine:
         (place,) = source.places
         start = _start_of(place)
         if is_sqlite(start):
-            copy_sqlite(self._connection, place, source.path, self._sources.size_beside(source.path, "-wal"))
+            self._sources.check_no_log(source.path)
+            copy_sqlite(self._connection, place, source.path)
         elif start[_MARK_AT : _MARK_AT + len(_DUCKDB_MARK)] == _DUCKDB_MARK:
             try:
                 self._connection.execute(f"ATTACH {quoted(place)} AS database (READ_ONLY)")

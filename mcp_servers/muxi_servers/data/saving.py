@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from contextlib import suppress
 
 from muxi_servers.kit.errors import ToolError
 from muxi_servers.kit.frames import write_all
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["NewFile"]
 
+_CHUNK = 2**20
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
@@ -28,14 +30,19 @@ class NewFile:
         temporary: where it is written, from the workspace.
     """
 
-    def __init__(self, workspace: Workspace, path: str, *, overwrite: bool) -> None:
-        """Raises ToolError: the path cannot be used, or there is a file that may not be replaced."""
+    def __init__(self, workspace: Workspace, path: str, *, overwrite: bool, beside: tuple[str, ...] = ()) -> None:
+        """`beside`: endings of files that programs make beside the temporary one, which are taken away with it.
+
+        Raises:
+            ToolError: the path cannot be used, or there is a file that may not be replaced.
+        """
         self._place = workspace.locate(path, make_folders=True)
         existing = self._place.stat()
         if existing is not None and not (overwrite and stat.S_ISREG(existing.st_mode)):
             self._place.__exit__()
             raise ToolError(f"{path} exists already: set overwrite to replace a file, or take another name.")
         self._overwrite = overwrite
+        self._beside = beside
         self._name = f".muxi-{os.urandom(8).hex()}"
         self._kept = False
         self.path = self._place.path
@@ -47,11 +54,11 @@ class NewFile:
         return self
 
     def __exit__(self, *_: object) -> None:
+        names = [*([] if self._kept else [self._name]), *(self._name + ending for ending in self._beside)]
         try:
-            if not self._kept:
-                os.unlink(self._name, dir_fd=self._place.folder)
-        except FileNotFoundError:
-            pass
+            for name in names:
+                with suppress(FileNotFoundError):
+                    os.unlink(name, dir_fd=self._place.folder)
         finally:
             self._place.__exit__()
 
@@ -61,6 +68,16 @@ class NewFile:
             fd = os.open(self._name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._place.folder)
             try:
                 write_all(fd, data)
+            finally:
+                os.close(fd)
+
+    def fill(self, source: int) -> None:
+        """All that is read from a descriptor."""
+        with OsErrors(self.path):
+            fd = os.open(self._name, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._place.folder)
+            try:
+                while part := os.read(source, _CHUNK):
+                    write_all(fd, part)
             finally:
                 os.close(fd)
 

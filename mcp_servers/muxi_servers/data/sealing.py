@@ -16,8 +16,7 @@ from muxi_servers.kit.errors import ToolError
 __all__ = ["seal"]
 
 _PR_SET_NO_NEW_PRIVS = 38
-_PR_SET_SECCOMP = 22
-_MODE_FILTER = 2
+_SET_FILTER, _ALL_THREADS = 1, 1
 _LOAD, _JUMP_EQUAL, _JUMP_AT_LEAST, _JUMP_ANY_BIT, _RETURN = 0x20, 0x15, 0x35, 0x45, 0x06
 _ALLOW, _REFUSE, _KILL = 0x7FFF0000, 0x00050000 | EPERM, 0x80000000
 _UNKNOWN = 0x00050000 | ENOSYS  # as on a kernel that does not have the call: programs take an older one
@@ -27,10 +26,11 @@ _X32 = 0x40000000
 _OPENAT2 = 437  # on both: a filter cannot see its flags
 _NEWER = 440  # on both: calls from there on came after Linux 5.9, some of which change files
 
-# Of each machine: (its number, {open's: which argument has the flags}, calls that are refused).
-_MACHINES: dict[str, tuple[int, dict[int, int], tuple[int, ...]]] = {
+# Of each machine: (its number, seccomp's own, {open's: which argument has the flags}, calls that are refused).
+_MACHINES: dict[str, tuple[int, int, dict[int, int], tuple[int, ...]]] = {
     "x86_64": (
         0xC000003E,
+        317,
         {2: 1, 257: 2},
         (
             # creat truncate ftruncate rename mkdir rmdir link unlink symlink chmod fchmod chown fchown lchown utime
@@ -49,6 +49,7 @@ _MACHINES: dict[str, tuple[int, dict[int, int], tuple[int, ...]]] = {
     ),
     "aarch64": (
         0xC00000B7,
+        277,
         {56: 2},
         (
             # truncate ftruncate mknodat mkdirat unlinkat symlinkat linkat renameat renameat2 fallocate fchmod fchmodat
@@ -74,7 +75,7 @@ class _Program(Structure):
 
 
 def seal() -> None:
-    """Put the filter on this process and all that it will start; it cannot be taken off.
+    """Put the filter on this process, all of its threads and all that it will start; it cannot be taken off.
 
     Raises:
         ToolError: this machine or kernel has no such filter, so nothing may be run.
@@ -82,13 +83,14 @@ def seal() -> None:
     machine = _MACHINES.get(os.uname().machine)
     if machine is None:
         raise ToolError(f"Data cannot be read safely on this kind of machine ({os.uname().machine}).")
-    steps = _steps(*machine)
+    architecture, seccomp, opens, refused = machine
+    steps = _steps(architecture, opens, refused)
     program = _Program(len(steps), (_Step * len(steps))(*steps))
     libc = CDLL(None, use_errno=True)
     long = c_ulong
     if (
         libc.prctl(_PR_SET_NO_NEW_PRIVS, long(1), long(0), long(0), long(0)) != 0
-        or libc.prctl(_PR_SET_SECCOMP, long(_MODE_FILTER), pointer(program)) != 0
+        or libc.syscall(long(seccomp), long(_SET_FILTER), long(_ALL_THREADS), pointer(program)) != 0
     ):
         raise ToolError(f"Data cannot be read safely here: the kernel took no filter ({os.strerror(get_errno())}).")
 

@@ -19,7 +19,7 @@ _INFO = {"name": "muxi-data", "title": "Data", "version": "0.1.0"}
 _INSTRUCTIONS = (
     "SQL (DuckDB's) over files of the workspace. A file is a table by its path in quotes: SELECT * FROM 'sales/a.csv'; "
     "'sales/*.csv' is all of them. For SQLite and DuckDB files name one as database and use its tables. Queries change "
-    "nothing; export and chart write new files."
+    "nothing; export and chart write new files; execute changes databases, where the operator allows it."
 )
 _TEXT = {"type": "string"}
 _COUNT = {"type": "integer", "minimum": 0}
@@ -98,6 +98,19 @@ CHART_OUTPUT = object_schema(
     }
 )
 EXPORT_OUTPUT = object_schema({"file": _TEXT, "rows": _COUNT, "size_bytes": _COUNT, "columns": _COLUMNS})
+
+EXECUTE_OUTPUT = object_schema(
+    {
+        "database": {"type": ["string", "null"], "description": "the file that was changed"},
+        "size_bytes": {**_MAYBE, "description": "of the database now"},
+        "changed_rows": {**_COUNT, "description": "inserted, updated and deleted rows together"},
+        "files": {
+            "type": "array",
+            "items": object_schema({"file": _TEXT, "rows": _COUNT, "size_bytes": _COUNT}),
+            "description": "written by COPY",
+        },
+    }
+)
 
 
 def build(launcher: Launcher, workspace: Workspace) -> Server:
@@ -188,4 +201,28 @@ def _writing_tools(data: Data) -> list[Tool]:
             destructive=True,
             idempotent=True,
         ),
+        _execute_tool(data),
     ]
+
+
+def _execute_tool(data: Data) -> Tool:
+    statements = (
+        "CREATE, ALTER, DROP, INSERT, UPDATE, DELETE, MERGE, COPY ... TO 'file'; in a SQLite file SQLite's own SQL"
+    )
+    file = "SQLite or DuckDB file; a new one is made if its name ends in .duckdb or .sqlite; empty: only COPY lasts"
+    return Tool(
+        "execute",
+        data.execute,
+        title="Change data",
+        description=(
+            "Change a database by SQL statements, all or none of which take effect; write files with COPY ... TO, in "
+            "place of what is there. Refused unless the operator has allowed it."
+        ),
+        arguments=arguments_schema(
+            sql={"type": "string", "minLength": 1, "maxLength": 200_000, "description": statements},
+            database={"type": "string", "maxLength": 1_000, "default": "", "description": file},
+            timeout_seconds=_SECONDS,
+        ),
+        output=EXECUTE_OUTPUT,
+        destructive=True,
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import stat
 
+from muxi_servers.data.logs import check_no_log
 from muxi_servers.kit.errors import ToolError
 from muxi_servers.kit.walk import walk
 from muxi_servers.kit.workspace import OsErrors, open_regular
@@ -97,13 +98,9 @@ class Sources:
             self._opened[path] = Source(path, [self._open(name) for name in names])
         return self._opened[path]
 
-    def size_beside(self, path: str, ending: str) -> int:
-        """Bytes of the file whose name is that of `path` and an ending; 0 if there is none."""
-        with self._workspace.locate(path.removeprefix(_PREFIX)) as place, OsErrors(path):
-            try:
-                return os.stat(place.name + ending, dir_fd=place.folder, follow_symlinks=False).st_size
-            except FileNotFoundError:
-                return 0
+    def check_no_log(self, path: str) -> None:
+        """Raises ToolError where changes beside that SQLite file are not in it, or half in it: see `logs.py`."""
+        check_no_log(self._workspace, path.removeprefix(_PREFIX), ("-wal",))
 
     def find(self, path: str) -> Source | None:
         """The same, `None` where there is nothing of that name."""

@@ -32,17 +32,12 @@ def is_sqlite(start: bytes) -> bool:
     return start.startswith(_MARK)
 
 
-def copy_sqlite(connection: Any, place: str, path: str, log_bytes: int) -> None:  # noqa: ANN401 - DuckDB's connection
-    """Copy every table. `log_bytes` is the size of the write-ahead log beside it, which is not read.
+def copy_sqlite(connection: Any, place: str, path: str) -> None:  # noqa: ANN401 - DuckDB's connection
+    """Copy every table. It is opened as one that nothing changes: no journal or log beside it is looked at.
 
     Raises:
-        ToolError: the file is broken, holds more than fits, or has a part of its rows in the log.
+        ToolError: the file is broken, or holds more than fits.
     """
-    if log_bytes:
-        raise ToolError(
-            f"{path}-wal may hold rows that are not in {path} yet: end what has the database open, or have it run "
-            "PRAGMA wal_checkpoint(TRUNCATE), or write a copy with VACUUM INTO."
-        )
     try:
         source = sqlite3.connect(f"file:{place}?mode=ro&immutable=1", uri=True)
         source.execute("PRAGMA trusted_schema = OFF")

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from muxi_servers.data.sources import Sources
 
-__all__ = ["one_query", "prepare"]
+__all__ = ["literal_at", "one_query", "plain_text", "prepare"]
 
 _READERS = (
     *("read_csv", "read_csv_auto", "read_json", "read_json_auto", "read_ndjson", "read_ndjson_auto", "read_parquet"),
@@ -41,10 +41,14 @@ def one_query(connection: Any, sql: str) -> str:  # noqa: ANN401 - DuckDB's conn
             f"This is a statement of kind {kind}; only queries are answered (SELECT, FROM, WITH, DESCRIBE, SUMMARIZE, "
             "PIVOT, EXPLAIN). Files are written with export."
         )
-    text: str = statement.query
-    # One statement has one semicolon at most, after which there is nothing but comments.
-    ends = [offset for offset, _ in duckdb.tokenize(text) if text[offset] == ";"]
-    return text[: ends[0]] if ends else text
+    return plain_text(statement.query)
+
+
+def plain_text(statement: str) -> str:
+    """One statement without its semicolon."""
+    # It has one at most, after which there is nothing but comments.
+    ends = [offset for offset, _ in duckdb.tokenize(statement) if statement[offset] == ";"]
+    return statement[: ends[0]] if ends else statement
 
 
 def prepare(sql: str, sources: Sources) -> tuple[str, list[str]]:
@@ -57,7 +61,7 @@ def prepare(sql: str, sources: Sources) -> tuple[str, list[str]]:
     last = 0
     tokens = [offset for offset, _ in duckdb.tokenize(sql)]
     for index, offset in enumerate(tokens):
-        literal = _literal(sql, offset)
+        literal = literal_at(sql, offset)
         if literal is None:
             continue
         path, end = literal
@@ -76,7 +80,7 @@ def prepare(sql: str, sources: Sources) -> tuple[str, list[str]]:
     return "".join([*out, sql[last:]]), tables
 
 
-def _literal(sql: str, offset: int) -> tuple[str, int] | None:
+def literal_at(sql: str, offset: int) -> tuple[str, int] | None:
     """(its text, where it ends) of a quoted text or name that begins there."""
     quote = sql[offset : offset + 1]
     if quote not in {"'", '"'}:

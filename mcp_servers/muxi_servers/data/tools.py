@@ -6,6 +6,7 @@ import os
 from binascii import a2b_base64
 
 from muxi_servers.data.saving import NewFile
+from muxi_servers.data.writing import Writing
 from muxi_servers.kit.apart import ask_apart
 from muxi_servers.kit.content import ToolResult, image, text
 from muxi_servers.kit.errors import ToolError
@@ -30,6 +31,7 @@ class Data:
     def __init__(self, launcher: Launcher, workspace: Workspace) -> None:
         self._launcher = launcher
         self._workspace = workspace
+        self._writing = Writing(workspace)
 
     def query(self, call: Call, arguments: dict[str, Any]) -> ToolResult:
         """See the tool's description.
@@ -102,6 +104,22 @@ class Data:
             size = new.keep()
         result = {"file": new.path, "size_bytes": size, **told}
         return ToolResult([text(f"Wrote {told['rows']} rows to {new.path}, {size} bytes.")], result)
+
+    def execute(self, call: Call, arguments: dict[str, Any]) -> ToolResult:
+        """See the tool's description.
+
+        Raises:
+            ToolError: the operator did not allow it, or a statement failed; nothing was changed then.
+        """
+        seconds = arguments["timeout_seconds"]
+
+        def run(function: str, request: dict[str, Any]) -> dict[str, Any]:
+            return self._run(call, function, request, seconds, "The change")
+
+        told = self._writing.execute(run, arguments["sql"], arguments["database"], seconds)
+        words = [f"Changed {told['changed_rows']} rows of {told['database']}."] if told["database"] else []
+        words += [f"Wrote {one['rows']} rows to {one['file']}, {one['size_bytes']} bytes." for one in told["files"]]
+        return ToolResult([text("\n".join(words))], told)
 
     def _export_parquet(self, call: Call, arguments: dict[str, Any], new: NewFile) -> dict[str, Any]:
         """By way of a CSV, because the process that runs the caller's SQL can open nothing to write."""
