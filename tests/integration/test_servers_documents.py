@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import base64
+import random
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -101,6 +103,32 @@ async def test_what_is_written_is_read_with_its_structure(desk: Desk, ending: st
     if ending != "md":
         assert (info["title"], info["author"], info["language"]) == ("Annual", "Ann", "en")
     assert info["format"] == {"md": "markdown"}.get(ending, ending)
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_headings_of_a_pdf_are_read_back_with_their_levels(desk: Desk, seed: int) -> None:
+    draw = random.Random(seed)  # noqa: S311 - to be the same each time
+    words = (
+        "alpha",
+        "Beta",
+        "12",
+        "3.5",
+        "\u00d6konomie",
+        "2.",
+        "\u0441\u043b\u043e\u0432\u043e",
+        "a\u2013b",
+        "(c)",
+        "end:",
+    )
+    headings = [
+        (draw.randint(1, 6), " ".join(draw.choices(words, k=draw.choice((1, 2, 5, 30)))))
+        for _ in range(1 if seed == 0 else 40)
+    ]
+    between = ("Some words.", "- an item\n- another", "| a | b |\n| --- | --- |\n| 1 | two |", "")
+    parts = [f"{'#' * level} {text}\n\n{draw.choice(between) if seed else ''}" for level, text in headings]
+    await desk.ask("write", path="headings.pdf", markdown="\n\n".join(parts))
+    told = re.findall(r"^(#+) (.*)$", await desk.read("headings.pdf"), re.MULTILINE)
+    assert [(len(marks), text.replace("\\", "")) for marks, text in told] == headings
 
 
 async def test_a_document_is_replaced_only_when_told(desk: Desk) -> None:

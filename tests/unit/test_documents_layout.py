@@ -2,27 +2,82 @@
 
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from muxi_servers.documents.formats.pdf_layout import page_blocks
-from muxi_servers.documents.formats.pdf_lines import Line, Page, Piece, body_size
+from muxi_servers.documents.formats.pdf_lines import PIXELS, Line, Page, Piece, body_size
+from muxi_servers.documents.formats.pdf_scale import CREATOR, HEADING_POINTS, Scale
 from muxi_servers.documents.markdown import render
 
 BODY = 10
+WORDS = st.text("aB1.-)é•", min_size=1, max_size=30).filter(lambda text: text.strip() == text)
 
 
-def page(*pieces: tuple[str, float, float] | tuple[str, float, float, float]) -> str:
-    """The Markdown of (text, left, top, size), each letter being half as wide as it is high."""
+def laid(*pieces: tuple[str, float, float] | tuple[str, float, float, float], bold: bool = False) -> Page:
+    """A page of (text, left, top, size), each letter being half as wide as it is high."""
     made = Page(1)
     for text, left, top, *more in pieces:
         size = more[0] if more else BODY
-        piece = Piece(text, (left, top, len(text) * size / 2, size), size, bold=False)
+        piece = Piece(text, (left, top, len(text) * size / 2, size), size, bold=bold)
+        made.sizes[size] += len(text)
         if not made.lines or not made.lines[-1].takes(piece):
             made.lines.append(Line(piece))
-    return render(page_blocks(made, BODY))
+    return made
+
+
+def page(*pieces: tuple[str, float, float] | tuple[str, float, float, float]) -> str:
+    """Its Markdown, in a document whose text is of `BODY`."""
+    made = laid(*pieces)
+    made.sizes[BODY] += 10_000
+    return render(page_blocks(made, Scale.of([made], "")))
+
+
+def levels(page: Page, creator: str) -> list[tuple[int, str]]:
+    """(level, text) of each heading."""
+    return [(one.level, one.text) for one in page_blocks(page, Scale.of([page], creator)) if one.kind == "heading"]
 
 
 def test_larger_letters_are_headings() -> None:
     text = page(("Title", 10, 10, 20), ("of two lines", 10, 34, 20), ("2. Methods", 10, 70, 14), ("words", 10, 100))
     assert text == "# Title of two lines\n\n## 2. Methods\n\nwords"
+
+
+def in_column(lines: list[tuple[str, float]]) -> list[tuple[str, float, float, float]]:
+    return [(text, 10.0, 100.0 * number, size) for number, (text, size) in enumerate(lines)]
+
+
+@given(st.lists(st.tuples(st.integers(1, 6), WORDS), max_size=12), st.sampled_from(("", "some words of the text")))
+def test_the_headings_of_a_pdf_written_here_have_their_levels_whatever_they_say(
+    headings: list[tuple[int, str]], text: str
+) -> None:
+    lines = [(heading, float(round(HEADING_POINTS[level - 1] * PIXELS))) for level, heading in headings]
+    lines += [(text, 16.0)] if text else []
+    made = laid(*in_column(lines), bold=True)
+    assert levels(made, CREATOR) == headings
+
+
+@given(st.lists(st.sampled_from((13, 16, 20, 25, 31, 39)), min_size=1, max_size=12))
+def test_the_levels_of_any_other_pdf_are_the_ranks_of_its_sizes(sizes: list[int]) -> None:
+    ranks = sorted(set(sizes), reverse=True)
+    headings = [(f"Heading {number}", float(size)) for number, size in enumerate(sizes)]
+    made = laid(*in_column([*headings, ("words of the text. " * 50, BODY)]))
+    told = levels(made, "some other program")
+    assert told == [(ranks.index(size) + 1, f"Heading {number}") for number, size in enumerate(sizes)]
+
+
+def test_a_line_in_bold_ranks_below_every_larger_size() -> None:
+    made = laid(("Heading", 10, 60), bold=True)
+    assert levels(made, "") == [(1, "Heading")]
+    for size, text, top in ((24, "Part", 120), (16, "Chapter", 180)):
+        made.lines.append(Line(Piece(text, (10, top, 90, size), size, bold=False)))
+    made.sizes[BODY] += 100
+    assert levels(made, "") == [(3, "Heading"), (1, "Part"), (2, "Chapter")]
+
+
+def test_a_size_that_the_first_pages_do_not_have_is_put_between_those_that_they_have() -> None:
+    scale = Scale(10, [30, 20, 15])
+    assert [scale.level(size) for size in (40, 30, 25, 20, 17, 15, 12, 11)] == [1, 1, 2, 2, 3, 3, 4, 0]
 
 
 def test_lines_that_are_near_are_one_paragraph() -> None:

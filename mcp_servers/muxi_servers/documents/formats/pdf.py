@@ -6,7 +6,8 @@ import os
 import re
 
 from muxi_servers.documents.formats.pdf_layout import page_blocks
-from muxi_servers.documents.formats.pdf_lines import Page, body_size, read_pages
+from muxi_servers.documents.formats.pdf_lines import Page, read_pages
+from muxi_servers.documents.formats.pdf_scale import Scale
 from muxi_servers.documents.model import Block, Document, Part
 from muxi_servers.documents.programs import run
 from muxi_servers.kit.errors import ToolError
@@ -114,15 +115,17 @@ class _Pages:
     def __init__(self, pdf: PdfFile) -> None:
         self._pdf = pdf
         self._held: dict[int, Page] = {}
-        self._body = 0.0
+        self._scale: Scale | None = None
 
     def read(self, number: int) -> Part:
         """One page."""
+        if self._scale is None:  # always of the first pages, so that a level does not depend on which are asked for
+            self._held = self._load(1)
+            self._scale = Scale.of(list(self._held.values()), self._pdf.told.get("Creator", ""))
         if number not in self._held:
             self._held = self._load(number)
-            self._body = self._body or body_size(list(self._held.values()))
         page = self._held.get(number)
-        blocks = page_blocks(page, self._body) if page else []
+        blocks = page_blocks(page, self._scale) if page else []
         if not blocks:
             blocks = [Block("raw", NO_TEXT.format(number=number))]
         return Part(number, blocks)

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import re
 
+from muxi_servers.documents.formats.pdf_scale import MAX_HEADING
 from muxi_servers.documents.formats.pdf_table import table_at
 from muxi_servers.documents.model import Block
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from muxi_servers.documents.formats.pdf_lines import Line, Page
+    from muxi_servers.documents.formats.pdf_scale import Scale
 
 __all__ = ["page_blocks"]
 
@@ -20,31 +22,32 @@ _BULLETS = frozenset("\u2022\u25cf\u25aa\u25e6\u2023\u2043\u25cb\u25a0\u00b7\uf0
 _ITEM = re.compile(
     r"(?:([\u2022\u25cf\u25aa\u25e6\u2023\u2043\u25cb\u25a0\uf0b7])\s*|([\u2013*-])\s+|(\d{1,3})[.)]\s+)(?=\S)"
 )
-_LEVELS = ((1.7, 1), (1.35, 2), (1.12, 3))  # size of a heading to that of most text, and its level
-_MAX_HEADING = 200
 _MAX_BOLD_HEADING = 90
 _NEAR = 0.75  # of the height: lines farther apart are of different paragraphs
 _NEAR_ITEM = 1.2
 _INDENT = 1.5  # of the height: an item that begins this much farther right is in a list inside
 
 
-def page_blocks(page: Page, body: float) -> list[Block]:
-    """The blocks of one page; `body` is the size of most letters in the document."""
-    return _Reader(page, body).run()
+def page_blocks(page: Page, scale: Scale) -> list[Block]:
+    """The blocks of one page; `scale` is that of the document."""
+    return _Reader(page, scale).run()
 
 
 class _Reader:
-    def __init__(self, page: Page, body: float) -> None:
+    def __init__(self, page: Page, scale: Scale) -> None:
         self._lines = page.lines
-        self._body = body
+        self._scale = scale
         self._blocks: list[Block] = []
         self._last: Line | None = None  # the line that ended the last block, if it may go on
         self._lefts: list[float] = []  # where the items of the list so far begin, by depth
 
     def run(self) -> list[Block]:
         at = 0
+        ends = [*(at for at, line in enumerate(self._lines) if self._scale.certain_level(line)), len(self._lines)]
         while at < len(self._lines):
-            table, end = table_at(self._lines, at)
+            while ends[0] < at:
+                del ends[0]
+            table, end = table_at(self._lines[: ends[0]], at)
             if table is not None:
                 self._blocks.append(table)
                 self._last = None
@@ -72,15 +75,17 @@ class _Reader:
     def _heading_level(self, line: Line, *, listed: bool) -> int:
         """0 if it is none. What looks like an item is a heading where its letters are larger, as in `2. Methods`."""
         text = line.text
-        if not any(letter.isalpha() for letter in text) or len(text) > _MAX_HEADING or not self._body:
+        if certain := self._scale.certain_level(line):
+            return certain
+        if not any(letter.isalpha() for letter in text) or len(text) > MAX_HEADING:
             return 0
-        ratio = line.size / self._body
-        level = next((level for least, level in _LEVELS if ratio >= least), 0)
+        level = self._scale.level(line.size)
         if listed:
             return 0 if line.first.text.strip()[:1] in _BULLETS else level
-        if level or ratio < 1 or not all(piece.bold for piece in line.pieces) or len(text) > _MAX_BOLD_HEADING:
+        is_small = line.size < self._scale.body or len(text) > _MAX_BOLD_HEADING
+        if level or is_small or not all(piece.bold for piece in line.pieces):
             return level
-        return 0 if text.rstrip().endswith((".", ",", ";", ":")) or self._goes_on(line) else 4
+        return 0 if text.rstrip().endswith((".", ",", ";", ":")) or self._goes_on(line) else self._scale.bold_level
 
     def _add_heading(self, line: Line, level: int) -> None:
         before = self._blocks[-1] if self._blocks else None

@@ -12,7 +12,10 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from lxml.etree import _Element
 
-__all__ = ["Line", "Page", "Piece", "body_size", "read_pages"]
+__all__ = ["PIXELS", "Line", "Page", "Piece", "body_size", "read_pages"]
+
+PIXELS = 1.5
+"""Of a point: `pdftohtml` counts in pixels at 108 to the inch."""
 
 _CUT_LINK = re.compile(r"\]\((\S{1,2000})\)( ?)\[(?=[^\[\]]{0,500}\]\(\1\))")  # where its font changes, a link is cut
 _LEADERS = re.compile(r"(?: ?\.){5,} ?")  # from a name in a list of contents to its page
@@ -22,7 +25,7 @@ _OVERLAP = 0.5  # of the lower height: pieces that share more are on one line
 
 
 class Piece:
-    """Text with its place, in pixels at 108 to the inch."""
+    """Text with its place, in pixels."""
 
     __slots__ = ("bold", "height", "left", "right", "size", "text", "top")
 

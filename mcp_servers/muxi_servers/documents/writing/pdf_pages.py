@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from muxi_servers.documents.formats.pdf_scale import CREATOR, HEADING_POINTS
 from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
@@ -19,7 +20,7 @@ __all__ = ["build", "styles", "table_style", "widths_of"]
 
 _MARGIN = 64
 _SIZES = {"A4": (595.28, 841.89), "Letter": (612.0, 792.0)}
-_HEADINGS = {"Heading1": 20, "Heading2": 16, "Heading3": 13.5, "Heading4": 12, "Heading5": 11, "Heading6": 11}
+_HEADINGS = {f"Heading{level}": points for level, points in enumerate(HEADING_POINTS, 1)}
 
 
 def widths_of(draft: Draft) -> float:
@@ -99,7 +100,7 @@ def build(file: BinaryIO, flow: list[Flowable], draft: Draft) -> None:
         title=draft.title,
         author=draft.author,
         lang=draft.language or None,
-        creator="muxi-runtime documents",
+        creator=CREATOR,
         **dict.fromkeys(("leftMargin", "rightMargin", "topMargin", "bottomMargin"), _MARGIN),
     )
     try:
