@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import select
+import signal
+import subprocess
+import sys
 import tracemalloc
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +29,20 @@ pytestmark = [pytest.mark.promise("openapi-documents-are-data"), pytest.mark.tim
 API = Choice("api")
 SLOW = b"openapi: 3.1.0\nx: [" + b"a, " * 400_000 + b"a]\n"
 """Some 20 s to read."""
+
+
+HOST = """
+import anyio
+from muxi_runtime.installing.openapi import apart
+send = apart._send
+async def sent(process, whole):
+    await send(process, whole)
+    print(process.pid, flush=True)
+apart._send = sent
+data = b'openapi: 3.1.0\\nx: [' + b'a, ' * 990_000 + b'a]\\n'
+anyio.run(apart.describe_apart, data, apart.Choice('api'))
+"""
+"""Has a document read, and tells by which process once that has taken it."""
 
 
 def dense() -> bytes:
@@ -78,6 +96,22 @@ async def test_nothing_reads_on_when_whoever_asked_has_gone() -> None:
         await describe_apart(SLOW, API)
     assert scope.cancelled_caught
     assert readers() <= before
+
+
+@pytest.mark.timeout(90)
+def test_nothing_reads_on_when_the_host_is_killed() -> None:
+    host = subprocess.Popen([sys.executable, "-P", "-c", HOST], stdout=subprocess.PIPE, text=True)
+    assert host.stdout
+    with host, host.stdout as said:
+        reader = os.pidfd_open(int(said.readline()))
+        try:
+            signal.pidfd_send_signal(reader, signal.SIGSTOP)  # so that it does not come to its end by itself
+            host.kill()
+            assert select.select([reader], [], [], 30)[0], "it is there still"
+        finally:
+            with suppress(ProcessLookupError):
+                signal.pidfd_send_signal(reader, signal.SIGKILL)
+            os.close(reader)
 
 
 async def test_the_process_that_reads_gets_nothing_of_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:

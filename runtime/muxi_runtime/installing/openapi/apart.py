@@ -41,7 +41,7 @@ class Bounds:
 
 
 async def describe_apart(data: bytes, choice: Choice, bounds: Bounds | None = None) -> Description:
-    """Read a document, as `describe` does. Its process is killed when this is cancelled.
+    """Read a document, as `describe` does. Its process is killed when this is cancelled, and when this process ends.
 
     Raises:
         ConfigError: no server can be made of it, or reading it takes more than the bounds.
@@ -70,7 +70,7 @@ async def describe_apart(data: bytes, choice: Choice, bounds: Bounds | None = No
 async def _started() -> Process:
     """With the very modules that this process has, and of its environment nothing else."""
     return await anyio.open_process(
-        [sys.executable, "-P", "-m", MODULE],
+        [sys.executable, "-P", "-m", MODULE, str(os.getpid())],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
