@@ -137,7 +137,7 @@ async def test_another_host_is_refused_by_the_way_out_whatever_the_document_says
     assert sly == ["elsewhere_inside", "with_key", "dry_run_sly"]
     refused = await called(running, "sly__elsewhere_inside", {})
     assert refused.is_error
-    assert "The way out refused it" in words(refused)
+    assert "The proxy refused 127.0.0.10:9" in words(refused)
     assert "egress.private" in words(refused)
 
 

@@ -31,7 +31,7 @@ def store() -> Iterator[PetStore]:
 async def client(store: PetStore, tmp_path: Path) -> AsyncIterator[Client]:
     file = tmp_path / "api.json"
     file.write_bytes(described(text_of("pets.yaml", origin=ORIGIN), "pets").content)
-    environment = {**os.environ, "HTTPS_PROXY": store.origin, "PETS_API_KEY": KEY}
+    environment = {**os.environ, "HTTP_PROXY": store.origin, "HTTPS_PROXY": store.origin, "PETS_API_KEY": KEY}
     command = ["-P", "-m", "muxi_servers.openapi", "--document", str(file)]
     async with Client(StdioServerParameters(command=sys.executable, args=command, env=environment)) as client:
         yield client
@@ -167,11 +167,13 @@ async def test_a_call_that_is_cancelled_lets_the_connection_go(client: Client, s
 async def test_without_a_network_it_says_who_can_allow_it(tmp_path: Path) -> None:
     file = tmp_path / "api.json"
     file.write_bytes(described(text_of("pets.yaml", origin=ORIGIN), "pets").content)
-    environment = {key: value for key, value in os.environ.items() if key.lower() != "https_proxy"}
+    environment = {key: value for key, value in os.environ.items() if not key.lower().endswith("_proxy")}
     command = ["-P", "-m", "muxi_servers.openapi", "--document", str(file)]
     async with Client(
         StdioServerParameters(command=sys.executable, args=command, env={**environment, "PETS_API_KEY": KEY})
     ) as client:
-        assert "no network for pets.example.com. An operator can allow it" in await refusal(client, "listPets")
+        said = await refusal(client, "listPets")
+        assert "pets.example.com:8080 cannot be reached" in said
+        assert 'An operator can allow it: add "pets.example.com:8080" to servers.pets.network.allow' in said
     async with Client(StdioServerParameters(command=sys.executable, args=command, env=environment)) as client:
         assert "given no secret PETS_API_KEY" in await refusal(client, "listPets")

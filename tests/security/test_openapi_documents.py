@@ -64,9 +64,9 @@ def test_a_path_that_leads_elsewhere_makes_no_tool(path: str):
 @pytest.mark.parametrize("path", ["/users/@me", "/a@evil.example", "/:80@evil.example/", "/ü", "/a b", "/a;x=1"])
 def test_what_only_looks_like_a_host_stays_a_path(path: str):
     request = make_request(Operation(operation_of(document(path=path))), {}, {})
-    assert (request.scheme, request.host, request.port) == ("https", "api.example.com", 443)
-    assert request.target.startswith("/v1/")
-    assert unquote(request.target) == f"/v1{path}"
+    assert (request.place.scheme, request.place.host, request.place.port) == ("https", "api.example.com", 443)
+    assert request.place.target.startswith("/v1/")
+    assert unquote(request.place.target) == f"/v1{path}"
 
 
 @pytest.mark.parametrize(
@@ -197,13 +197,13 @@ def test_a_value_in_a_path_stays_one_part_of_it(value: str):
     except ToolError:
         assert value in {"", ".", ".."}
         return
-    parts = urlsplit(request.url)
+    parts = urlsplit(str(request.place))
     assert parts.netloc == "api.example.com"
     assert parts.path.split("/")[:3] == ["", "v1", "a"]
     assert parts.path.split("/")[4:] == ["b"]
     assert (parts.query, parts.fragment) == ("", "")
-    assert request.target.isascii()
-    assert request.target.isprintable()
+    assert request.place.target.isascii()
+    assert request.place.target.isprintable()
 
 
 @pytest.mark.parametrize("values", [("..", ""), (".", "."), ("", "..")])
@@ -218,7 +218,7 @@ def test_values_that_make_a_part_that_climbs_are_refused(values: tuple[str, str]
 def test_a_value_in_a_query_stays_a_value(value: str):
     operation = Operation(operation_of(document(parameter("q", "query"))))
     request = make_request(operation, {"q": value}, {})
-    path, _, query = request.target.partition("?")
+    path, _, query = request.place.target.partition("?")
     assert path == "/v1/things"
     assert query.startswith("q=")
     assert not set(query[2:]) & set("&=#?/ \r\n+")
@@ -345,7 +345,7 @@ def test_a_pattern_is_told_and_never_evaluated():
     slow = {"type": "string", "pattern": "^(a+)+$"}
     operation = Operation(operation_of(document(parameter("id", "path", schema=slow), "/a/{id}")))
     assert "pattern" not in operation.arguments["properties"]["id"]
-    assert make_request(operation, {"id": "a" * 5000 + "!"}, {}).target.endswith("%21")
+    assert make_request(operation, {"id": "a" * 5000 + "!"}, {}).place.target.endswith("%21")
 
 
 def test_what_nobody_sees_is_left_out_and_shown_to_whoever_adds_it():

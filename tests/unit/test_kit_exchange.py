@@ -52,3 +52,10 @@ def test_of_a_file_that_grows_no_more_is_sent_than_was_announced(host: Host, len
 def test_a_file_that_becomes_shorter_is_no_request(host: Host) -> None:
     with pytest.raises(ToolError, match="became shorter"):
         host.ask(io.BytesIO(b"aa"), 4)
+
+
+@pytest.mark.parametrize(("method", "announced"), [("POST", 1), ("PUT", 1), ("GET", 0), ("DELETE", 0)])
+def test_a_request_without_a_body_says_so_where_one_is_expected(host: Host, method: str, announced: int) -> None:
+    Exchange("http", "a test").ask(host.errand, Request(parse_url("http://files.test/a"), method), 100)
+    head, body = host.received()
+    assert (head.count(b"Content-Length: 0"), body) == (announced, b"")

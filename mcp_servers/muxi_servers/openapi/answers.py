@@ -12,7 +12,7 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from typing import Any
 
-    from muxi_servers.openapi.exchange import Answer
+    from muxi_servers.kit.client.exchange import Answer
     from muxi_servers.openapi.request import Request
 
 __all__ = ["MAX_TEXT", "Reply", "failure", "output_schema"]
@@ -80,7 +80,9 @@ class Reply:
         }
         blocks = [text(written)] if written else []
         if written is None and answer.is_whole and 0 < len(answer.body) <= MAX_BLOB_BYTES:
-            blocks.append(blob(f"{request.origin}{request.target.partition('?')[0]}", answer.body, answer.media_type))
+            blocks.append(
+                blob(f"{request.place.origin}{request.place.target.partition('?')[0]}", answer.body, answer.media_type)
+            )
         blocks.append(text(f"[{self._line(written)}]"))
         return ToolResult(blocks, structured)
 
@@ -113,7 +115,7 @@ class Reply:
 
 def failure(answer: Answer, request: Request) -> ToolResult:
     """A status that says no: with the API's own words about it (RFC 9457 and the usual fields)."""
-    place = f"{request.origin}{request.target.partition('?')[0]}"
+    place = f"{request.place.origin}{request.place.target.partition('?')[0]}"
     said = [f"{f'{request.method} {place} answered {answer.status} {answer.reason}'.strip()}."]
     location = answer.headers.get("location")
     if location:

@@ -10,13 +10,14 @@ if TYPE_CHECKING:
 
 __all__ = ["FORMAT", "Document", "Operation", "load", "read"]
 
-FORMAT = 1
+FORMAT = 2
 
 
 class Operation:
     """One request that can be made.
 
     Attributes:
+        server: the name of the server whose tool it is.
         base: scheme, host, port and the path that all paths stand below, as a URL without a slash at its end.
         path: text to send as it is, and between it `{"argument": NAME}`.
         parameters: where the other arguments go: argument, name, in, style, explode, json.
@@ -28,7 +29,8 @@ class Operation:
         answer: the schema of what comes back; empty for anything.
     """
 
-    def __init__(self, fields: dict[str, Any]) -> None:
+    def __init__(self, fields: dict[str, Any], server: str = "NAME") -> None:
+        self.server = server
         self.name: str = fields["name"]
         self.title: str = fields["title"]
         self.description: str = fields["description"]
@@ -77,4 +79,5 @@ def read(data: bytes) -> Document:
         raise SystemExit(
             f"the document is of format {value.get('format')}, not {FORMAT}: run `muxi-runtime servers update`"
         )
-    return Document(value["title"], value["dry_run"], [Operation(fields) for fields in value["operations"]])
+    operations = [Operation(fields, value["server"]) for fields in value["operations"]]
+    return Document(value["title"], value["dry_run"], operations)

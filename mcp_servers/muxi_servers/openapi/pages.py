@@ -15,9 +15,9 @@ if TYPE_CHECKING:
     from typing import Any
 
     from muxi_servers.kit.call import Call
+    from muxi_servers.kit.client.exchange import Answer
     from muxi_servers.kit.content import ToolResult
     from muxi_servers.openapi.document import Operation
-    from muxi_servers.openapi.exchange import Answer
     from muxi_servers.openapi.request import Request
 
 __all__ = ["perform"]
@@ -36,7 +36,7 @@ def perform(call: Call, operation: Operation, arguments: dict[str, Any], secrets
     """
     wanted = int(arguments.get("pages", 1))
     request = make_request(operation, arguments, secrets)
-    request, answer = _followed(call, request)
+    request, answer = _followed(call, operation, request)
     if answer.status >= FIRST_FAILURE:
         return failure(answer, request)
     reply = Reply(answer, operation.answer)
@@ -45,10 +45,10 @@ def perform(call: Call, operation: Operation, arguments: dict[str, Any], secrets
     return reply.result(request)
 
 
-def _followed(call: Call, request: Request) -> tuple[Request, Answer]:
+def _followed(call: Call, operation: Operation, request: Request) -> tuple[Request, Answer]:
     """The answer; a request that only reads follows to other places of the same host."""
     for _ in range(MAX_REDIRECTS):
-        answer = exchange(call, request)
+        answer = exchange(call, operation.server, request)
         location = answer.headers.get("location")
         if answer.status not in REDIRECTS or not location or request.method not in {"GET", "HEAD"}:
             return request, answer
@@ -56,7 +56,7 @@ def _followed(call: Call, request: Request) -> tuple[Request, Answer]:
         if target is None:
             return request, answer
         request = request.to(target)
-    return request, exchange(call, request)
+    return request, exchange(call, operation.server, request)
 
 
 class _Pages:
@@ -74,20 +74,20 @@ class _Pages:
         """Put pages together in `reply`, until there are as many as wanted or no more."""
         items = _at(reply.data, self._way["items"])
         size = len(answer.body)
-        page, seen = reply.data, {request.target}
+        page, seen = reply.data, {request.place.target}
         while isinstance(items, list):
             following = self._next(request, answer, page, reply)
             reply.more = following is not None
             if following is None or reply.pages >= wanted:
                 return
-            if following.target in seen or size > MAX_DATA_BYTES:
+            if following.place.target in seen or size > MAX_DATA_BYTES:
                 reply.notes.append(
-                    "the pages lead in a circle" if following.target in seen else "the list is too long to go on"
+                    "the pages lead in a circle" if following.place.target in seen else "the list is too long to go on"
                 )
                 return
-            seen.add(following.target)
+            seen.add(following.place.target)
             self._call.progress(f"page {reply.pages + 1}")
-            request, answer = _followed(self._call, following)
+            request, answer = _followed(self._call, self._operation, following)
             page = Reply(answer, {}).data
             more = _at(page, self._way["items"])
             if answer.status >= FIRST_FAILURE or not isinstance(more, list):
@@ -135,12 +135,13 @@ class _Pages:
 
 def _same_host(request: Request, url: str) -> str | None:
     """Path and query of a URL at the same scheme, host and port; `None` for any other."""
+    at = request.place
     try:
-        parts = urlsplit(urljoin(request.url, url))
+        parts = urlsplit(urljoin(str(at), url))
         port = parts.port or (443 if parts.scheme == "https" else 80)
     except ValueError:
         return None
-    if (parts.scheme, parts.hostname, port) != (request.scheme, request.host, request.port) or "@" in parts.netloc:
+    if (parts.scheme, parts.hostname, port) != (at.scheme, at.host, at.port) or "@" in parts.netloc:
         return None
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     return quote(target, safe=_SAFE)

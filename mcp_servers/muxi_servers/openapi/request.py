@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import quote, urlsplit
 
+from muxi_servers.kit.client.urls import Url
 from muxi_servers.kit.codec import encode
 from muxi_servers.kit.errors import ToolError
 
@@ -28,34 +29,20 @@ class Request:
     """What is sent.
 
     Attributes:
-        target: path and query, percent-encoded.
+        place: where to; its `target` is path and query, percent-encoded.
         headers: but for `Host` and `Content-Length`, which whoever sends it writes.
     """
 
-    def __init__(self, method: str, base: str, target: str, headers: list[tuple[str, str]], body: bytes | None) -> None:
-        parts = urlsplit(base)
+    def __init__(self, method: str, place: Url, headers: list[tuple[str, str]], body: bytes | None) -> None:
         self.method = method
-        self.scheme = parts.scheme
-        self.host = parts.hostname or ""
-        self.port = parts.port or (443 if parts.scheme == "https" else 80)
-        self.authority = parts.netloc
-        self.target = target
+        self.place = place
         self.headers = headers
         self.body = body
 
-    @property
-    def origin(self) -> str:
-        """Scheme, host and port, as a URL."""
-        return f"{self.scheme}://{self.authority}"
-
-    @property
-    def url(self) -> str:
-        """The whole."""
-        return f"{self.origin}{self.target}"
-
     def to(self, target: str) -> Request:
         """The same to another place of the same host, without a body."""
-        return Request(self.method, self.origin, target, self.headers, None)
+        place = Url(self.place.scheme, self.place.host, self.place.port, target)
+        return Request(self.method, place, self.headers, None)
 
 
 def make_request(operation: Operation, arguments: Mapping[str, Any], secrets: Mapping[str, str]) -> Request:
@@ -82,7 +69,12 @@ def make_request(operation: Operation, arguments: Mapping[str, Any], secrets: Ma
     if operation.body is not None and "body" in arguments:
         kind, body = _body(operation.body, arguments["body"])
         headers.append(("Content-Type", kind))
-    return Request(operation.method, operation.base, target, headers, body)
+    return Request(operation.method, _place(operation.base, target), headers, body)
+
+
+def _place(base: str, target: str) -> Url:
+    parts = urlsplit(base)
+    return Url(parts.scheme, parts.hostname or "", parts.port or (443 if parts.scheme == "https" else 80), target)
 
 
 def _credentials(operation: Operation, secrets: Mapping[str, str]) -> Iterator[tuple[str, str, str]]:

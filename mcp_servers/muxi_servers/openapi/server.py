@@ -101,7 +101,7 @@ def _described(operation: Operation, arguments: dict[str, Any]) -> ToolResult:
     names = {credential["secret"]: f"<{credential['secret']}>" for credential in operation.credentials}
     request = make_request(operation, arguments, names)
     body = None if request.body is None else request.body.decode("utf-8", "replace")
-    url = request.url
+    url = str(request.place)
     for name in names.values():
         url = url.replace(quote(name, safe=""), name)
     basic = {c["name"]: f"Basic base64 of {names[c['secret']]}" for c in operation.credentials if c["form"] == "basic"}

@@ -29,13 +29,15 @@ class Errand:
         call: whose it is.
     """
 
-    def __init__(self, call: Call, seconds: float) -> None:
+    def __init__(self, call: Call, seconds: float, more: str = "give it more time (timeout_seconds), or ") -> None:
+        """`more`: how to get more time, where a caller can."""
         self.call = call
         self.seconds = seconds
         self._until = monotonic() + seconds
         self._lock = Lock()
         self._open: list[socket.socket] = []
         self._ended = ""
+        self._more = more
         self._timer = Timer(seconds, self._cut, ["time"])
         self._timer.daemon = True
 
@@ -77,7 +79,7 @@ class Errand:
         """Why something failed: the end of the time if that was it, else what is given."""
         # A socket's own time-out may be a moment before the timer.
         if self._ended == "time" or (not self._ended and monotonic() >= self._until):
-            return f"It took longer than {self.seconds:g} s: give it more time (timeout_seconds), or ask for less."
+            return f"It took longer than {self.seconds:g} s: {self._more}ask for less."
         return "The call was cancelled." if self._ended == "cancelled" else otherwise
 
     def _cut(self, reason: str) -> None:

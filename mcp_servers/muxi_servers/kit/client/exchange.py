@@ -26,6 +26,7 @@ __all__ = ["Answer", "Exchange", "Request"]
 
 _CHUNK = 65_536
 _PROGRESS_SECONDS = 1.0
+_WITH_BODY = frozenset(("POST", "PUT", "PATCH"))  # an empty one is announced too: RFC 9110, 8.6
 _COMPRESSED_SLACK = 65_536
 """Compressed bytes that may be read beyond the limit: a stream of nothing but headers of gzip gives no bytes at all."""
 
@@ -60,11 +61,11 @@ class Answer:
         is_whole: whether that is all of it; false where the limit was reached.
     """
 
-    def __init__(self, response: HTTPResponse) -> None:
-        self.status = response.status
-        self.reason = response.reason[:100]
+    def __init__(self, status: int, reason: str, headers: Headers) -> None:
+        self.status = status
+        self.reason = reason[:100]
         self.headers: dict[str, str] = {}
-        for name, value in response.getheaders():
+        for name, value in headers:
             known = self.headers.get(name.lower())
             self.headers[name.lower()] = value if known is None else f"{known}, {value}"
         self.body = b""
@@ -113,7 +114,7 @@ class Exchange:
         try:
             self._send(connection, request)
             response = connection.getresponse()
-            answer = Answer(response)
+            answer = Answer(response.status, response.reason, response.getheaders())
             _Reading(errand, answer, limit, sink).read(response)
         except (OSError, HTTPException, zlib.error, ValueError) as error:
             raise ToolError(errand.explain(_say(error, url))) from None
@@ -134,8 +135,8 @@ class Exchange:
         own = (("User-Agent", self._agent), ("Accept", "*/*"), ("Accept-Encoding", ACCEPTED), ("Connection", "close"))
         for name, value in [*[pair for pair in own if pair[0].lower() not in given], *request.headers]:
             connection.putheader(name, value)
-        if request.body is not None:
-            connection.putheader("Content-Length", str(request.length))
+        if request.body is not None or request.method in _WITH_BODY:
+            connection.putheader("Content-Length", str(request.length or 0))
         body = request.body
         connection.endheaders(body if body is None or isinstance(body, bytes) else _Part(body, request.length or 0))
 

@@ -25,7 +25,7 @@ from muxi_runtime.installing.openapi.text import read_text
 
 __all__ = ["Choice", "Description", "describe"]
 
-FORMAT = 1
+FORMAT = 2
 MAX_OPERATIONS = 1000
 MAX_HOSTS = 32
 MAX_DESCRIBED_BYTES = 4 * 2**20
@@ -101,7 +101,7 @@ def describe(data: bytes, choice: Choice) -> Description:
     operations, left_out = _read(reader, chosen)
     if not operations:
         raise ConfigError(f"No tool can be made of the document. {'; '.join(left_out[:3])}".rstrip())
-    return _described(document, dry_run, operations, left_out)
+    return _described(document, choice.name, dry_run, operations, left_out)
 
 
 def _check_version(document: Mapping[str, Any]) -> None:
@@ -161,13 +161,14 @@ def _read(reader: Reader, chosen: Sequence[Found]) -> tuple[list[Operation], lis
 
 
 def _described(
-    document: Mapping[str, Any], dry_run: str, operations: Sequence[Operation], left_out: Sequence[str]
+    document: Mapping[str, Any], server: str, dry_run: str, operations: Sequence[Operation], left_out: Sequence[str]
 ) -> Description:
     info = _mapping(document.get("info"))
     title, version = shown(info.get("title"), 100), shown(info.get("version"), 40)
     content = json.dumps(
         {
             "format": FORMAT,
+            "server": server,
             "title": title,
             "version": version,
             "dry_run": dry_run,
