@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 from mcp import Client
-from servers_harness import SERVERS, boxed, text_of
+from servers_harness import SERVERS, as_leased, boxed, leased, text_of
+
+from muxi_sandbox.docker.backend import DockerBackend
+from muxi_sandbox.docker.settings import EngineSettings
 
 # 10.5 MiB in the image; here the sources are mounted, and compiling them at the start takes up to 2 MiB more.
 MOST_RESIDENT_KIB = 14 * 1024
@@ -51,6 +55,26 @@ async def test_figures_are_shown_and_closed(client: Client) -> None:
     told, blocks = await run(client, "fig, ax = plt.subplots()\nax.plot([1, 2])\nfig")
     assert (told["images"], told["result"], blocks) == (1, None, ["text", "image"])
     assert (await run(client, "plt.get_fignums()"))[0]["result"] == "[]"
+
+
+async def test_in_its_sandbox_no_plot_has_to_look_for_fonts(engine_socket: Path, python_image: str) -> None:
+    code = """
+import glob, logging
+there = glob.glob('/tmp/matplotlib/fontlist*')
+said = []
+logging.getLogger('matplotlib').setLevel('INFO')
+kept = logging.Handler()
+kept.emit = lambda record: said.append(record.msg)
+logging.getLogger('matplotlib').handlers = [kept]
+import matplotlib.font_manager
+print(len(there), [word for word in said if 'new fontManager' in word])
+"""
+    async with (
+        DockerBackend(EngineSettings(socket=engine_socket), "fonts") as backend,
+        leased(backend, as_leased("code", python_image, "fonts")) as client,
+    ):
+        told, _ = await run(client, code, "run", language="python")
+        assert told["stdout"] == "1 []\n", told
 
 
 async def test_pictures_are_shown(client: Client) -> None:
