@@ -195,10 +195,13 @@ def test_what_takes_too_long_or_too_much_is_ended_and_the_server_goes_on(server:
     assert told["rows"] == [[30_000_000]]
 
 
-async def test_in_the_sandbox_of_its_manifest_it_exports_asks_and_draws(engine_socket: Path, image: str) -> None:
+async def test_in_the_sandbox_of_its_manifest_it_exports_asks_draws_and_changes(
+    engine_socket: Path, image: str
+) -> None:
+    allowed = as_leased("data", image, "asked").model_copy(update={"environment": {"DATA_WRITE": "allow"}})
     async with (
         DockerBackend(EngineSettings(socket=engine_socket), installation("asked")) as backend,
-        leased(backend, as_leased("data", image, "asked")) as client,
+        leased(backend, allowed) as client,
     ):
         export = {"sql": "SELECT range AS n, n * n AS s FROM range(50)", "file": "a.parquet", "format": "parquet"}
         assert not (await client.call_tool("export", export)).is_error
@@ -207,3 +210,7 @@ async def test_in_the_sandbox_of_its_manifest_it_exports_asks_and_draws(engine_s
         assert told.structured_content["rows"] == [[40_425]]
         drawn = await client.call_tool("chart", {"kind": "line", "path": "a.parquet"})
         assert [block.type for block in drawn.content] == ["text", "image"], drawn.content
+        change = {"sql": "CREATE TABLE t AS FROM 'a.parquet'; DELETE FROM t WHERE n > 9", "database": "a.duckdb"}
+        changed = await client.call_tool("execute", change)
+        assert changed.structured_content, changed.content
+        assert (changed.structured_content["changed_rows"], changed.structured_content["files"]) == (90, [])
