@@ -17,7 +17,8 @@ FOLDER = Path(muxi_servers.__file__).parent
 def test_a_manifest_asks_for_the_workspace_and_nothing_else(name: str) -> None:
     manifest = Manifest.model_validate(yaml.safe_load((FOLDER / name / "manifest.yaml").read_text()))
     assert manifest.name == name
-    assert manifest.command == ("python3", "-I", "-m", f"muxi_servers.{name}")
+    before = ("muxi-entrypoint",) if name == "code" else ()  # which then is the server
+    assert manifest.command == (*before, "python3", "-I", "-m", f"muxi_servers.{name}")
     assert not manifest.init
     assert manifest.profile.workspace is WorkspaceAccess.WRITE
     assert manifest.profile.network.allow == ()
