@@ -157,7 +157,7 @@ async def test_a_page_of_the_workspace_leads_to_no_other_file(browser: Person) -
     assert "rgb(1, 2, 3)" in json.dumps((await browser("evaluate", code=colour))["result"])
     seen = [(await browser("snapshot"))["text"]]
     for target in ("#save", "#own-save"):
-        assert await browser.refusal("download", target=target, path="saved.txt")
+        assert await browser.refusal("download", target=target, path="saved.txt", timeout_seconds=8)
     for code in ("location.href = 'file:///etc/passwd'", "open('file:///proc/self/environ'); 1"):
         await browser("open", url="file:///workspace/out.html")
         await browser("evaluate", code=code)

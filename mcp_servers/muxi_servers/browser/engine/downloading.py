@@ -49,17 +49,20 @@ class Downloading:
             raise ToolError("Give either target, which is clicked, or url.")
         most = int(arguments["max_mib"]) * _MIB
         if arguments["target"]:
-            path, name = await self._by_click(arguments["target"], most)
+            # What is given for all of it may be less than is usually given for its beginning.
+            wait = min(ACTION_MILLISECONDS, arguments["timeout_seconds"] * 500)
+            path, name = await self._by_click(arguments["target"], most, wait)
         else:
             path, name = await self._by_address(arguments["url"], most)
         return await page_reply(self._chromium, "Downloaded.", file=path, name=cut(name, 200))
 
-    async def _by_click(self, target: str, most: int) -> tuple[str, str]:
+    async def _by_click(self, target: str, most: int, wait: float) -> tuple[str, str]:
+        """`wait`: milliseconds until the click is done, and again until it has begun to download something."""
         element = await find_one(self._page, target)
         self._tab.downloads = True
         try:
-            async with self._page.expect_download(timeout=ACTION_MILLISECONDS) as coming:
-                await element.click(timeout=ACTION_MILLISECONDS)
+            async with self._page.expect_download(timeout=wait) as coming:
+                await element.click(timeout=wait)
             download = await coming.value
             if download.url.startswith("file:"):
                 await download.cancel()
