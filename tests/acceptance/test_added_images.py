@@ -130,9 +130,9 @@ def registry(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Registry]:
 
 
 @pytest.fixture
-def shop(engine_socket: Path, registry: Registry, python_image: str) -> Iterator[Shop]:
+def shop(engine_socket: Path, registry: Registry, files_image: str) -> Iterator[Shop]:
     with APIClient(base_url=f"unix://{engine_socket}", version="auto") as engine:
-        shop = Shop(engine, registry, python_image)
+        shop = Shop(engine, registry, files_image)  # the smallest with Python: all of it is pushed
         yield shop
         shop.drop()
 

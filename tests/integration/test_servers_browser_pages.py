@@ -46,7 +46,7 @@ async def test_a_download_comes_by_the_tool_alone(browser: Person) -> None:
     assert (got["path"], got["size_bytes"], got["name"]) == ("got/it.bin", 8, "it.bin")
     assert (await browser.files("read", path="got/it.bin"))["text"] == "the file"
     assert "exists already" in await browser.refusal("download", target="text=Get it", path="got/it.bin")
-    assert "downloads nothing" in await browser.refusal("download", target="text=No file", path="x")
+    assert "downloads nothing" in await browser.refusal("download", target="text=No file", path="x", timeout_seconds=8)
 
 
 @pytest.mark.promise("pages-stay-strangers")
