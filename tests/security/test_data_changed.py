@@ -94,6 +94,8 @@ def test_copy_writes_files_in_place_of_what_is_there(server: RawTools, folder: P
     assert (folder / "a.csv").read_text() == "b\n7\n7\n"
     assert (folder / "in.csv").is_symlink()
     assert [path.name for path in (folder / "o").iterdir()] == ["t.parquet"]
+    told = server.call("execute", sql="CREATE TABLE y AS FROM 'a.csv'; COPY y TO 'y.jsonl'")
+    assert (told["database"], (folder / "y.jsonl").read_text()) == (None, '{"b":7}\n{"b":7}\n')
 
 
 @pytest.mark.promise("changes-stay-where-allowed")

@@ -10,6 +10,7 @@ from pathlib import Path
 import anyio
 import pytest
 from raw_tools import RawTools, boxed_on, raw_tools
+from servers_harness import boxed
 
 from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.settings import EngineSettings
@@ -72,6 +73,30 @@ with duckdb.connect('/workspace/evil.duckdb') as made:
     made.execute("CREATE TABLE t AS SELECT 1 AS a")
     made.execute("CREATE VIEW reads AS SELECT * FROM read_text('/etc/passwd')")
     made.execute("CREATE MACRO secret() AS TABLE SELECT * FROM read_text('/etc/passwd')")
+"""
+
+SWAPPED = """
+import duckdb, os, sys
+sys.path.insert(0, '/servers')
+from muxi_servers.data.engine import Engine
+from muxi_servers.data.sources import Sources
+from muxi_servers.kit.errors import ToolError
+from muxi_servers.kit.workspace import Workspace
+for path in ('/tmp/away.duckdb', '/tmp/work/a.duckdb'):
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with duckdb.connect(path) as made:
+        made.execute(f"CREATE TABLE t AS SELECT '{path}' AS a")
+class Swapping(Sources):
+    def get(self, path):
+        found = super().get(path)
+        os.unlink('/tmp/work/a.duckdb')
+        os.symlink('/tmp/away.duckdb', os.readlink(found.places[0]))  # which ends in "(deleted)" now
+        return found
+print(Engine(Sources(Workspace('/tmp/work')), 'a.duckdb').execute('FROM t').fetchall())
+try:
+    print(Engine(Swapping(Workspace('/tmp/work')), 'a.duckdb').execute('FROM t').fetchall())
+except ToolError as refusal:
+    print(refusal)
 """
 
 
@@ -159,6 +184,16 @@ def test_a_database_file_reads_no_more_than_a_query_does(server: RawTools) -> No
     assert server.call("query", sql="FROM t", database="evil.duckdb")["rows"] == [[1]]
     for sql in ("FROM reads", "FROM secret()"):
         assert "root:" not in server.refusal("query", sql=sql, database="evil.duckdb")
+
+
+@pytest.mark.promise("data-stays-in-the-workspace")
+def test_a_database_that_is_swapped_for_a_link_while_it_is_opened_is_not_read(image: str) -> None:
+    parameters = boxed(image, "data")
+    command = [parameters.command, *parameters.args[: parameters.args.index(image)], image, "python3", "-c", SWAPPED]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=parameters.env)
+    first, second = ran.stdout.splitlines()
+    assert first == "[('/tmp/work/a.duckdb',)]", ran.stderr
+    assert "another place while it was opened" in second
 
 
 @pytest.mark.promise("queries-change-nothing")

@@ -8,6 +8,7 @@ nothing and connect nowhere (`sealing.py`); the sandbox.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 import duckdb
 
@@ -183,11 +184,14 @@ class Engine:
             self._sources.check_no_log(source.path)
             copy_sqlite(self._connection, place, source.path)
         elif start[_MARK_AT : _MARK_AT + len(_DUCKDB_MARK)] == _DUCKDB_MARK:
+            before = _times_open(place)
             try:
                 self._connection.execute(f"ATTACH {quoted(place)} AS database (READ_ONLY)")
                 self._connection.execute("USE database")
             except duckdb.Error as error:
                 raise ToolError(f"{source.path} cannot be opened: {error}") from None
+            if _times_open(place) == before:  # DuckDB opens a database by the path that a descriptor leads to now
+                raise ToolError(f"{source.path} was put in another place while it was opened: try it again.")
         else:
             raise ToolError(f"{source.path} is no SQLite and no DuckDB database.")
 
@@ -195,6 +199,15 @@ class Engine:
 def _start_of(place: str) -> bytes:
     with open(place, "rb") as file:
         return file.read(64)
+
+
+def _times_open(place: str) -> int:
+    """How many descriptors this process has of that file."""
+    wanted, found = os.stat(place), 0
+    for name in os.listdir("/proc/self/fd"):
+        with suppress(FileNotFoundError):  # the one that listed them
+            found += os.path.samestat(os.stat(f"/proc/self/fd/{name}"), wanted)
+    return found
 
 
 def _explain(error: Exception) -> str:

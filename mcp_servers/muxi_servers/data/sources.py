@@ -1,7 +1,8 @@
 """Files of the workspace as tables: found, opened without following a link out, and named by their descriptors.
 
 A file is opened once, by the kit's walk. The database then reads `/proc/self/fd/N`, and is told that it may open the
-files behind those and nothing else: what a path leads to later does not matter.
+files behind those and nothing else: what a path leads to later does not matter. DuckDB files alone it opens anew by
+their paths, and it is looked at afterwards whether that led to the same file.
 """
 
 from __future__ import annotations
