@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from engine_state import installation
 from mcp import Client
 from servers_harness import SERVERS, as_leased, boxed, leased, text_of
 
@@ -70,7 +71,7 @@ import matplotlib.font_manager
 print(len(there), [word for word in said if 'new fontManager' in word])
 """
     async with (
-        DockerBackend(EngineSettings(socket=engine_socket), "fonts") as backend,
+        DockerBackend(EngineSettings(socket=engine_socket), installation("fonts")) as backend,
         leased(backend, as_leased("code", python_image, "fonts")) as client,
     ):
         told, _ = await run(client, code, "run", language="python")

@@ -49,7 +49,7 @@ def copy_sqlite(connection: Any, place: str, path: str) -> None:  # noqa: ANN401
         rows = 0
         for name in names:
             rows += _copy_table(connection, source, name, MAX_ROWS - rows)
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # what it says of a broken file need not be a text
         raise ToolError(f"{path} cannot be read as SQLite: {error}.") from None
 
 

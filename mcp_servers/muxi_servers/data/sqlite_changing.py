@@ -81,7 +81,7 @@ def change_database(data: bytearray, sql: str) -> tuple[int, bytearray]:
         changed = database.total_changes
         database.set_authorizer(None)  # what follows asks SQLite itself for the number of pages
         result = bytearray(database.serialize())
-    except sqlite3.Error as error:
+    except (sqlite3.Error, UnicodeDecodeError) as error:  # what it says of a broken file need not be a text
         raise ToolError(f"SQLite refused: {error}. Nothing was changed.") from None
     finally:
         database.close()
