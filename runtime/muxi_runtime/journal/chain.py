@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from json.encoder import encode_basestring
 from typing import Any
 
+from pydantic_core import to_json
+
 from muxi_runtime.errors import JournalError
 from muxi_runtime.journal.contract import Draft, Event
 
@@ -23,6 +25,10 @@ _KIND = re.compile(r"[a-z][a-z0-9_]*(\.[a-z][a-z0-9_]*)+")
 _SURROGATES = re.compile("[\ud800-\udfff]")
 _SHORT = 1000
 """Characters kept of an oversized event's data."""
+_LEAST, _MOST = 1e-4, 1e12
+"""Fractions between these are written without an exponent, whoever writes them."""
+_NAMES = frozenset({str})
+_FLAT = frozenset({str, int, float, bool, type(None), list})
 _JSON = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
@@ -91,8 +97,7 @@ def prepare(draft: Draft, *, max_bytes: int) -> Draft:
     """
     if not _KIND.fullmatch(draft.kind):
         raise JournalError(f"{draft.kind!r} is no kind of event: it must read like `call.decided`.")
-    data = _clean(draft.data, MAX_DEPTH)
-    text = canonical(data)
+    data, text = _written(draft.data)
     encoded = text.encode()
     if len(encoded) > max_bytes:
         data = {
@@ -123,6 +128,34 @@ def _fields(event: Event) -> dict[str, Any]:
         "data": event.data,
         "previous": event.previous,
     }
+
+
+def _written(data: Mapping[str, Any]) -> tuple[dict[str, Any], str]:
+    """A clean copy of an event's data, and its canonical JSON."""
+    if _NAMES.issuperset(map(type, data)) and _FLAT.issuperset(map(type, data.values())):
+        flat = {name: data[name] if type(data[name]) is not list else [*data[name]] for name in sorted(data)}
+        # Of such data, in ASCII, this writes what `canonical` does, in a third of the time.
+        text = _quickly(flat) if all(map(_is_plain, flat.values())) else ""
+        if text:
+            return flat, text
+    kept = _clean(data, MAX_DEPTH)
+    return kept, canonical(kept)
+
+
+def _quickly(flat: dict[str, Any]) -> str:
+    """Its JSON; empty where that is not in ASCII, and may have to be cleaned."""
+    try:
+        text = to_json(flat)
+    except ValueError:  # half a surrogate pair
+        return ""
+    return text.decode() if text.isascii() else ""
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value that is flat is written by every writer of JSON in the same way, but for its texts."""
+    if type(value) is float:
+        return not value or _LEAST <= abs(value) <= _MOST
+    return type(value) is not list or all(isinstance(item, str) for item in value)
 
 
 def _clean_text(text: str | None) -> str | None:

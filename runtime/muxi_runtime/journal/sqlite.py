@@ -9,6 +9,7 @@ to the thread and back takes four times as long as writing it. One that took lon
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import math
 import resource
@@ -17,13 +18,12 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import anyio
-import anyio.lowlevel
 from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 
@@ -38,6 +38,8 @@ __all__ = ["SqliteJournal"]
 
 logger = logging.getLogger(__name__)
 
+MOST_TURNS = 4
+"""Of the event loop that an append waits for others to join its commit, if each turn brings some."""
 SLOW_SECONDS = 0.01
 AFTER_SLOW_SECONDS = (0.25, 10.0)
 """For how long others are written by the thread after a slow one: at first, and at most where the next is slow, too."""
@@ -50,21 +52,13 @@ class _Entry:
     draft: Draft
     event: Event | None = None
     error: JournalError | None = None
-    is_settled: bool = False
-    settled: anyio.Event | None = None
-    """Where somebody waits for it."""
+    settled: asyncio.Future[None] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+    """Done when it was written, or was not; cancelled where nobody waits any more."""
 
     def settle(self) -> None:
         """It was written, or was not."""
-        self.is_settled = True
-        if self.settled is not None:
-            self.settled.set()
-
-    async def wait(self) -> None:
-        """Until it is settled."""
-        if not self.is_settled:
-            self.settled = anyio.Event()
-            await self.settled.wait()
+        if not self.settled.done():
+            self.settled.set_result(None)
 
 
 class _Queue:
@@ -120,7 +114,7 @@ class SqliteJournal:
         self._settings = settings or JournalSettings()
         self._writer = ChainWriter(path, self._settings)
         self._queue = _Queue(self._settings.batch_events)
-        self._room = anyio.Semaphore(self._settings.queue_events)
+        self._room = anyio.Semaphore(self._settings.queue_events, fast_acquire=True)
         self._listeners = Listeners(self._settings.listener_events)
         self._ended = anyio.Event()
         self._tasks: TaskGroup | None = None
@@ -170,7 +164,7 @@ class SqliteJournal:
             self._room.release()
             raise
         self._with_thread += 1
-        await entry.wait()
+        await entry.settled
         if entry.event is None:
             raise _copy(entry.error or _closed_error()) from entry.error
         return entry.event
@@ -179,17 +173,22 @@ class SqliteJournal:
         """Write it at once, in one commit with what others append meanwhile; `None` if the thread has to."""
         entry = _Entry(draft)
         self._gathered.append(entry)
-        if len(self._gathered) > 1:
-            await entry.wait()
-        else:
-            # The first one lets all that is ready to run do so, once, and then writes for those that joined it.
-            try:
-                await anyio.lowlevel.cancel_shielded_checkpoint()
-            finally:
-                self._write_gathered()
+        if len(self._gathered) == 1:
+            self._write_soon(MOST_TURNS)
+        await entry.settled
         if entry.error is not None:
             raise _copy(entry.error) from entry.error
         return entry.event
+
+    def _write_soon(self, turns: int) -> None:
+        """Write when all that is ready to run now has run, or later if that brought more, as it does under load."""
+        asyncio.get_running_loop().call_soon(self._write_unless_more, turns, len(self._gathered))
+
+    def _write_unless_more(self, turns: int, before: int) -> None:
+        if turns > 1 and before < len(self._gathered) < self._settings.batch_events:
+            self._write_soon(turns - 1)
+        else:
+            self._write_gathered()
 
     def _write_gathered(self) -> None:
         group, self._gathered = self._gathered, []

@@ -27,8 +27,10 @@ _INSERT = (
 )
 _FLUSH_SECONDS = 1.0
 """The anchor is brought to the disk this often, and when the writer closes."""
-_CHECKPOINT_EVENTS = 1000
-"""The write-ahead log goes into the database after so many events, at a time of our choosing: it waits for the disk."""
+_PAGES_OF_COMMIT = 4
+"""Pages that each commit writes anew, about, beside one for each event."""
+_CHECKPOINT_PAGES = 5000
+"""The write-ahead log goes into the database after so many, about, at a time of our choosing: it waits for the disk."""
 
 
 class ChainWriter:
@@ -67,7 +69,7 @@ class ChainWriter:
     @property
     def wants_tidying(self) -> bool:
         """Whether `tidy` has something to do."""
-        return self._since_checkpoint >= _CHECKPOINT_EVENTS or time.monotonic() - self._flushed >= _FLUSH_SECONDS
+        return self._since_checkpoint >= _CHECKPOINT_PAGES or time.monotonic() - self._flushed >= _FLUSH_SECONDS
 
     def tidy(self) -> None:
         """Bring to the disk what `append_now` did not. Blocks.
@@ -117,7 +119,7 @@ class ChainWriter:
             events = _chain(head, kept)
             connection.executemany(_INSERT, list(map(_row, events, kept)))
             connection.execute("COMMIT")
-            self._since_checkpoint += len(events)
+            self._since_checkpoint += _PAGES_OF_COMMIT + len(events)
             newest = Anchor(events[-1].seq, events[-1].hash) if events else head
             self._remember(newest, lost=lost is not None, patient=patient)
         except sqlite3.Error as error:
@@ -152,7 +154,7 @@ class ChainWriter:
         return True
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        if self._since_checkpoint >= _CHECKPOINT_EVENTS:
+        if self._since_checkpoint >= _CHECKPOINT_PAGES:
             self._since_checkpoint = 0
             with suppress(sqlite3.Error):  # the log grows until the next; what is in it counts all the same
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
