@@ -6,6 +6,7 @@ program writes, and says once why nothing more will come.
 
 from __future__ import annotations
 
+import asyncio
 import math
 import time
 from collections import deque
@@ -14,14 +15,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NoReturn, Protocol
 
 import anyio
-import anyio.lowlevel
 
 from muxi_sandbox.errors import OutputFloodError, SandboxClosedError, SandboxError
 from muxi_sandbox.frames import FrameSplitter, FrameTooLongError
 from muxi_sandbox.stderr import StderrTail
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from muxi_sandbox.contract import LimitHit, Spec
 
@@ -155,7 +155,7 @@ class StreamSandbox:
         self._gathered.append(sent)
         if self._is_busy():
             try:
-                await anyio.lowlevel.checkpoint()
+                await asyncio.sleep(0)
             except BaseException:
                 if sent in self._gathered:
                     self._gathered.remove(sent)
@@ -234,6 +234,20 @@ class StreamSandbox:
             limit = self._spec.limits.frame_mib
             raise self._flood(f"one line of more than {limit} MiB", "frame_mib", limit) from None
 
+    def take_stdout(self, outputs: Sequence[bytes]) -> bool:
+        """As `feed_stdout` with each, if that would neither wait nor fail; if not, nothing has been done."""
+        size = sum(map(len, outputs))
+        limits = self._spec.limits
+        if self._frames or self._output + size > limits.output_mib * MIB:
+            return False
+        if size > HELD_BYTES or self._splitter.pending + size > limits.frame_mib * MIB:
+            return False
+        self._output += size
+        for data in outputs:
+            for frame in self._splitter.feed(data):
+                self._put_now(frame)
+        return True
+
     def feed_stderr(self, data: bytes) -> None:
         """Take what the program complained.
 
@@ -263,6 +277,15 @@ class StreamSandbox:
             return
         while self._frames and self._held + len(frame) > HELD_BYTES and not self._draining:
             await self._changed.wait()
+        self._hold(frame)
+
+    def _put_now(self, frame: bytes) -> None:
+        if self._take is not None and not self._frames and self._take(frame):
+            self.spoke = True
+        else:
+            self._hold(frame)
+
+    def _hold(self, frame: bytes) -> None:
         self.spoke = True
         self._frames.append(frame)
         self._held += len(frame)

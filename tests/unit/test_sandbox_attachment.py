@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from muxi_sandbox.docker.attach import READ_BYTES, Attachment, Output
+from muxi_sandbox.docker.attach import READ_BYTES, Attachment, Demultiplexer, Output, whole_outputs
 
 LOT = 64 * 2**20
 ROUNDS = 20
@@ -93,4 +93,58 @@ async def test_who_is_cancelled_while_waiting_loses_nothing(ends: tuple[socket.s
     theirs.send(piece(b"late"))
     with anyio.fail_after(10):
         assert await anext(attachment.pieces()) == (Output.STDOUT, b"late")
+    attachment.close()
+
+
+@given(
+    pieces=st.lists(st.tuples(st.sampled_from([1, 2, 3]), st.binary(max_size=20)), max_size=4),
+    cut=st.integers(0, 40),
+)
+def test_what_is_offered_whole_is_what_comes_in_pieces(pieces: list[tuple[int, bytes]], cut: int) -> None:
+    data = b"".join(piece(part, output) for output, part in pieces)
+    data = data[: len(data) - cut] if cut < 10 else data
+    whole = whole_outputs(data)
+    if whole is None:
+        return
+    demultiplexer = Demultiplexer()
+    found = list(demultiplexer.feed(data))
+    assert [(Output.STDOUT, part) for part in whole if part] == found
+    assert demultiplexer.is_between_pieces
+
+
+async def test_what_is_taken_first_is_not_given_out_and_the_rest_is_in_its_order(
+    ends: tuple[socket.socket, socket.socket],
+) -> None:
+    ours, theirs = ends
+    attachment = Attachment(ours, piece(b"first"))
+    taken: list[bytes] = []
+    more = anyio.Event()
+
+    def take(outputs: list[bytes]) -> bool:
+        if b"not this" in outputs:
+            return False
+        taken.extend(outputs)
+        more.set()
+        return True
+
+    attachment.offer_first(take)
+    pieces = attachment.pieces()
+    with anyio.fail_after(10):
+        assert await anext(pieces) == (Output.STDOUT, b"first")
+        theirs.send(piece(b"one") + piece(b"two"))
+        async with anyio.create_task_group() as group:
+
+            async def read() -> None:
+                assert await anext(pieces) == (Output.STDOUT, b"not this")
+
+            group.start_soon(read)
+            await more.wait()
+            assert taken == [b"one", b"two"]
+            theirs.send(piece(b"not this"))
+        theirs.send(piece(b"cut")[:10])
+        theirs.send(piece(b"cut")[10:] + piece(b"bad", 2))
+        come = [await anext(pieces)]
+        while come[-1] != (Output.STDERR, b"bad"):
+            come.append(await anext(pieces))
+    assert b"".join(part for output, part in come if output is Output.STDOUT) == b"cut"
     attachment.close()

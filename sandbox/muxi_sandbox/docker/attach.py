@@ -18,13 +18,14 @@ import anyio
 from muxi_sandbox.errors import EngineUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
     from pathlib import Path
 
-__all__ = ["Attachment", "BrokenStreamError", "Demultiplexer", "Output", "attach", "hijack"]
+__all__ = ["Attachment", "BrokenStreamError", "Demultiplexer", "Output", "attach", "hijack", "whole_outputs"]
 
 READ_BYTES = 64 * 2**10
 HEADER_BYTES = 8
+STDOUT_MARK = b"\x01\0\0\0"
 HEAD_LIMIT = 16 * 2**10
 """Bytes of an HTTP response head; the engine's has a few hundred."""
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
@@ -82,6 +83,19 @@ class Demultiplexer:
         self._left = int.from_bytes(header[4:], "big")
 
 
+def whole_outputs(data: bytes) -> list[bytes] | None:
+    """What a program wrote to standard output, where `data` is nothing else and ends with a piece; else `None`."""
+    found: list[bytes] = []
+    at = 0
+    while at < len(data):
+        start = at + HEADER_BYTES
+        at = start + int.from_bytes(data[at + 4 : start], "big")
+        if data[start - HEADER_BYTES : start - 4] != STDOUT_MARK or at > len(data):
+            return None
+        found.append(data[start:at])
+    return found
+
+
 class Attachment:
     """One container's streams. Closing it closes the container's standard input, since it is created `StdinOnce`."""
 
@@ -93,6 +107,17 @@ class Attachment:
         """That which tells when there is something to read, while it does."""
         self._arrived: bytes | None = None
         self._news = anyio.Event()
+        self._demultiplexer = Demultiplexer()
+        self._is_waited_for = False
+        """Whether all that came has been dealt with."""
+        self._offer: Callable[[list[bytes]], bool] | None = None
+
+    def offer_first(self, take: Callable[[list[bytes]], bool]) -> None:
+        """Have whole pieces of standard output offered to `take`, in their order, before `pieces` gives them out.
+
+        It may not wait. What it takes is not given out: no task has to be woken for it.
+        """
+        self._offer = take
 
     async def write(self, data: bytes) -> None:
         """See `stream.Stdin`. What a cancelled write left half done is finished first."""
@@ -141,10 +166,9 @@ class Attachment:
         Raises:
             BrokenStreamError: what came is no attach stream.
         """
-        demultiplexer = Demultiplexer()
         data, self._first = self._first, b""
         while True:
-            for piece in demultiplexer.feed(data):
+            for piece in self._demultiplexer.feed(data):
                 yield piece
             data = await self._read()
             if not data:
@@ -154,7 +178,11 @@ class Attachment:
         if self._arrived is None:
             self._listen()
             self._news = anyio.Event()
-            await self._news.wait()
+            self._is_waited_for = True
+            try:
+                await self._news.wait()
+            finally:
+                self._is_waited_for = False
         data, self._arrived = self._arrived, None
         return data or b""
 
@@ -170,14 +198,23 @@ class Attachment:
             self._deafen()
             return
         try:
-            self._arrived = self._socket.recv(READ_BYTES)
+            data = self._socket.recv(READ_BYTES)
         except BlockingIOError:
             return
         except OSError:
-            self._arrived = b""
-        if not self._arrived:
+            data = b""
+        if self._is_taken(data):
+            return
+        self._arrived = data
+        if not data:
             self._deafen()
         self._news.set()
+
+    def _is_taken(self, data: bytes) -> bool:
+        if self._offer is None or not self._is_waited_for or not data or not self._demultiplexer.is_between_pieces:
+            return False
+        outputs = whole_outputs(data)
+        return outputs is not None and self._offer(outputs)
 
     def _deafen(self) -> None:
         if self._loop is not None:

@@ -42,36 +42,40 @@ class LimitWatch:
         self._container = container
         self._limits = limits
         self._workspace = workspace
-        self._seen: dict[str, int] = {}
-        self._files: dict[str, tuple[str, str]] | None = None
+        self._counters: dict[str, _Counter] | None = None
         self._processes = ""
         self._tmp = ""
         """The sandbox's own /tmp, by way of any of its processes; for root only. Empty until one is known."""
 
     def hits(self) -> tuple[LimitHit, ...]:
         """Limits reached since the last call. Never raises: what cannot be read is not known."""
-        if self._files is None:
-            self._find()
+        if self._counters is None:
+            self._counters = self._find()
         names = [*self._counted(), *self._full_workspace()]
         names += self._full_tmp()
         return tuple(LimitHit(name, getattr(self._limits, name)) for name in names)
 
-    def _find(self) -> None:
-        self._files = {}
+    def close(self) -> None:
+        """Let go of what is held open. Nothing is counted any more."""
+        counters, self._counters = self._counters or {}, {}
+        for counter in counters.values():
+            counter.close()
+
+    def _find(self) -> dict[str, _Counter]:
+        found: dict[str, _Counter] = {}
         for limit, sources in COUNTERS.items():
             for controller, file, line in sources:
                 for place in PLACES:
                     path = CGROUPS / controller / place.format(id=self._container) / file
-                    if limit not in self._files and path.exists():
-                        self._files[limit] = (str(path), line)
+                    if limit not in found and path.exists():
+                        found[limit] = _Counter(path, line)
                         self._processes = str(path.with_name("cgroup.procs"))
+        return found
 
     def _counted(self) -> Iterator[str]:
-        for limit, (path, line) in (self._files or {}).items():
-            count = _counter(path, line)
-            if count > self._seen.get(limit, 0):
+        for limit, counter in (self._counters or {}).items():
+            if counter.has_grown():
                 yield limit
-            self._seen[limit] = count
 
     def _full_workspace(self) -> Iterator[str]:
         folder = self._workspace()
@@ -88,6 +92,36 @@ class LimitWatch:
             self._tmp = ""  # that process has ended: another is looked for next time
 
 
+class _Counter:
+    """One line of a file of the kernel's, held open: to open it anew after each call takes longer than to read it."""
+
+    def __init__(self, path: Path, line: str) -> None:
+        self._line = line
+        self._count = 0
+        self._text = b""
+        try:
+            self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            self._file = -1
+
+    def has_grown(self) -> bool:
+        """Whether it is more than when it was last asked; false where it cannot be read."""
+        try:
+            text = os.pread(self._file, _MOST_BYTES, 0)  # from the start, the kernel writes such a file anew
+        except OSError:
+            return False
+        if text == self._text:
+            return False
+        before, self._count, self._text = self._count, _value(text, self._line), text
+        return self._count > before
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._file >= 0:
+            os.close(self._file)
+            self._file = -1
+
+
 def _full(folder: str, size_limit: str, inode_limit: str | None) -> Iterator[str]:
     state = os.statvfs(folder)
     if state.f_blocks and not state.f_bavail:
@@ -96,8 +130,8 @@ def _full(folder: str, size_limit: str, inode_limit: str | None) -> Iterator[str
         yield inode_limit
 
 
-def _counter(path: str, line: str) -> int:
-    for entry in _read(path).splitlines():
+def _value(text: bytes, line: str) -> int:
+    for entry in text.decode("ascii", "replace").splitlines():
         name, _, value = entry.partition(" ")
         if name == line and value.isdigit():
             return int(value)
@@ -105,7 +139,7 @@ def _counter(path: str, line: str) -> int:
 
 
 def _read(path: str) -> str:
-    """A small file of the kernel's; empty if there is none. Asked after each call, so no more calls than needed."""
+    """A small file of the kernel's; empty if there is none."""
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     except OSError:

@@ -94,6 +94,7 @@ class ContainerSandbox:
         )
 
     async def _read(self) -> None:
+        self._attachment.offer_first(self.stream.take_stdout)
         try:
             async for output, data in self._attachment.pieces():
                 if output is Output.STDOUT:
@@ -175,4 +176,5 @@ class ContainerSandbox:
         with anyio.CancelScope(shield=True):
             await self._pumped.wait()
             await self.stream.close()
+        self._limits.close()
         self._attachment.close()
