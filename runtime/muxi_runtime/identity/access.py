@@ -32,7 +32,11 @@ def demand(principal: Principal, action: Action) -> None:
             f"{principal.user} has the role {principal.role.value!r}, which does not allow {action.value!r}.",
             remedy=f"Roles that do: {able}. An owner gives one with `muxi-runtime users set {principal.user} --role`.",
         )
-    if grant.scopes and not any(covers_kind(principal.scopes, kind) for kind in grant.scopes):
+    if (
+        grant.scopes
+        and principal.scopes is not None
+        and not any(covers_kind(principal.scopes, kind) for kind in grant.scopes)
+    ):
         raise _without_scope(grant.scopes[0], action.value)
 
 

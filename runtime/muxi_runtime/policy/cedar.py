@@ -8,8 +8,8 @@ from typing import Any
 
 import cedarpy
 
-from muxi_runtime.policy.contract import Access, Connection, Decision, Effect, Request, SecretUse
-from muxi_runtime.policy.projection import UnreadableError
+from muxi_runtime.policy.contract import Access, Connection, Decision, Effect, Request, SecretUse, ToolCall
+from muxi_runtime.policy.projection import UnreadableError, tool_annotations
 from muxi_runtime.policy.questions import Questions, place
 from muxi_runtime.policy.rules import DEFAULT_DENY, EVALUATION_ERROR, UNREADABLE, Rule, RuleSet, load_rules, schema
 from muxi_runtime.policy.settings import PolicySettings
@@ -31,6 +31,8 @@ class CedarPolicy:
         self._tells_tasks_apart = tells_tasks_apart(rules)
         self._questions = Questions(rules.reads)
         self._schema = schema()
+        self._reads_arguments = bool(rules.reads)
+        self._known: dict[Hashable, Decision] = {}
         self._decided: dict[tuple[bool, str, frozenset[str], str, Hashable], Decision] = {}
 
     @classmethod
@@ -45,6 +47,8 @@ class CedarPolicy:
     def decide(self, request: Request) -> Decision:
         """As `Policy.decide`."""
         try:
+            if isinstance(request, ToolCall) and not self._reads_arguments and request.origins is None:
+                return self._decide_alike(request)
             return self._decide(request)
         except UnreadableError as error:
             return _refused(
@@ -54,6 +58,19 @@ class CedarPolicy:
             )
         except Exception as error:  # noqa: BLE001 - the contract: whatever goes wrong in here is a denial
             return _failed(request, [f"{type(error).__name__}: {error}"])
+
+    def _decide_alike(self, call: ToolCall) -> Decision:
+        """Where no rule reads arguments, all calls of a tool by one caller in the same state are one question."""
+        who, task = call.principal, call.task if self._tells_tasks_apart else ""
+        hints = tuple(tool_annotations(call.annotations).values())
+        caller = (who.user, who.key, who.role, who.groups, who.scopes)
+        key = (caller, call.server, call.tool, task, call.built_in, call.labels, hints)
+        decision = self._known.get(key)
+        if decision is None:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            decision = self._known[key] = self._decide(call)
+        return decision
 
     def _decide(self, request: Request) -> Decision:
         question = self._questions.about(request)
