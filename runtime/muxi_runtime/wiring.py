@@ -56,10 +56,12 @@ from muxi_runtime.gateway.wishes import pool_wishes
 from muxi_runtime.gateway.words import UserWords
 from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
 from muxi_runtime.identity.keys import KeyStore
+from muxi_runtime.identity.known_keys import KnownKeys
 from muxi_runtime.journal.contract import Journal
 from muxi_runtime.policy.approval_desk import Approvals
 from muxi_runtime.policy.live import LivePolicy
 from muxi_runtime.setup.late_images import LateImages
+from muxi_runtime.store.engine import database_path
 from muxi_runtime.vault.store import Vault
 from muxi_sandbox.contract import Backend, KeptSandbox, Sandbox
 from muxi_sandbox.pool.pool import Pool
@@ -236,11 +238,12 @@ class Parts:
             logins=self.desk,
         )
         answers = AnswerStreams()
+        known = KnownKeys(keys, database_path(self.settings.home))
         app = build_app(
             front=front,
             answers=answers,
             manager=manager,
-            checks=self._checks(keys),
+            checks=self._checks(keys, known),
             control=[
                 *control.routes(),
                 *watch.routes(),
@@ -254,7 +257,7 @@ class Parts:
             is_server=lambda name: name in self.tools.servers,
         )
         runtime = Runtime(app, self.backend, self.journal, tasks, self.tools, keys, pool)
-        async with manager.run(), anyio.create_task_group() as group:
+        async with known, manager.run(), anyio.create_task_group() as group:
             group.start_soon(listing.retry_failed)
             group.start_soon(self.images.run, lambda: specs.manifests, reloader.refill)
             group.start_soon(watch.run)
@@ -264,11 +267,11 @@ class Parts:
             yield runtime
             group.cancel_scope.cancel()
 
-    def _checks(self, keys: KeyStore) -> Checks:
+    def _checks(self, keys: KeyStore, known: KnownKeys) -> Checks:
         limits = RateLimits(self.settings.gateway.rates, self.journal)
         oauth = self.settings.auth.oauth
         backend = KeyBackend(
-            keys,
+            known,
             self.journal,
             required=self.settings.gateway.keys_required,
             count_failure=limits.failure,

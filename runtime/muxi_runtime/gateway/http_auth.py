@@ -10,7 +10,6 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-import anyio.to_thread
 from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
 from mcp.server.auth.provider import AccessToken
 from starlette.authentication import AuthCredentials, AuthenticationBackend, AuthenticationError
@@ -53,9 +52,9 @@ HOW = "Send `Authorization: Bearer KEY`; `muxi-runtime keys create` makes one."
 
 
 class Authenticator(Protocol):
-    """What knows the keys: `identity.keys.KeyStore`."""
+    """What knows the keys: `identity.known_keys.KnownKeys`."""
 
-    def authenticate(self, token: str) -> Principal:
+    async def authenticate(self, token: str) -> Principal:
         """Who the token belongs to.
 
         Raises:
@@ -166,7 +165,7 @@ class KeyBackend(AuthenticationBackend):
 
     async def _find(self, token: str) -> Principal:
         if self._tokens is None or token.startswith(KEY_PREFIX):
-            return await anyio.to_thread.run_sync(self._keys.authenticate, token)
+            return await self._keys.authenticate(token)
         return await self._tokens.authenticate(token)
 
     async def _refusal(

@@ -29,7 +29,7 @@ from muxi_runtime.store.engine import reading, writing
 from muxi_runtime.store.schema import keys, users
 from muxi_runtime.store.times import from_text, utc_text
 
-__all__ = ["KeyRecord", "KeyRefusedError", "KeyStore", "Refusal"]
+__all__ = ["KeyRecord", "KeyRefusedError", "KeyStore", "Refusal", "id_of"]
 
 _TOKEN = re.compile(r"muxi_([a-z0-9]{12})_([0-9a-f]{64})")
 _NAME_LENGTH = 200
@@ -221,6 +221,12 @@ def _digest(secret: str) -> str:
 
 def _new_id() -> str:
     return "".join(secrets.choice("abcdefghijklmnopqrstuvwxyz0123456789") for _ in range(12))
+
+
+def id_of(token: str) -> str | None:
+    """The public id in a token; `None` in what is none."""
+    found = _TOKEN.fullmatch(token)
+    return found[1] if found is not None else None
 
 
 def _parts(token: str) -> tuple[str, str]:
