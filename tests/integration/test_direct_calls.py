@@ -247,7 +247,7 @@ async def test_a_call_that_takes_long_is_kept_alive_and_answered_on_its_stream()
     async def application(_scope: Any, receive: Any, send: Any) -> None:
         async with streams.open(receive, send) as stream:
             await enough.wait()
-            stream.end_with(200, {"id": 1, "result": {}})
+            stream.end_with(200, b'{"id":1,"result":{}}')
 
     async with anyio.create_task_group() as group, served(application) as url, httpx2.AsyncClient() as http:
         group.start_soon(streams.watch)
@@ -266,7 +266,7 @@ async def test_a_quick_answer_is_one_piece_of_json() -> None:
 
     async def application(_scope: Any, receive: Any, send: Any) -> None:
         async with streams.open(receive, send) as stream:
-            stream.end_with(400, {"id": None})
+            stream.end_with(400, b'{"id":null}')
 
     async with served(application) as url, httpx2.AsyncClient() as http:
         answer = await http.get(url)

@@ -14,7 +14,6 @@ What is refused raises a `RefusedError`; what broke raises a `SandboxError` or `
 
 from __future__ import annotations
 
-import secrets
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
@@ -44,7 +43,7 @@ from muxi_runtime.gateway.subjects import Subject, access_of, params_of, subject
 from muxi_runtime.gateway.task import Task
 from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import Tool, ToolBook
-from muxi_runtime.gateway.underway import Call, CallLog
+from muxi_runtime.gateway.underway import Call, CallLog, new_call_id
 from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.gateway.wanted import fingerprint_of, wanted_call
 from muxi_runtime.gateway.words import UserWords
@@ -154,7 +153,7 @@ class Door:
 
     async def _admit(self, request: CallRequest, caller: Caller) -> Call:
         """What, valid, where: everything that can refuse a call before policy is asked."""
-        call_id = f"c-{secrets.token_hex(8)}"
+        call_id = new_call_id()
         try:
             demand_call(caller.principal, request.server, request.tool if request.method == "tools/call" else None)
             tool = self._what(request)
@@ -232,11 +231,11 @@ class Door:
         await self._log.tell(
             call,
             "call.decided",
-            effect=decision.effect.value,
+            effect=str(decision.effect),
             rule=decision.rule,
             pin=call.tool.pin,
             fingerprint=call.fingerprint,
-            role=who.role.value,
+            role=str(who.role),
             groups=sorted(who.groups),
             labels=sorted(labels),
         )

@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from starlette.requests import Request
 
     from muxi_runtime.gateway.call import Door
-    from muxi_runtime.gateway.caller import Caller
+    from muxi_runtime.gateway.caller import Caller, Origin
     from muxi_runtime.gateway.offers import OfferBook
 
 __all__ = ["Front", "Wish"]
@@ -61,14 +61,12 @@ class Wish:
 
     Attributes:
         name: of the tool, as listed where the client asked.
-        meta: the request's `_meta`.
-        client: what it calls itself.
+        origin: what tells the task that it is for.
     """
 
     name: str
     arguments: Mapping[str, Any]
-    meta: Mapping[str, Any]
-    client: str
+    origin: Origin
 
 
 class _DualEraServer(Server[Any]):
@@ -196,7 +194,7 @@ class Front:
         running = running_call_of(ctx.request)
         if running is not None:
             return await running.adopt(self.caller(ctx))
-        wish = Wish(params.name, params.arguments or {}, meta_of(ctx), client_of(ctx))
+        wish = Wish(params.name, params.arguments or {}, origin_of(meta_of(ctx), client_of(ctx), ctx.request))
         if self._searches(wish, ctx.request):
             return self._found(wish, ctx.request)
         return await self.with_client(ctx, lambda: self._tool_call(wish, ctx.request))
@@ -225,7 +223,7 @@ class Front:
         if name == CALL and mode_of(request, self._mode) == "search":
             name, arguments = self._search.unwrapped(arguments)
         server, tool = _full(name, server_of(request))
-        return CallRequest(server, tool, arguments, origin_of(wish.meta, wish.client, request))
+        return CallRequest(server, tool, arguments, wish.origin)
 
     async def with_client(
         self, ctx: ServerRequestContext[Any, Any], asked: Callable[[], CallRequest]

@@ -15,16 +15,18 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from muxi_runtime.gateway.direct_calls import DirectCalls
+from muxi_runtime.gateway.direct_calls import METHOD, DirectCalls
 from muxi_runtime.gateway.direct_lists import DirectLists
 from muxi_runtime.gateway.http_auth import KeyBackend, refuse_unauthenticated
-from muxi_runtime.gateway.known_heads import facts_of
+from muxi_runtime.gateway.known_heads import SHORT_WAY, facts_of
+from muxi_runtime.gateway.plain_requests import may_be_plain
 from muxi_runtime.gateway.protected_resource import metadata_routes
 from muxi_runtime.gateway.rate_limits import AddressRate, CallerRate
 from muxi_runtime.gateway.request_facts import ASKED_SERVER, SESSION_HEADER
 from muxi_runtime.gateway.resumption import ResumableSessions
 from muxi_runtime.gateway.route_access import Guard, guarded
 from muxi_runtime.gateway.session_calls import SessionCalls
+from muxi_runtime.gateway.short_way import ShortWay
 from muxi_runtime.gateway.tool_search import MODES, PARAMETER
 from muxi_runtime.identity.roles import Action
 
@@ -83,7 +85,8 @@ def build_app(
 ) -> ASGIApp:
     """The application. Checks run outermost first: Host and Origin, the key, then what the route needs."""
     sessions = SessionCalls(SessionEnds(StreamableHTTPASGIApp(manager), on_session_end), front, manager)
-    mcp = KnownModeOnly(DirectLists(DirectCalls(sessions, front, answers), front))
+    direct = DirectCalls(sessions, front, answers)
+    mcp = KnownModeOnly(DirectLists(direct, front))
     keys, callers = checks.keys, {"*": Action.CALL}
     calls = Guard(mcp, keys.journal, keys.challenge, callers)
     routes = [
@@ -92,7 +95,8 @@ def build_app(
         *guarded(control, keys.journal, keys.challenge),
         *(metadata_routes(checks.oauth) if checks.oauth else ()),
     ]
-    return Starlette(
+    short = ShortWay(direct, checks.limits, keys, calls, settings.max_body_bytes)
+    app = Starlette(
         routes=routes,
         middleware=[
             Middleware(AddressGuard, settings=address_rules(settings)),
@@ -100,9 +104,11 @@ def build_app(
             Middleware(BodyLimit, limit=settings.max_body_bytes),
             Middleware(AuthenticationMiddleware, backend=keys, on_error=refuse_unauthenticated),
             Middleware(CallerRate, limits=checks.limits),
-            Middleware(CallsFirst, calls=calls),
+            Middleware(CallsFirst, calls=calls, short=short),
         ],
     )
+    short.long = app
+    return app
 
 
 def address_rules(settings: GatewaySettings) -> TransportSecuritySettings:
@@ -120,14 +126,20 @@ def address_rules(settings: GatewaySettings) -> TransportSecuritySettings:
 
 
 class CallsFirst:
-    """The path that nearly all requests have, before all routes are looked through; it is one of those, too."""
+    """The path that nearly all requests have, before all routes are looked through; it is one of those, too.
 
-    def __init__(self, app: ASGIApp, calls: ASGIApp) -> None:
+    Requests whose head may be a plain call's go the short way from the next one on.
+    """
+
+    def __init__(self, app: ASGIApp, calls: ASGIApp, short: ShortWay) -> None:
         self._app = app
         self._calls = calls
+        self._short = short
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_call = scope["type"] == "http" and scope["path"] == CALLS
+        if is_call and not scope["query_string"] and may_be_plain(Request(scope), METHOD):
+            facts_of(scope)[SHORT_WAY] = self._short
         await (self._calls if is_call else self._app)(scope, receive, send)
 
 

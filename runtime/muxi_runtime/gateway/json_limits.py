@@ -11,11 +11,16 @@ __all__ = ["contains_deeper_than", "printable"]
 def contains_deeper_than(value: object, levels: int) -> bool:
     """Whether mappings and lists are nested deeper than `levels`; iterative, so that depth cannot exhaust the stack."""
     layer = [value]
+    if levels > 0 and type(value) is dict and _SCALARS.issuperset(map(type, value.values())):
+        return False  # most arguments
     for _ in range(levels):
         layer = [inner for outer in layer for inner in _children(outer)]
         if not layer:
             return False
     return any(isinstance(rest, (Mapping, list)) for rest in layer)
+
+
+_SCALARS = frozenset({str, int, float, bool, type(None)})
 
 
 def _children(value: object) -> list[object]:

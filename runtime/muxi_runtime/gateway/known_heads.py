@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent, HTTPScope
 
-__all__ = ["HEAD_FACTS", "Connection", "facts_of"]
+__all__ = ["HEAD_FACTS", "SHORT_WAY", "Connection", "facts_of"]
 
 MOST_HEADS = 4
 MOST_HEAD_BYTES = 4096
@@ -43,6 +43,9 @@ SENT = re.compile(rb"(?:(?!connection:|transfer-encoding:)[a-z0-9-]+: [!-~](?:[ 
 """Headers of an answer that need nothing of h11: a part of what it takes."""
 HEAD_FACTS = "muxi.head_facts"
 """In the scope: a mapping for what follows from method, path and headers alone, lengths aside. It lives with a head."""
+
+SHORT_WAY = "short way"
+"""Among these facts: the application that requests with this head go to, if not the one that all others go to."""
 
 
 def facts_of(scope: MutableMapping[str, Any]) -> dict[Any, Any]:
@@ -102,6 +105,8 @@ class Connection(H11Protocol):
         """How many bytes that request has."""
         self._untold = b""
         """A request that is under way, and that h11 has not heard of."""
+        self._rests_since: float | None = None
+        """When the last answer was complete, while nothing came after it."""
 
     @property
     def _is_idle(self) -> bool:
@@ -138,6 +143,42 @@ class Connection(H11Protocol):
         else:
             self._answer(data, head, cut)
 
+    def on_response_complete(self) -> None:
+        """As uvicorn has it, but that one timer lasts for many answers: it is looked at when it is over."""
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self._rests_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self._look_later(self.timeout_keep_alive)
+        self.flow.resume_reading()
+        if self.conn.our_state is h11.DONE and self.conn.their_state is h11.DONE:
+            self.conn.start_next_cycle()
+            self.handle_events()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._rests_since = None
+
+    def _look_later(self, seconds: float) -> None:
+        self.timeout_keep_alive_task = self.loop.call_later(seconds, self.timeout_keep_alive_handler)
+
+    def timeout_keep_alive_handler(self) -> None:
+        """End the connection if nothing came for as long as that."""
+        self.timeout_keep_alive_task = None
+        if self._rests_since is None:
+            return  # the answer that is under way has it looked at again
+        left = self._rests_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0:
+            self._look_later(left)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """As asyncio has it."""
+        super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+
     def _read_new(self, data: bytes, cut: _Cut) -> None:
         """Have h11 read a head, and keep what it made of it."""
         before = self.scope
@@ -154,7 +195,7 @@ class Connection(H11Protocol):
         self.scope = cast("HTTPScope", head.scope_of(cut.length, self.app_state.copy()))
         self.headers = cast("list[tuple[bytes, bytes]]", self.scope["headers"])
         self.cycle = _Cycle(self, self.scope, data[cut.end :])
-        task = self.loop.create_task(self.cycle.run_asgi(self.app))
+        task = self.loop.create_task(self.cycle.run_asgi(head.facts.get(SHORT_WAY, self.app)))
         task.add_done_callback(self.tasks.discard)
         self.tasks.add(task)
 

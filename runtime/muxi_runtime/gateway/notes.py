@@ -24,6 +24,8 @@ LOOKED_AT = 20_000
 def with_limits(result: dict[str, Any], hits: Sequence[LimitHit], limits: Limits, server: str) -> dict[str, Any]:
     """The result with a text and a `_meta` entry for each limit; the result itself if there is none."""
     found: dict[str, float] = {hit.limit: hit.value for hit in hits}
+    if not found and not _says(result, (*NO_DESCRIPTORS, *NO_SPACE)):
+        return result
     if _says(result, NO_DESCRIPTORS):
         found["open_files"] = limits.open_files
     if not found.keys() & {"workspace_mib", "workspace_inodes", "tmp_mib"} and _says(result, NO_SPACE):
@@ -59,5 +61,12 @@ def _sentence(name: str, value: float, server: str) -> str:
 
 
 def _says(result: Mapping[str, Any], words: Sequence[str]) -> bool:
-    texts = (block.get("text") for block in result.get("content", ()) if isinstance(block, dict))
-    return any(isinstance(text, str) and any(word in text[-LOOKED_AT:] for word in words) for text in texts)
+    for block in result.get("content", ()):
+        text = block.get("text") if isinstance(block, dict) else None
+        if not isinstance(text, str):
+            continue
+        end = text[-LOOKED_AT:]
+        for word in words:
+            if word in end:
+                return True
+    return False

@@ -13,7 +13,7 @@ import mcp_types as types
 from mcp.shared.inbound import InboundModernRoute, classify_inbound_request, find_duplicated_routing_header
 from mcp_types.methods import validate_client_request
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS, MODERN_PROTOCOL_VERSIONS
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from muxi_runtime.gateway.known_heads import facts_of
 
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Plain",
     "is_of_session",
+    "likeness",
     "may_be_plain",
     "may_be_plain_in_session",
     "once_more",
@@ -40,6 +41,8 @@ NOT_PLAIN = frozenset({"progressToken", types.LOG_LEVEL_META_KEY, "traceparent",
 """Keys of `_meta` that ask for more than a result."""
 ENVELOPE = frozenset({"jsonrpc", "id", "method", "params"})
 MIRROR = "mcp-param-"
+SAFE = 2**53
+"""Every JSON parser reads whole numbers up to this in the same way."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +130,27 @@ def once_more(body: bytes, receive: Receive) -> Receive:
         return pending.pop() if pending else await receive()
 
     return again
+
+
+def likeness(message: object, parameters: frozenset[str]) -> tuple[bytes, object] | None:
+    """What a message has in common with those that differ from it in nothing but id and arguments.
+
+    Of these and under one head, all are plain requests of one method, or none is. `None` where that cannot be said.
+    """
+    if not isinstance(message, dict) or message.keys() != ENVELOPE or message["jsonrpc"] != "2.0":
+        return None
+    number, params = message["id"], message["params"]
+    if type(number) is not str and (type(number) is not int or not -SAFE < number < SAFE):
+        return None
+    if type(params) is not dict or not params.keys() <= parameters or type(params.get("arguments", _NONE)) is not dict:
+        return None
+    name, method = params.get("name"), message["method"]
+    if type(name) is not str or type(method) is not str:
+        return None
+    return to_json(params.get("_meta")), (name, method)
+
+
+_NONE: dict[str, Any] = {}
 
 
 def read_plain(body: bytes, headers: Headers, method: str, parameters: frozenset[str]) -> Plain | None:

@@ -21,9 +21,10 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
     from muxi_runtime.gateway.settings import RateSettings
+    from muxi_runtime.identity.principal import Principal
     from muxi_runtime.journal.contract import Journal
 
-__all__ = ["AddressRate", "CallerRate", "RateLimits", "address_of"]
+__all__ = ["AddressRate", "CallerRate", "RateLimits", "address_of", "refusal"]
 
 _TAKEN = "muxi.rates"
 IPV6_SITE_BITS = 64
@@ -49,6 +50,33 @@ class RateLimits:
         if not taken.allowed and (await self._rates.take("told", f"{kind} {who}")).allowed:
             await self._journal.append(Draft("rate.limited", data={"kind": kind, "who": who[:200]}))
         return taken
+
+    async def take_address(self, conn: HTTPConnection, taken: list[Taken]) -> bool:
+        """Count a request before anybody knows whose it is; whether it may go on."""
+        taken.append(await self.take("address", address_of(conn)))
+        return taken[-1].allowed
+
+    async def take_caller(self, principal: Principal, taken: list[Taken]) -> bool:
+        """Count a request of a caller; whether it may go on."""
+        # The key first: one key that comes too often takes nothing from the user's others.
+        if principal.key:
+            taken.append(await self.take("key", str(principal)))
+            if not taken[-1].allowed:
+                return False
+        taken.append(await self.take("user", principal.user))
+        return taken[-1].allowed
+
+    def telling(self, send: Send, taken: list[Taken]) -> Send:
+        """A `send` that adds to the answer's headers what all counts say."""
+
+        async def tell(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                left = ", ".join([f'"{one.kind}";r={one.remaining};t={one.reset_seconds}' for one in taken])
+                told = ((b"ratelimit-policy", self.policy), (b"ratelimit", left.encode()))
+                message = {**message, "headers": [*message.get("headers", ()), *told]}
+            await send(message)
+
+        return tell
 
     async def failure(self, conn: HTTPConnection) -> int:
         """Count a request whose caller is not known: seconds to wait where there were too many, else 0."""
@@ -85,17 +113,10 @@ class AddressRate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        taken: list[Taken] = [await self._limits.take("address", address_of(HTTPConnection(scope)))]
+        taken: list[Taken] = []
         scope[_TAKEN] = taken
-
-        async def tell(message: Message) -> None:
-            if message["type"] == "http.response.start":
-                left = ", ".join(f'"{one.kind}";r={one.remaining};t={one.reset_seconds}' for one in taken)
-                told = ((b"ratelimit-policy", self._limits.policy), (b"ratelimit", left.encode()))
-                message = {**message, "headers": [*message.get("headers", ()), *told]}
-            await send(message)
-
-        await (self._app if taken[0].allowed else _refusal(taken[0]))(scope, receive, tell)
+        may_pass = await self._limits.take_address(HTTPConnection(scope), taken)
+        await (self._app if may_pass else refusal(taken[-1]))(scope, receive, self._limits.telling(send, taken))
 
 
 class CallerRate:
@@ -108,19 +129,14 @@ class CallerRate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on or answer 429."""
         principal = principal_in(scope) if scope["type"] == "http" else NOBODY
-        if principal is not NOBODY:
-            # The key first: one key that comes too often takes nothing from the user's others.
-            counted = [("key", str(principal))] if principal.key else []
-            for kind, who in [*counted, ("user", principal.user)]:
-                taken = await self._limits.take(kind, who)
-                scope[_TAKEN].append(taken)
-                if not taken.allowed:
-                    await _refusal(taken)(scope, receive, send)
-                    return
+        if principal is not NOBODY and not await self._limits.take_caller(principal, scope[_TAKEN]):
+            await refusal(scope[_TAKEN][-1])(scope, receive, send)
+            return
         await self._app(scope, receive, send)
 
 
-def _refusal(taken: Taken) -> JSONResponse:
+def refusal(taken: Taken) -> JSONResponse:
+    """The answer to who came too often."""
     text = (
         f"Too many requests of this {taken.kind}. Try again in {taken.retry_seconds} s; "
         f"gateway.rates.{taken.kind}_per_minute in muxi.yaml is the limit."

@@ -6,15 +6,15 @@ of a range that the SDK, which counts from zero in each session, does not reach.
 
 from __future__ import annotations
 
+import asyncio
 import json
-import math
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import anyio
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from muxi_runtime.errors import ForwardedError, ServerError
 from muxi_runtime.gateway.caller import ASKABLE
@@ -76,7 +76,9 @@ class _Waiting:
     turn: Turn | None = None
     told: Told | None = None
     parked: bool = False
-    news: anyio.Event = field(default_factory=anyio.Event)
+    has_news: bool = False
+    heard: asyncio.Future[None] | None = None
+    """Where somebody waits for news."""
     over: anyio.Event | None = None
     """Set with the answer; there is one where somebody waits for that alone."""
     reports: deque[Message] = field(default_factory=lambda: deque(maxlen=MAX_PROGRESS))
@@ -86,6 +88,19 @@ class _Waiting:
     def end(self) -> None:
         if self.over is not None:
             self.over.set()
+
+    def stir(self) -> None:
+        """There is something new."""
+        self.has_news = True
+        if self.heard is not None and not self.heard.done():
+            self.heard.set_result(None)
+
+    async def wait(self) -> None:
+        """Until there is something new."""
+        if not self.has_news:
+            self.heard = asyncio.get_running_loop().create_future()
+            await self.heard
+        self.has_news = False
 
     def can_be_asked(self, method: str) -> bool:
         return self.caller is not None and ASKABLE[method] in self.caller.capabilities
@@ -129,14 +144,15 @@ class Requests:
         if caller is not None and caller.wants_progress:
             params = {**params, "_meta": {**params.get("_meta", {}), "progressToken": request_id}}
         waiting = self._waiting[request_id] = _Waiting(caller, turn, told)
-        answer: Message | None = None
+        limit = asyncio.timeout(seconds)  # a fraction of what a cancel scope with a deadline costs, in each call
         try:
-            with anyio.CancelScope(deadline=anyio.current_time() + seconds) as limit:
+            async with limit:
                 await self._send({"jsonrpc": "2.0", "id": request_id, "method": method, "params": params})
                 answer = await self._answer(waiting, limit)
-            if answer is None:
+        except TimeoutError:
+            if limit.expired():
                 await self._cancel(request_id, "it took too long")
-                raise TimeoutError
+            raise
         except anyio.get_cancelled_exc_class():
             await self._cancel(request_id, "the caller gave up")
             raise
@@ -144,11 +160,9 @@ class Requests:
             del self._waiting[request_id]
         return _result(answer)
 
-    async def _answer(self, waiting: _Waiting, limit: anyio.CancelScope) -> Message:
+    async def _answer(self, waiting: _Waiting, limit: asyncio.Timeout) -> Message:
         while True:
-            await waiting.news.wait()
-            if waiting.answer is None:
-                waiting.news = anyio.Event()
+            await waiting.wait()
             if waiting.caller is not None:
                 await _pass_on(waiting.reports, waiting.caller)
             if waiting.answer is not None:
@@ -156,10 +170,11 @@ class Requests:
             if self._failure is not None:
                 raise self._failure.with_traceback(None)
             if waiting.questions and waiting.caller is not None:
-                left = limit.deadline - anyio.current_time()
-                limit.deadline = math.inf
+                loop = asyncio.get_running_loop()
+                left = (limit.when() or loop.time()) - loop.time()
+                limit.reschedule(None)
                 await self._put_questions(waiting, waiting.caller)
-                limit.deadline = anyio.current_time() + left
+                limit.reschedule(loop.time() + left)
 
     async def _put_questions(self, waiting: _Waiting, caller: Caller) -> None:
         """Answer what the server asks, unless it goes on without."""
@@ -179,7 +194,7 @@ class Requests:
             for reply in replies:
                 await self._send(reply)
             group.cancel_scope.cancel()
-        waiting.news.set()
+        waiting.stir()
 
     async def _look_for(self, questions: list[Message], waiting: _Waiting, caller: Caller) -> list[Message]:
         """The replies to a server's questions. Meanwhile the call is not what the server works on."""
@@ -211,7 +226,7 @@ class Requests:
     async def _send(self, message: Message) -> None:
         if self._failure is not None:
             raise self._failure.with_traceback(None)
-        await self._sandbox.send(JSON.encode(message).encode())
+        await self._sandbox.send(_encode(message))
 
     async def _cancel(self, request_id: str | int, reason: str) -> None:
         note = {"requestId": request_id, "reason": reason}
@@ -236,7 +251,7 @@ class Requests:
                 waiting.answer = waiting.answer or message
                 waiting.end()
         if waiting is not None:
-            waiting.news.set()
+            waiting.stir()
         return waiting is not None
 
     def _take_up(self, message: Message) -> bool:
@@ -245,7 +260,7 @@ class Requests:
         if method in NOTES:
             for waiting in self._waiting.values():
                 waiting.reports.append(message)
-                waiting.news.set()
+                waiting.stir()
             return True
         if method not in ASKABLE or type(message.get("id")) not in (int, str):
             return False
@@ -255,7 +270,7 @@ class Requests:
         if not able or len(able[-1].questions) >= MAX_QUESTIONS:
             return False
         able[-1].questions.append(message)
-        able[-1].news.set()
+        able[-1].stir()
         return True
 
     def _known(self, request_id: object) -> _Waiting | None:
@@ -267,7 +282,7 @@ class Requests:
         self._failure = self._failure or failure
         for waiting in self._waiting.values():
             waiting.end()
-            waiting.news.set()
+            waiting.stir()
 
 
 def _unnoticed() -> None:
@@ -286,6 +301,15 @@ async def _pass_on(reports: deque[Message], caller: Caller) -> None:
 def _refusal(question: Message, error: ForwardedError) -> Message:
     told = {"code": error.code, "message": str(error)} | ({"data": error.data} if error.data is not None else {})
     return {"jsonrpc": "2.0", "id": question["id"], "error": told}
+
+
+def _encode(message: Message) -> bytes:
+    """The message in ASCII: some servers take other line separators of Unicode for the end of a frame."""
+    try:
+        frame = to_json(message, inf_nan_mode="constants")
+    except ValueError:  # half a surrogate pair
+        frame = b""
+    return frame if frame and frame.isascii() else JSON.encode(message).encode()
 
 
 def _decode(frame: bytes) -> Message:

@@ -93,16 +93,20 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or refuse with 403."""
-        try:
-            _demand(principal_in(scope), self._needs.get(scope["method"]) or self._needs.get("*"))
-        except ForbiddenError as error:
-            await (await self._refusal(Request(scope), error))(scope, receive, send)
-            return
-        await self._app(scope, receive, send)
+        refusal = await self.refusal(Request(scope), principal_in(scope))
+        await (self._app if refusal is None else refusal)(scope, receive, send)
 
-    async def _refusal(self, request: Request, error: ForbiddenError) -> Response:
+    async def refusal(self, request: Request, principal: Principal) -> Response | None:
+        """The answer to a caller who may not; `None` for one who may."""
+        try:
+            _demand(principal, self._needs.get(request.method) or self._needs.get("*"))
+        except ForbiddenError as error:
+            return await self._refusal(request, principal, error)
+        return None
+
+    async def _refusal(self, request: Request, principal: Principal, error: ForbiddenError) -> Response:
         data = {"method": request.method, "path": request.url.path[:200], "message": str(error)[:500]}
-        await self._journal.append(Draft("access.refused", principal=str(principal_in(request.scope)), data=data))
+        await self._journal.append(Draft("access.refused", principal=str(principal), data=data))
         body = {"error": "insufficient_scope" if error.scope else "forbidden", "error_description": str(error)}
         headers = self._challenge.headers("insufficient_scope", error.scope) if error.scope else None
         return JSONResponse(body, 403, headers=headers)

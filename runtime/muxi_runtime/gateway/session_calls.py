@@ -30,7 +30,7 @@ from muxi_runtime.gateway.plain_requests import (
     read_body,
     read_plain_in_session,
 )
-from muxi_runtime.gateway.request_facts import session_of
+from muxi_runtime.gateway.request_facts import origin_of, session_of
 from muxi_runtime.gateway.running_calls import with_running_call
 
 if TYPE_CHECKING:
@@ -160,7 +160,8 @@ class SessionCalls:
         known = self._front.used_session(session)
         client = known.client_params.client_info.name if known.client_params is not None else ""
         params = plain.params
-        wish = Wish(params["name"], params.get("arguments") or {}, params.get("_meta", {}), client)
+        origin = origin_of(params.get("_meta", {}), client, request)
+        wish = Wish(params["name"], params.get("arguments") or {}, origin)
         level = self._front.levels.get(session) or LEGACY_LEVEL
         return wish, SessionCaller(principal_of(request), known, level, call)
 

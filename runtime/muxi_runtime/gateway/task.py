@@ -6,6 +6,7 @@ import secrets
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import count
 from typing import TYPE_CHECKING
 
 import anyio
@@ -24,9 +25,13 @@ if TYPE_CHECKING:
 __all__ = ["Lift", "Mark", "Task", "new_sight"]
 
 
+_SIGHTS = count()
+_OF_THIS_PROCESS = secrets.token_hex(8)
+
+
 def new_sight() -> str:
-    """A text that was never there before."""
-    return secrets.token_hex(8)
+    """A text that was never there before, in any process. Asked for with each call of a task that has a label."""
+    return f"{_OF_THIS_PROCESS}-{next(_SIGHTS)}"
 
 
 @dataclass(slots=True)
@@ -108,17 +113,24 @@ class Task:
     """Once the user's are known."""
 
     @contextmanager
-    def in_use(self, server: str = "", call: str = "") -> Iterator[None]:
-        """It does not idle out inside the block, in which a call may be at work in the sandbox of a server."""
-        self.calls += 1
-        running = self.running.setdefault(server, set())
-        running.add(call)
+    def in_use(self) -> Iterator[None]:
+        """It does not idle out inside the block."""
+        self.begin_use("", "")
         try:
             yield
         finally:
-            running.discard(call)
-            self.calls -= 1
-            self.used_at = time.monotonic()
+            self.end_use("", "")
+
+    def begin_use(self, server: str, call: str) -> None:
+        """It does not idle out until `end_use`; this call may be at work in the sandbox of that server."""
+        self.calls += 1
+        self.running.setdefault(server, set()).add(call)
+
+    def end_use(self, server: str, call: str) -> None:
+        """The call is over."""
+        self.running.get(server, set()).discard(call)
+        self.calls -= 1
+        self.used_at = time.monotonic()
 
     @property
     def idle_seconds(self) -> float:

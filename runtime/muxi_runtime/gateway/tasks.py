@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import secrets
 import time
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Self
 
 import anyio
@@ -19,16 +19,16 @@ from muxi_runtime.gateway.kept import KeptTask, KeptTasks
 from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.gateway.task import Mark, Task
+from muxi_runtime.gateway.use import Use
 from muxi_runtime.journal.contract import Draft
 from muxi_sandbox.errors import SandboxError
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from muxi_runtime.gateway.caller import Origin
     from muxi_runtime.gateway.settings import GatewaySettings
-    from muxi_runtime.gateway.upstream import Upstream
     from muxi_runtime.identity.principal import Principal
     from muxi_runtime.journal.contract import Journal
     from muxi_sandbox.contract import Backend, KeptSandbox
@@ -243,8 +243,7 @@ class TaskRegistry:
                 remedy="End one with task_end or `muxi-runtime tasks end`, or raise gateway.max_tasks in muxi.yaml.",
             )
 
-    @asynccontextmanager
-    async def use(self, task: Task, server: str, call: str = "") -> AsyncIterator[Upstream]:
+    def use(self, task: Task, server: str, call: str = "") -> Use:
         """The task's session with a server, started if need be; the task does not idle out inside the block.
 
         `call` is the id of the call that it is for, if it is for one.
@@ -253,20 +252,9 @@ class TaskRegistry:
             UnknownTaskError: the task ended.
             SandboxError | ServerError: it could not be started.
         """
-        with task.in_use(server, call):
-            owner = await self._ready_owner(task, server)
-            try:
-                upstream = await owner.begin_use()
-                watches = task.watches.get(server)
-                if watches is None or not watches.uris:
-                    task.watches[server] = upstream.watches
-                elif watches is not upstream.watches:
-                    await upstream.watch_again(watches)
-                yield upstream
-            finally:
-                owner.end_use()
+        return Use(self.ready_owner, task, server, call)
 
-    async def _ready_owner(self, task: Task, server: str) -> Owner:
+    async def ready_owner(self, task: Task, server: str) -> Owner:
         """One whose sandbox is there. What was lost on the way is noted for the caller."""
         is_known = server in task.owners and not task.owners[server].over
         survivor = task.survivors.get(server)

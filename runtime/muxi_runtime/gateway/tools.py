@@ -87,6 +87,8 @@ class Tool:
         Raises:
             InvalidArgumentsError: naming each argument that is wrong.
         """
+        if self._validator.is_valid(arguments if type(arguments) is dict else dict(arguments)):
+            return
         problems: list[str] = []
         for error in self._validator.iter_errors(dict(arguments)):
             if len(problems) == MAX_SCHEMA_ERRORS:

@@ -24,6 +24,7 @@ from muxi_runtime.errors import ForwardedError, ServerError
 from muxi_runtime.gateway.caller import ASKABLE
 from muxi_runtime.gateway.eras import Eras
 from muxi_runtime.gateway.notes import with_limits
+from muxi_runtime.gateway.plain_results import is_of_texts
 from muxi_runtime.gateway.requests import Turn
 from muxi_runtime.gateway.sandbox_transport import SandboxTransport
 from muxi_runtime.gateway.server_news import Watches
@@ -170,7 +171,7 @@ class Upstream:
             result = await self._ask(method, params, seconds, caller, told)
             if self.is_modern:
                 result.setdefault("resultType", "complete")  # what the protocol has clients take it for
-            _shape(method, version).validate_python(result, by_name=False)
+            _check(method, version, result)
         except TimeoutError as error:
             raise self._late(what, seconds) from error
         except (ServerError, ValueError, ForwardedError) as error:  # ValueError is pydantic's: a result that is none
@@ -311,6 +312,12 @@ def _own(result: dict[str, Any]) -> dict[str, Any]:
         if not meta:
             del result["_meta"]
     return result
+
+
+def _check(method: str, version: str, result: dict[str, Any]) -> None:
+    """Refuse what is no result of this method, with pydantic's error."""
+    if method != "tools/call" or not is_of_texts(result):
+        _shape(method, version).validate_python(result, by_name=False)
 
 
 @cache
