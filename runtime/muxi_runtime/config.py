@@ -18,6 +18,7 @@ from muxi_runtime.catalog.added import AddedServers
 from muxi_runtime.catalog.catalog import Catalog, load_catalog
 from muxi_runtime.catalog.labels import LabelSettings
 from muxi_runtime.catalog.limits import LimitsClassSettings
+from muxi_runtime.catalog.results import ResultSettings
 from muxi_runtime.catalog.settings import ServerSettings
 from muxi_runtime.errors import ConfigError
 from muxi_runtime.gateway.settings import GatewaySettings
@@ -51,6 +52,7 @@ class FileSettings(BaseModel):
     secrets: VaultSettings = Field(default_factory=VaultSettings)
     journal: JournalSettings = Field(default_factory=JournalSettings)
     labels: LabelSettings = Field(default_factory=LabelSettings)
+    results: ResultSettings = Field(default_factory=ResultSettings)
     policy: PolicySettings = Field(default_factory=PolicySettings)
     auth: AuthSettings = Field(default_factory=AuthSettings)
 

@@ -53,6 +53,8 @@ from muxi_runtime.gateway.tasks import TaskRegistry
 from muxi_runtime.gateway.tools import ToolBook
 from muxi_runtime.gateway.upstream import Upstream
 from muxi_runtime.gateway.wishes import pool_wishes
+from muxi_runtime.gateway.withheld_routes import WithheldRoutes
+from muxi_runtime.gateway.withholding import Withholding
 from muxi_runtime.gateway.words import UserWords
 from muxi_runtime.gateway.workspace_routes import WorkspaceRoutes
 from muxi_runtime.identity.keys import KeyStore
@@ -160,7 +162,13 @@ class Parts:
                 host=host,
                 built_in=self._is_built_in,
                 settings=gateway,
-                giving=Giving(book=book, labels=self.labels, tasks=tasks.all, settings=gateway),
+                giving=Giving(
+                    book=book,
+                    labels=self.labels,
+                    tasks=tasks.all,
+                    settings=gateway,
+                    withholding=self._withholding(book),
+                ),
                 words=UserWords(self.settings.policy.user_words_from),
             )
             front = Front(
@@ -249,6 +257,7 @@ class Parts:
                 *watch.routes(),
                 *self._workspaces(tasks).routes(),
                 *LabelRoutes(tasks, self.labels, self.declassifying).routes(),
+                *WithheldRoutes(tasks, self.journal, gateway.kept_result_seconds).routes(),
                 *ApprovalRoutes(self.approvals).routes(),
                 *LoginRoutes(self.desk).routes(),
             ],
@@ -279,6 +288,10 @@ class Parts:
             challenge=Challenge(metadata_url(oauth)) if oauth else None,
         )
         return Checks(backend, limits, oauth)
+
+    def _withholding(self, book: LabelBook) -> Withholding:
+        settings = self.settings
+        return Withholding(book=book, results=settings.results, servers=settings.servers, settings=settings.gateway)
 
     def _workspaces(self, tasks: TaskRegistry) -> WorkspaceRoutes:
         return WorkspaceRoutes(

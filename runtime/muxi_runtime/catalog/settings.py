@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, mo
 from muxi_runtime.catalog.labels import LabelOverrides
 from muxi_runtime.catalog.pool_size import PoolSize
 from muxi_runtime.catalog.remote_oauth import RemoteOAuth
+from muxi_runtime.catalog.results import ResultOverrides
 from muxi_runtime.catalog.secret_profile import SecretProfile
 
 __all__ = ["NetworkSettings", "PoolSize", "RemoteAuth", "ServerSettings"]
@@ -97,6 +98,7 @@ class ServerSettings(BaseModel):
     )
     manifest: Path | None = Field(None, description="a manifest.yaml; without it the name is a built-in server's")
     labels: LabelOverrides = Field(default_factory=LabelOverrides)
+    results: ResultOverrides = Field(default_factory=ResultOverrides)
     environment: dict[str, str] = Field(
         default_factory=dict, description="variables over the manifest's; of a built-in server those that it names"
     )

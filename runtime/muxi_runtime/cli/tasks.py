@@ -144,6 +144,29 @@ def declassify_task(
     out.show(declassified, f"{task} does not have the label {label} any more {meant} ({approval['approval']}).")
 
 
+@tasks.command("withheld")
+@click.argument("task")
+@click.argument("name", required=False)
+@json_option
+@with_runtime
+def withheld(runtime: RuntimeClient, task: str, name: str | None, out: Output) -> None:
+    """Show what models were not given of a task's results, since it reads like orders to them. It is kept for a while.
+
+    NAME is one of those that are listed without it; the journal has who read it.
+    """
+    if name is not None:
+        one = runtime.get("tasks", task, "withheld", name)
+        out.show(one, f"From {one['source']}, found by: {', '.join(one['rules'])}.\n", one["text"])
+        return
+    found = runtime.get("tasks", task, "withheld")
+    rows = [
+        (one["name"], one["source"], str(one["characters"]), ", ".join(one["rules"]), f"{one['seconds_left']} s")
+        for one in found["withheld"]
+    ]
+    headings = ("name", "from", "characters", "found by", "kept for")
+    out.show(found, table(headings, rows) if rows else "Nothing is withheld, or it is not kept any more.")
+
+
 def _is_confirmed(task: dict[str, Any], label: str) -> bool:
     if not sys.stdin.isatty():
         raise RefusedError("Not done: nobody is there to be asked.", remedy="Run it in a terminal, or give --yes.")

@@ -101,8 +101,16 @@ def _leased(data: Facts) -> str:
 def _finished(data: Facts) -> str:
     reached = f", limits reached: {', '.join(data['limits'])}" if data.get("limits") else ""
     labels = f", labels: {', '.join(data['labels'])}" if data.get("labels") else ""
+    orders = _orders(data)
     kind = "an error of the tool's" if data["is_error"] else "a result"
-    return f"finished: {kind} of {decimal(data['result_bytes'])} after {data['seconds']:.3f} s{reached}{labels}"
+    return f"finished: {kind} of {decimal(data['result_bytes'])} after {data['seconds']:.3f} s{reached}{labels}{orders}"
+
+
+def _orders(data: Facts) -> str:
+    if not data.get("passages"):
+        return ""
+    done = "marked" if data["instructions"] == "mark" else "withheld"
+    return f", {done}: {data['passages']} passages of {data['characters']} characters, for {', '.join(data['rules'])}"
 
 
 def _connecting(data: Facts) -> str:
@@ -123,7 +131,9 @@ _KINDS: dict[str, Callable[[Facts], str]] = {
     "call.answered": _answered,
     "call.asked": lambda data: f"the server asked the client: {', '.join(data['requests'])}",
     "call.finished": _finished,
-    "call.failed": lambda data: f"failed after {data['seconds']:.3f} s: {data['error']}: {data['message']}",
+    "call.failed": lambda data: (
+        f"failed after {data['seconds']:.3f} s: {data['error']}: {data['message']}{_orders(data)}"
+    ),
     "call.cancelled": lambda data: f"cancelled after {data['seconds']:.3f} s",
     "call.refused": lambda data: f"refused: {data['message']}",
     "sandbox.leased": _leased,

@@ -101,16 +101,14 @@ class Door:
         try:
             guarded = await self._giving.guard(call, await self._perform(call))
         except (SandboxError, MuxiError) as error:
-            await self._giving.label(call)  # an error may quote what the server sent
-            self._giving.note_words(call, str(error))
-            await self._log.tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
+            await self._fail(call, error)
             raise
         except anyio.get_cancelled_exc_class():
             await self._log.cancelled(call)
             raise
         result = guarded.result
         reached = sorted((result.get("_meta") or {}).get(LIMITS_META, ()))
-        told = {"limits": reached, "stripped": call.tally.stripped, "kept": list(guarded.rests)}
+        told = {"limits": reached, "stripped": call.tally.stripped, "kept": list(guarded.rests), **call.tally.told()}
         await self._log.tell(
             call,
             "call.finished",
@@ -133,7 +131,7 @@ class Door:
         try:
             async with self._tasks.use(call.task, call.tool.server, call.id) as upstream:
                 call.found["sandbox"] = upstream.sandbox.id
-                reached = GuardedCaller(caller, call.tally, partial(self._giving.reach, call))
+                reached = self._guarded(call)
                 end = await upstream.watch(
                     call.tool.name,
                     told,
@@ -145,11 +143,21 @@ class Door:
             await self._log.cancelled(call)
             raise
         except (SandboxError, MuxiError) as error:
-            await self._giving.label(call)
-            await self._log.tell(call, "call.failed", error=type(error).__name__, message=str(error)[:500])
+            await self._fail(call, error)
             raise
         await self._log.tell(call, "call.finished", is_error=False, result_bytes=0)
         return Watch(call.task, end)
+
+    async def _fail(self, call: Call, error: Exception) -> None:
+        """Label, and tell the journal of it, before an error is given out. Raises JournalError."""
+        said = str(error)[:500]
+        await self._giving.fail(call, error)
+        told = {"error": type(error).__name__, "message": said, **call.tally.told()}
+        await self._log.tell(call, "call.failed", **told)
+
+    def _guarded(self, call: Call) -> GuardedCaller:
+        first, shown = partial(self._giving.reach, call), partial(self._giving.words, call)
+        return GuardedCaller(call.caller, call.tally, first, shown)
 
     async def _admit(self, request: CallRequest, caller: Caller) -> Call:
         """What, valid, where: everything that can refuse a call before policy is asked."""
@@ -297,7 +305,7 @@ class Door:
     async def _ask_until_done(self, call: Call, upstream: Upstream) -> Mapping[str, Any]:
         """The result, after as many rounds as a modern server needs for its questions."""
         inputs = call.caller.inputs
-        reached = GuardedCaller(call.caller, call.tally, partial(self._giving.reach, call))
+        reached = self._guarded(call)
         for _ in range(MAX_ROUNDS):
             result = await upstream.request(
                 call.request.method,
@@ -313,6 +321,7 @@ class Door:
             await self._log.asked(call, [str(asked["method"]) for asked in requests.values()])
             shown = {key: call.tally.clean(asked) for key, asked in requests.items()}
             await self._giving.reach(call, shown)
+            shown = self._giving.words(call, shown)
             if not call.caller.hand_over(shown, state):
                 inputs = Inputs(await call.caller.answers(shown), state)
         raise ServerError(f"{call.tool.full_name} asked its caller for more than {MAX_ROUNDS} times.")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from muxi_runtime.catalog.labels import Label
 from muxi_runtime.errors import ServerError
-from muxi_runtime.gateway.guard import LABELS_META, Guarded, guard
+from muxi_runtime.gateway.guard import LABELS_META, Guarded, admit, fit
 from muxi_runtime.gateway.host_server import HOST, wanted_rest
 from muxi_runtime.gateway.rests import Carried, make_room, parse
 from muxi_runtime.gateway.tools import Tool
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from muxi_runtime.gateway.task import Task
     from muxi_runtime.gateway.task_labels import TaskLabels
     from muxi_runtime.gateway.underway import Call
+    from muxi_runtime.gateway.withholding import Withholding
 
 __all__ = ["Giving"]
 
@@ -31,13 +32,20 @@ class Giving:
     """Gives out results."""
 
     def __init__(
-        self, *, book: LabelBook, labels: TaskLabels, tasks: Callable[[], Iterable[Task]], settings: GatewaySettings
+        self,
+        *,
+        book: LabelBook,
+        labels: TaskLabels,
+        tasks: Callable[[], Iterable[Task]],
+        settings: GatewaySettings,
+        withholding: Withholding,
     ) -> None:
         """`tasks` are all that are open: what they keep of long results is bounded together."""
         self._book = book
         self._labels = labels
         self._tasks = tasks
         self._settings = settings
+        self._withholding = withholding
 
     def is_remote(self, server: str) -> bool:
         """Whether a server runs elsewhere."""
@@ -51,9 +59,11 @@ class Giving:
             JournalError: a label could not be journalled.
         """
         has_schema = isinstance(call.tool, Tool) and "outputSchema" in call.tool.definition
-        guarded = guard(
-            result,
-            name=call.tool.full_name,
+        admitted = admit(result, name=call.tool.full_name, settings=self._settings, tally=call.tally)
+        given = await self._withholding.result(call, admitted.given, result, admitted.size)
+        guarded = fit(
+            admitted,
+            given,
             settings=self._settings,
             tally=call.tally,
             keep=partial(self._keep, call, result),
@@ -95,6 +105,16 @@ class Giving:
             untrusted=Label.UNTRUSTED in reasons or shared,
             private=Label.PRIVATE in reasons or bool(self._book.of_text(value)),
         )
+
+    def words(self, call: Call, said: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
+        """What the server says in mid-call as it may be passed on; `reach` is told all of it before."""
+        return self._withholding.words(call, said)
+
+    async def fail(self, call: Call, error: Exception) -> None:
+        """Before an error is given out, which may quote what the server sent. Raises JournalError."""
+        await self.label(call)
+        self.note_words(call, str(error))
+        self._withholding.mend(call, error)
 
     async def reach(self, call: Call, said: object) -> None:
         """Before something that the server says in mid-call (JSON values) is passed on. Raises JournalError."""

@@ -12,18 +12,30 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from muxi_runtime.errors import ServerError
 from muxi_runtime.gateway.hidden import clean, holds_hidden
 from muxi_runtime.gateway.settings import GatewaySettings
 
-__all__ = ["LABELS_META", "REST_META", "STRIPPED_META", "Guarded", "Tally", "cleaned", "cleaned_words", "guard"]
+__all__ = [
+    "LABELS_META",
+    "REST_META",
+    "STRIPPED_META",
+    "Admitted",
+    "Guarded",
+    "Tally",
+    "admit",
+    "cleaned",
+    "cleaned_words",
+    "fit",
+]
 
 STRIPPED_META = "muxi/stripped"
 REST_META = "muxi/rest"
 LABELS_META = "muxi/labels"
+INSTRUCTIONS_META = "muxi/instructions"
 
 JSON = json.JSONEncoder(ensure_ascii=False, allow_nan=False)
 
@@ -37,15 +49,48 @@ Raises:
 
 @dataclass(slots=True)
 class Tally:
-    """Characters that were taken out so far."""
+    """What was taken out of a call's answers so far.
+
+    Attributes:
+        stripped: hidden characters.
+        instructions: what became of passages that give instructions to a model: `withhold` or `mark`; empty: none were.
+        passages: how many these were; `characters` all together, `rules` by which they were found.
+        kept: URIs of where the withheld ones are.
+    """
 
     stripped: int = 0
+    instructions: str = ""
+    passages: int = 0
+    characters: int = 0
+    rules: frozenset[str] = frozenset()
+    kept: list[str] = field(default_factory=list)
 
     def clean(self, value: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
         """See `cleaned`."""
         value, count = cleaned(value)
         self.stripped += count
         return value
+
+    def told(self) -> dict[str, object]:
+        """Of passages, for the journal; nothing where there were none."""
+        if not self.passages:
+            return {}
+        facts = {"instructions": self.instructions, "passages": self.passages, "characters": self.characters}
+        return {**facts, "rules": sorted(self.rules), "withheld": list(self.kept)}
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """A result of which nothing is hidden.
+
+    Attributes:
+        size: of what the server sent, in bytes of JSON.
+        text: `given` as JSON.
+    """
+
+    given: dict[str, Any]
+    size: int
+    text: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +99,7 @@ class Guarded:
 
     Attributes:
         size: of what the server sent, in bytes of JSON.
-        text: all of it as JSON, before it was cut.
+        text: all of it as JSON, before passages were withheld and it was cut.
         rests: URIs of what was cut.
     """
 
@@ -64,13 +109,8 @@ class Guarded:
     rests: tuple[str, ...] = ()
 
 
-def guard(
-    result: Mapping[str, Any], *, name: str, settings: GatewaySettings, tally: Tally, keep: Keep, has_schema: bool
-) -> Guarded:
-    """The result as its caller may have it.
-
-    `name` is the tool's, for messages; `has_schema` says whether it promises structured content. What the `tally` of
-    the call counted before is told too. `keep` is called with each text that is cut, whole.
+def admit(result: Mapping[str, Any], *, name: str, settings: GatewaySettings, tally: Tally) -> Admitted:
+    """The result without what is hidden in it. `name` is the tool's, for messages.
 
     Raises:
         ServerError: it is too large even to be kept, or no JSON, or has two keys that look the same.
@@ -85,13 +125,36 @@ def guard(
     given = dict(result)
     if holds_hidden(written, encoded):
         given = tally.clean(given)
-        written, encoded = _written(given, name)
+        written, _ = _written(given, name)
+    return Admitted(given, size, written)
+
+
+def fit(
+    admitted: Admitted,
+    given: Mapping[str, Any],
+    *,
+    settings: GatewaySettings,
+    tally: Tally,
+    keep: Keep,
+    has_schema: bool,
+) -> Guarded:
+    """The result as its caller may have it: `given` is what was admitted, or what is left of it.
+
+    `has_schema` says whether the tool promises structured content. What the `tally` of the call counted is told too.
+    `keep` is called with each text that is cut, whole.
+
+    Raises:
+        ServerError: it is too large even to be kept.
+    """
+    shown = dict(given)
+    written = admitted.text if given is admitted.given else JSON.encode(given)
     rests: list[dict[str, Any]] = []
-    if len(encoded) > settings.max_result_bytes:
-        rests = _shorten(given, settings.max_result_bytes, keep, has_schema=has_schema)
-    _note(given, STRIPPED_META, tally.stripped)
-    _note(given, REST_META, rests)
-    return Guarded(given, size, written, tuple(rest["uri"] for rest in rests))
+    if len(written.encode(errors="replace")) > settings.max_result_bytes:
+        rests = _shorten(shown, settings.max_result_bytes, keep, has_schema=has_schema)
+    _note(shown, STRIPPED_META, tally.stripped)
+    _note(shown, REST_META, rests)
+    _note(shown, INSTRUCTIONS_META, tally.told())
+    return Guarded(shown, admitted.size, admitted.text, tuple(rest["uri"] for rest in rests))
 
 
 def cleaned(value: Any) -> tuple[Any, int]:  # noqa: ANN401  # JSON in, JSON out

@@ -16,11 +16,18 @@ __all__ = ["GuardedCaller"]
 class GuardedCaller:
     """A `Caller` in front of another."""
 
-    def __init__(self, caller: Caller, tally: Tally, first: Callable[[object], Awaitable[None]]) -> None:
-        """`first` is awaited with what the server says (JSON values), before it is passed on."""
+    def __init__(
+        self,
+        caller: Caller,
+        tally: Tally,
+        first: Callable[[object], Awaitable[None]],
+        words: Callable[[Any], Any],
+    ) -> None:
+        """`first` is awaited with what the server says (JSON values), before what `words` leaves of it is passed on."""
         self._caller = caller
         self._tally = tally
         self._first = first
+        self._words = words
 
     @property
     def principal(self) -> Principal:
@@ -73,7 +80,7 @@ class GuardedCaller:
         """See `Caller`. Keys are the server's own and go back to it: they are left alone."""
         shown = {key: self._tally.clean(request) for key, request in requests.items()}
         await self._first(shown)
-        return await self._caller.answers(shown)
+        return await self._caller.answers({key: self._words(request) for key, request in shown.items()})
 
     def hand_over(self, requests: Mapping[str, Any], state: str | None) -> bool:
         """See `Caller`: not for a server in mid-call, but for the door."""
@@ -83,11 +90,12 @@ class GuardedCaller:
         """See `Caller`."""
         shown = self._tally.clean(params)
         await self._first(shown)
-        await self._caller.notify(method, shown)
+        await self._caller.notify(method, self._words(shown))
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """See `Caller`."""
         if message is not None:
             message = self._tally.clean(message)
             await self._first(message)
+            message = self._words(message)
         await self._caller.progress(progress, total, message)

@@ -15,9 +15,9 @@ from dataclasses import dataclass, field
 from urllib.parse import parse_qs, urlsplit
 
 from muxi_runtime.catalog.labels import Label
-from muxi_runtime.errors import InvalidArgumentsError, ServerError
+from muxi_runtime.errors import InvalidArgumentsError, RefusedError, ServerError
 
-__all__ = ["LONGEST_RANGE", "PREFIX", "Carried", "Range", "Rest", "Rests", "make_room", "parse"]
+__all__ = ["LONGEST_RANGE", "PREFIX", "Carried", "Range", "Rest", "Rests", "make_room", "new_name", "parse"]
 
 PREFIX = "muxi://results/"
 LONGEST_RANGE = 100_000
@@ -49,6 +49,7 @@ class Rest:
     Attributes:
         size: in bytes, as it was counted.
         at: monotonic seconds.
+        rules: why it was withheld from the model; empty for what was only too long.
     """
 
     text: str
@@ -56,6 +57,7 @@ class Rest:
     size: int
     carried: Carried = NOTHING
     at: float = field(default_factory=time.monotonic)
+    rules: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +89,25 @@ class Rests:
         """To make room."""
         self._kept.popitem(last=False)
 
-    def put(self, text: str, mime_type: str, *, limit: int, seconds: float, of: Carried = NOTHING) -> str:
+    def put(
+        self,
+        text: str,
+        mime_type: str,
+        *,
+        limit: int,
+        seconds: float,
+        of: Carried = NOTHING,
+        name: str = "",
+        rules: frozenset[str] = frozenset(),
+    ) -> str:
         """Keep a text; its URI. Older ones go where all would have more than `limit` bytes.
+
+        With `rules` it is kept for persons alone, see `Rest`. `name` is one of `new_name`.
 
         Raises:
             ServerError: it alone has more.
         """
-        rest = Rest(text, mime_type, len(text.encode(errors="replace")), of)
+        rest = Rest(text, mime_type, len(text.encode(errors="replace")), of, rules=rules)
         if rest.size > limit:
             raise ServerError(
                 f"The result holds a text of {rest.size} bytes; {limit} are kept.",
@@ -102,12 +116,32 @@ class Rests:
         self._forget_old(seconds)
         while self.size + rest.size > limit:
             self.drop_oldest()
-        name = secrets.token_hex(12)
+        name = name or new_name()
         self._kept[name] = rest
         return PREFIX + name
 
     def get(self, name: str, seconds: float) -> Rest:
-        """The text.
+        """The text, for whoever made the call.
+
+        Raises:
+            InvalidArgumentsError: it is not there, or not any more.
+            RefusedError: it was withheld.
+        """
+        rest = self.for_person(name, seconds)
+        if rest.rules:
+            raise RefusedError(
+                f"What {PREFIX}{name} holds was withheld, since it gives instructions to a model.",
+                remedy="A person can read it with `muxi-runtime tasks withheld`; no tool does.",
+            )
+        return rest
+
+    def withheld(self, seconds: float) -> Mapping[str, Rest]:
+        """By name: what was withheld and is still kept."""
+        self._forget_old(seconds)
+        return {name: rest for name, rest in self._kept.items() if rest.rules}
+
+    def for_person(self, name: str, seconds: float) -> Rest:
+        """The text, withheld or not.
 
         Raises:
             InvalidArgumentsError: it is not there, or not any more.
@@ -129,6 +163,11 @@ class Rests:
     def _forget_old(self, seconds: float) -> None:
         while self._kept and time.monotonic() - self.oldest_at > seconds:
             self.drop_oldest()
+
+
+def new_name() -> str:
+    """One that nothing is kept under."""
+    return secrets.token_hex(12)
 
 
 def make_room(everybody: Iterable[Rests], limit: int) -> None:

@@ -57,6 +57,8 @@ ROUTES: Mapping[tuple[str, str], Action] = {
     ("GET", _TASK): Action.OWN_TASKS,
     ("PUT", f"{_TASK}/labels/{{label}}"): Action.OWN_TASKS,
     ("DELETE", f"{_TASK}/labels/{{label}}"): Action.APPROVE,
+    ("GET", f"{_TASK}/withheld"): Action.OWN_TASKS,
+    ("GET", f"{_TASK}/withheld/{{name}}"): Action.APPROVE,
     ("GET", f"{_TASK}/files"): Action.OWN_TASKS,
     ("GET", f"{_TASK}/tar"): Action.OWN_TASKS,
     ("PUT", f"{_TASK}/tar"): Action.OWN_TASKS,

@@ -28,6 +28,9 @@ _SENTENCE = re.compile(r"[.!?\u3002][\"'\u201d)]?\s+|\u3002|\n")
 _ENDS = (".", "!", "?", ":", ";", "\u3002", "\uff1a", ">", "]", "|")
 
 
+_Span = tuple[int, int]
+
+
 @dataclass(frozen=True, slots=True)
 class Passage:
     """A part of one text.
@@ -51,7 +54,7 @@ def find(texts: Sequence[str]) -> list[Passage]:
     found = hits(texts)
     if not found.hits:
         return []
-    blocks: dict[int, list[tuple[int, int]]] = {}
+    blocks: dict[int, list[_Span]] = {}
     orders: dict[int, list[int]] = {}
     for text, place in found.orders:
         orders.setdefault(text, []).append(place)
@@ -85,10 +88,10 @@ def _merged(passages: Sequence[Passage]) -> list[Passage]:
     return merged
 
 
-def _blocks(text: str) -> list[tuple[int, int]]:
+def _blocks(text: str) -> list[_Span]:
     """What markup encloses, smallest first where they begin alike; only blocks that are not long."""
     opened: list[tuple[str, int]] = []
-    found: list[tuple[int, int]] = []
+    found: list[_Span] = []
     for match in _MARK.finditer(text):
         slash, name = match[1] or match[3], (match[2] or match[4] or "!").lower()
         if match[0] == "<!--" or (match[0] != "-->" and not slash):
@@ -102,9 +105,7 @@ def _blocks(text: str) -> list[tuple[int, int]]:
     return [block for block in found if block[1] - block[0] <= LONGEST_BLOCK]
 
 
-def _grown(
-    text: str, start: int, end: int, blocks: Sequence[tuple[int, int]], orders: Sequence[int]
-) -> tuple[int, int]:
+def _grown(text: str, start: int, end: int, blocks: Sequence[_Span], orders: Sequence[int]) -> _Span:
     line_start, line_end = _line(text, start, end)
     around = [block for block in blocks if block[0] <= start and block[1] >= end]
     if around:
@@ -113,7 +114,7 @@ def _grown(
     return line_start, _onward(text, start, line_end, orders)
 
 
-def _line(text: str, start: int, end: int) -> tuple[int, int]:
+def _line(text: str, start: int, end: int) -> _Span:
     """The lines of a hit; of a long one the sentences."""
     line_start = text.rfind("\n", 0, start) + 1
     line_end = _line_end(text, end)
@@ -136,7 +137,7 @@ def _onward(text: str, start: int, end: int, orders: Sequence[int]) -> int:
         begin = end
         while begin < len(text) and text[begin] in "\r\n\t ":
             begin += 1
-        if begin >= len(text) or end < len(text) and text[end] != "\n":
+        if begin >= len(text) or (end < len(text) and text[end] != "\n"):
             return end
         after = min(_line_end(text, begin), begin + LONGEST_LINE)
         is_wrapped = len(line) >= WRAPPED and not line.endswith(_ENDS) and text[end:begin].count("\n") == 1

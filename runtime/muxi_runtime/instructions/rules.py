@@ -76,6 +76,8 @@ def _step(said: Is | tuple[object, ...]) -> Step:
 _COMMAND, _CALL, _COMMA, _LABEL = Needs.COMMAND, Needs.CALL, Needs.COMMA, Needs.LABEL
 _TAGGED, _BRACKETED = Needs.TAGGED, Needs.BRACKETED
 
+_OWN = (Is.TIME, Is.YOUR, Is.USER)
+
 RULES = (
     _rule("override", STRONG, (Is.OVERRIDE, _COMMAND), (Is.TIME, Is.YOUR, 5), (Is.RULE, 4)),
     _rule("override", STRONG, (Is.OVERRIDE, _COMMAND), (Is.RULE, 5), (Is.TIME, 6)),
@@ -117,8 +119,8 @@ RULES = (
     _rule("role", CUE, Is.YOU, (Is.ARE, 1), (Is.SURE, 4)),
     _rule("role", SOFT, Is.YOU, (Is.ARE, 2), (Is.MODEL, 5)),
     _rule("pretend", SOFT, (Is.PRETEND, _COMMAND), (Is.MODEL, 7)),
-    _rule("task", CUE, Is.BEFORE, (Is.YOU, 1), (Is.ANSWER, Is.WORK, 4), (Is.USER, 5)),
-    _rule("task", CUE, (Is.BEFORE, Is.AFTER), (Is.ANSWER, Is.WORK, 1), (Is.USER, 6)),
+    _rule("turn", CUE, Is.BEFORE, (Is.YOU, 1), (Is.ANSWER, Is.WORK, 4), (Is.USER, 5)),
+    _rule("turn", CUE, (Is.BEFORE, Is.AFTER), (Is.ANSWER, Is.WORK, 1), (Is.USER, 6)),
     _rule("task", SOFT, Is.BEFORE, (Is.YOU, 1), (Is.ANSWER, Is.WORK, 4)),
     _rule("task", SOFT, Is.BEFORE, (Is.USER, 3), (Is.ANSWER, 2)),
     _rule("task", SOFT, Is.IF, (Is.YOU, 1), (Is.READ, Is.ANSWER, 2)),

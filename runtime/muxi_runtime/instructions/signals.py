@@ -143,17 +143,15 @@ class _Scan:
 def _meets(token: Token, needs: Needs) -> bool:
     if not needs:
         return True
-    if Needs.COMMAND in needs and not token.commands:
-        return False
-    if Needs.CALL in needs and not token.calls:
-        return False
-    if Needs.COMMA in needs and token.after != ",":
-        return False
-    if Needs.LABEL in needs and not (token.commands and token.after == ":"):
-        return False
-    if Needs.BRACKETED in needs:
+    if needs is Needs.COMMAND:
+        return token.commands
+    if needs is Needs.CALL:
+        return token.calls
+    if needs is Needs.TAGGED:
+        return _is_tagged(token)
+    if needs is Needs.BRACKETED:
         return token.before == "[" and token.after == "]"
-    return Needs.TAGGED not in needs or _is_tagged(token)
+    return token.after == ("," if needs is Needs.COMMA else ":") and (needs is Needs.COMMA or token.commands)
 
 
 def _is_tagged(token: Token) -> bool:

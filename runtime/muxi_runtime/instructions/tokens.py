@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from muxi_runtime.instructions.folding import FILLER, fold
-from muxi_runtime.instructions.lexicon import BEFORE_COMMAND, CHINESE, WORDS, Is
+from muxi_runtime.instructions.lexicon import AI_GOES_ON, BEFORE_COMMAND, CHINESE, WORDS, Is
 
 __all__ = ["Token", "tokens"]
 
@@ -28,12 +28,6 @@ _CLAUSE = frozenset(".!?:;,\n\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb()[]>*
 _CALLING = frozenset("<:,!;-\u2013\u2014.]>\n*\u3002\u3001")
 _ESCAPED = re.compile(r"\\[ntr]")
 _LEET = str.maketrans("01345$", "oieass")
-_AI_GOES_ON = frozenset(
-    (
-        "reading processing that which who and or called named without with in at handling summarizing summarising"
-        " parsing evaluating reviewing qui que die das welche y et und then you please must should"
-    ).split()
-)
 NOTHING: frozenset[Is] = frozenset()
 _AFTER_BREAK = 2
 _RECENT = 4
@@ -206,7 +200,7 @@ def _named(held: list[Token]) -> None:
                 beside.kinds |= {Is.SURE}
                 first.kinds = NOTHING
                 return
-            if first.after == " " and beside.word not in _AI_GOES_ON and not beside.word.isdigit():
+            if first.after == " " and beside.word not in AI_GOES_ON and not beside.word.isdigit():
                 first.kinds = NOTHING  # an adjective, as of a company
                 return
         first.kinds |= {Is.SURE}
