@@ -15,6 +15,7 @@ from typing import Any
 
 from muxi_runtime.catalog.manifest import Manifest
 from muxi_runtime.catalog.pins import PinKind, name_of
+from muxi_runtime.instructions.definitions import spoken_to_model
 
 __all__ = ["Finding", "exposures", "hidden_passages", "review", "review_texts"]
 
@@ -23,31 +24,6 @@ SHOWN = 120
 _ALLOWED_CONTROLS = frozenset("\n\r\t")
 _HIDDEN = frozenset({"Cc", "Cf", "Co", "Cs", "Cn", "Zl", "Zp"})
 """Unicode's general categories of what has no glyph of its own: tag characters, bidi marks, zero-width, escapes."""
-_TO_THE_MODEL = tuple(
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:previous|prior|above|all|other|earlier|system)\b",
-        r"<\s*/?\s*(?:important|system|secret|instructions?|admin|hidden)\b",
-        (
-            r"\b(?:do not|don't|never|without)\b.{0,40}"
-            r"\b(?:tell|mention|inform|reveal|show|notify|asking)\b.{0,40}\b(?:user|human|person)"
-        ),
-        r"\bbefore (?:using|calling|you (?:use|call))\b.{0,60}\b(?:tool|read|call|send)\b",
-        (
-            r"\b(?:you|the (?:model|assistant|agent|ai)) (?:must|should|(?:has|have) to|(?:is|are) required to)\b"
-            r"[^.]{0,60}\b(?:always|first|read|send|pass|include|call)\b"
-        ),
-        r"\bsystem prompt\b|\bhidden instruction|\bjailbreak\b",
-        (
-            r"(?:~/|/home/|/root/|/etc/)[\w./-]*|\.ssh\b|\bid_rsa\b|\.env\b|\bmcp\.json\b"
-            r"|\bcredentials?\b.{0,40}\b(?:pass|send|include)"
-        ),
-        (
-            r"\b(?:send|post|forward|upload|exfiltrat\w*)\b.{0,60}"
-            r"(?:https?://|\b(?:conversation|chat history|message|api key|token|password|credential)s?\b)"
-        ),
-    )
-)
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
@@ -147,11 +123,9 @@ def _text(text: str) -> Iterator[tuple[str, str]]:
     if hidden:
         yield f"It holds {len(hidden)} characters that are not seen.", _around(text, text.index(hidden[0]))
     plain = "".join(c for c in unicodedata.normalize("NFKC", text) if c not in hidden)
-    for pattern in _TO_THE_MODEL:
-        match = pattern.search(plain)
-        if match:
-            yield "It speaks to the model.", _around(plain, match.start())
-            break
+    place = spoken_to_model(plain)
+    if place is not None:
+        yield "It speaks to the model.", _around(plain, place)
     if len(text) > LONGEST_DESCRIPTION:
         yield f"It has {len(text)} characters, more than people read.", _around(text, LONGEST_DESCRIPTION)
 

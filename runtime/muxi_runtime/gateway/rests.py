@@ -127,7 +127,7 @@ class Rests:
             InvalidArgumentsError: it is not there, or not any more.
             RefusedError: it was withheld.
         """
-        rest = self.for_person(name, seconds)
+        rest = self._find(name, seconds)
         if rest.rules:
             raise RefusedError(
                 f"What {PREFIX}{name} holds was withheld, since it gives instructions to a model.",
@@ -140,19 +140,22 @@ class Rests:
         self._forget_old(seconds)
         return {name: rest for name, rest in self._kept.items() if rest.rules}
 
-    def for_person(self, name: str, seconds: float) -> Rest:
-        """The text, withheld or not.
+    def withheld_from_model(self, name: str, seconds: float) -> Rest:
+        """One of `withheld`, for a person.
 
         Raises:
-            InvalidArgumentsError: it is not there, or not any more.
+            InvalidArgumentsError: it is not there, or not any more, or was not withheld.
         """
+        rest = self._find(name, seconds)
+        if not rest.rules:
+            raise _not_kept(name)
+        return rest
+
+    def _find(self, name: str, seconds: float) -> Rest:
         self._forget_old(seconds)
         rest = self._kept.get(name)
         if rest is None:
-            raise InvalidArgumentsError(
-                f"This task keeps no result {PREFIX}{name[:24]}; newer ones may have taken its place.",
-                remedy="Make the call again, or name the task (`muxi/task`) that made it.",
-            )
+            raise _not_kept(name)
         return rest
 
     def carried(self, name: str) -> Carried:
@@ -163,6 +166,13 @@ class Rests:
     def _forget_old(self, seconds: float) -> None:
         while self._kept and time.monotonic() - self.oldest_at > seconds:
             self.drop_oldest()
+
+
+def _not_kept(name: str) -> InvalidArgumentsError:
+    return InvalidArgumentsError(
+        f"This task keeps no result {PREFIX}{name[:24]}; newer ones may have taken its place.",
+        remedy="Make the call again, or name the task (`muxi/task`) that made it.",
+    )
 
 
 def new_name() -> str:

@@ -22,6 +22,8 @@ LONGEST_NAME = 40
 LONGEST_JSON = 4 * 2**20
 """Characters of a text that is read as JSON; a longer one is looked at as it is."""
 _BINARY = frozenset({"image", "audio"})
+_KINDS = frozenset({"type", "role", "mimeType", "resultType"})
+"""Entries that say what something is: a single word there is read by programs."""
 _LINKS = frozenset({"uri", "url"})
 NO_LINK = "muxi://withheld"
 
@@ -117,7 +119,8 @@ def _read_name(name: str, texts: list[str]) -> Any:  # noqa: ANN401
 
 def _read_entry(name: str, item: Any, holder: Mapping[str, Any], texts: list[str]) -> Any:  # noqa: ANN401
     is_binary = (name == "data" and holder.get("type") in _BINARY) or (name == "blob" and "uri" in holder)
-    return (item,) if is_binary else _read(item, texts)
+    is_kind = name in _KINDS and isinstance(item, str) and len(item) <= LONGEST_NAME and " " not in item
+    return (item,) if is_binary or is_kind else _read(item, texts)
 
 
 def _as_json(text: str) -> Any:  # noqa: ANN401

@@ -57,7 +57,7 @@ class WithheldRoutes:
         principal, name = principal_of(request), request.path_params["name"]
         try:
             task = self._tasks.named(request.path_params["task"], principal)
-            rest = task.rests.for_person(name, self._seconds)
+            rest = task.rests.withheld_from_model(name, self._seconds)
         except UnknownTaskError as error:
             return _missing("unknown_task", error)
         except InvalidArgumentsError as error:

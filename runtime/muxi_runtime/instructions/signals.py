@@ -131,8 +131,11 @@ class _Scan:
         self._signals = near
         if sum(one.weight for one in near.values()) >= ENOUGH and not near.keys() <= PLAIN:
             last = (token.text, token.end)
-            rules = frozenset(near) - {COMMAND}
-            self.hits.append(Hit(min(one.first for one in near.values()), last, rules))
+            # A plain command before them is not theirs; nor is anything, where one is enough by itself.
+            own = {
+                name: one for name, one in near.items() if name != COMMAND and (weight < ENOUGH or one.first == first)
+            }
+            self.hits.append(Hit(min(one.first for one in own.values()), last, frozenset(own)))
             self._signals = {}
 
     def _is_mentioned(self, first: tuple[int, int], token: Token) -> bool:

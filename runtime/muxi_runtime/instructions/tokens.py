@@ -24,7 +24,7 @@ _WORD = re.compile(
     )
 )
 _BREAK = re.compile(r"[.!?\u3002](?:\s|$)|\n\s*\n")
-_CLAUSE = frozenset(".!?:;,\n\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb()[]>*-\u2013\u2014#`|@\u2022\u3001\u3002")
+_CLAUSE = frozenset("=&.!?:;,\n\"'\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb()[]>*-\u2013\u2014#`|@\u2022\u3001\u3002")
 _CALLING = frozenset("<:,!;-\u2013\u2014.]>\n*\u3002\u3001")
 _ESCAPED = re.compile(r"\\[ntr]")
 _LEET = str.maketrans("01345$", "oieass")
