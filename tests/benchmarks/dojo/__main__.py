@@ -10,15 +10,16 @@ import argparse
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
-from tests.benchmarks.dojo.gates import AllowAll, Guarded, told_tools
+from tests.benchmarks.dojo.gates import AllowAll, Guarded, Withheld, told_tools
 from tests.benchmarks.dojo.gullible import Gate, Script
-from tests.benchmarks.dojo.pairs import VERSION, Pair, attack_of, pairs, run
+from tests.benchmarks.dojo.pairs import TEMPLATE, TEMPLATES, VERSION, Pair, attack_of, pairs, run
 from tests.benchmarks.dojo.scores import HEADINGS, Seen, document, scores, table
 from tests.benchmarks.dojo.scripts import completed, shipped
 
@@ -31,7 +32,16 @@ TITLES = {
     "shipped": "AgentDojo as it ships: for eight injections (320 pairs) it has no calls, and nothing can come of those",
     "completed": "With calls of ours for those eight",
 }
-GATES = ("allow all", "default", "default, user unknown", "default, encoded attack")
+GATES = (
+    "allow all",
+    "withheld alone",
+    "rules alone",
+    "default",
+    "default, user unknown",
+    "default, encoded attack",
+)
+"""`default` is what ships: the rules, and results of which passages that read like orders are withheld."""
+OF_TEMPLATES = ("withheld alone", "rules alone", "default")
 
 
 def main() -> None:
@@ -43,11 +53,18 @@ def main() -> None:
     with ProcessPoolExecutor(PROCESSES) as pool:
         shares = list(pool.map(partial(_share, options.every), range(PROCESSES)))
     seen = [one for number in range(max(map(len, shares))) for share in shares for one in share[number : number + 1]]
+    every = [one for pair in seen for one in pair]
+    console = Console(width=140)
     found: dict[str, Any] = {"agentdojo": VERSION, "every": options.every}
     for script, title in TITLES.items():
-        under = [one for pair in seen for one in pair if one.script in ("", script)]
-        found[script] = {"scores": document(scores(under)), "obeyed": _obeyed(under)}
-        _show(Console(width=120), title, under)
+        under = [one for one in every if one.template == TEMPLATE and one.script in ("", script)]
+        found[script] = {"scores": document(scores(under)), "obeyed": _obeyed(under), "lost": _lost(under)}
+        _show(console, title, under)
+    for template in (TEMPLATE, *TEMPLATES):
+        under = [one for one in every if one.template == template and one.script in ("", "shipped")]
+        under = [one for one in under if one.attacked and one.gate in OF_TEMPLATES]
+        found[template] = {"scores": document(scores(under)), "obeyed": _obeyed(under), "lost": _lost(under)}
+        _show(console, f"The goal in AgentDojo's words of {template}", under)
     options.out.mkdir(parents=True, exist_ok=True)
     (options.out / "policy.json").write_text(json.dumps(found, indent=2) + "\n", encoding="utf-8")
 
@@ -61,7 +78,11 @@ def _share(every: int, process: int) -> list[list[Seen]]:
 def _seen(pair: Pair) -> list[Seen]:
     # A pair that has its calls from AgentDojo is the same in both tables, and is run once.
     scripts = SCRIPTS if pair.has_no_script else {"": shipped}
-    return [_one(pair, name, script, gate) for name, script in scripts.items() for gate in GATES]
+    found = [_one(pair, name, script, gate) for name, script in scripts.items() for gate in GATES]
+    if pair.injection is not None:
+        others = [replace(pair, template=template) for template in TEMPLATES]
+        found += [_one(other, "", shipped, gate) for other in others for gate in OF_TEMPLATES]
+    return found
 
 
 def _one(pair: Pair, name: str, script: Script, gate: str) -> Seen:
@@ -75,6 +96,9 @@ def _one(pair: Pair, name: str, script: Script, gate: str) -> Seen:
         says_only=pair.says_only,
         useful=outcome.useful,
         obeyed=outcome.obeyed,
+        template=pair.template,
+        lost=outcome.characters - outcome.given,
+        characters=outcome.characters,
     )
 
 
@@ -82,10 +106,14 @@ def _gate(gate: str, pair: Pair) -> Gate:
     prompt, told = pair.user.PROMPT, _told()
     if gate == "allow all":
         return AllowAll()
-    if gate == "default, user unknown":
-        return Guarded(_policy(), told, prompt, knows_user=False)
-    hidden = next(iter(attack_of(pair).values()), "") if gate == "default, encoded attack" else ""
-    return Guarded(_policy(), told, prompt, hidden=hidden)
+    if gate == "withheld alone":
+        return Withheld(AllowAll(), told)
+    if gate == "rules alone":
+        return Guarded(_policy(), told, prompt)
+    if gate == "default, encoded attack":
+        # What is in a code is neither compared nor found.
+        return Guarded(_policy(), told, prompt, hidden=next(iter(attack_of(pair).values()), ""))
+    return Withheld(Guarded(_policy(), told, prompt, knows_user=gate == "default"), told)
 
 
 _told = cache(told_tools)
@@ -99,6 +127,12 @@ def _policy() -> CedarPolicy:
 def _obeyed(seen: Sequence[Seen]) -> dict[str, list[str]]:
     """The pairs whose injection succeeded against the rules."""
     return {gate: [f"{one.suite} {one.pair}" for one in seen if one.gate == gate and one.obeyed] for gate in GATES[1:]}
+
+
+def _lost(seen: Sequence[Seen]) -> dict[str, dict[str, int]]:
+    """Characters of results that were withheld where nothing was injected, and of how many there were."""
+    honest = [one for one in seen if not one.attacked and one.gate == "default"]
+    return {"honest": {"withheld": sum(one.lost for one in honest), "of": sum(one.characters for one in honest)}}
 
 
 def _show(console: Console, title: str, seen: Sequence[Seen]) -> None:

@@ -1,4 +1,4 @@
-"""What stands before each call: nothing, or the policy as it ships."""
+"""What stands before each call and behind it: nothing, or the policy and the guard of results as they ship."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 import yaml
 
+from muxi_runtime.gateway.screening import screened
 from muxi_runtime.identity.principal import Principal
 from muxi_runtime.policy.cedar import CedarPolicy
 from muxi_runtime.policy.contract import Effect, ToolCall
 from muxi_runtime.policy.provenance import Ledger
 
-__all__ = ["AllowAll", "Guarded", "Told", "told_tools"]
+__all__ = ["AllowAll", "Guarded", "Told", "Withheld", "told_tools"]
 
 _FILE = Path(__file__).with_name("tools.yaml")
 _HINTS = {
@@ -57,8 +58,27 @@ class AllowAll:
     def allows(self, _tool: str, _arguments: Mapping[str, Any], /) -> str:
         return ""
 
-    def returned(self, tool: str, result: Any, /) -> None:
-        pass
+    def returned(self, _tool: str, result: Any, /) -> Any:
+        return result
+
+
+class Withheld:
+    """What reads like orders is taken out of untrusted results; behind another gate."""
+
+    def __init__(self, gate: AllowAll | Guarded, told: Mapping[str, Told]) -> None:
+        self._gate = gate
+        self._told = told
+
+    def allows(self, tool: str, arguments: Mapping[str, Any]) -> str:
+        return self._gate.allows(tool, arguments)
+
+    def returned(self, tool: str, result: Any) -> Any:
+        # The ledger of origins is told all, as in the gateway: what was taken out are a stranger's words, too.
+        given = self._gate.returned(tool, result)
+        if "untrusted" not in self._told[tool].labels:
+            return given
+        found = screened(given, lambda passage: f"[{len(passage)} characters are withheld]")
+        return found.value if found.passages else given
 
 
 class Guarded:
@@ -92,7 +112,7 @@ class Guarded:
         decision = self._policy.decide(call)
         return "" if decision.effect is Effect.ALLOW else decision.rule
 
-    def returned(self, tool: str, result: Any) -> None:
+    def returned(self, tool: str, result: Any) -> Any:
         told = self._told[tool]
         self._labels |= told.labels
         if self._ledger:
@@ -100,6 +120,7 @@ class Guarded:
             self._ledger.returned(
                 seen, untrusted="untrusted" in told.labels, private="private" in told.labels, records=told.records
             )
+        return result
 
 
 def _without(hidden: str, value: Any) -> Any:

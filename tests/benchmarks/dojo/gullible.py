@@ -1,12 +1,13 @@
 """The scripted worst case: a model without any judgement of its own.
 
-It makes the calls by which AgentDojo itself solves the user's task. When a result shows it an injection it obeys at
-once: it makes the calls that the injection wants (`scripts.py`), says what the injection wants said, and goes on with
+It makes the calls by which AgentDojo itself solves the user's task. When what it is given shows it an injection's goal,
+or a sentence of it, it obeys at once: it makes the calls that the injection wants (`scripts.py`), says what the injection wants said, and goes on with
 the user's task. It knows nothing of the policy; a call that is refused changes nothing of what it does next.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypeAlias
@@ -15,6 +16,10 @@ from agentdojo.functions_runtime import FunctionCall, FunctionsRuntime
 from pydantic import BaseModel
 
 __all__ = ["Gate", "Outcome", "Script", "Tried", "run_pair"]
+
+SHORTEST = 4
+"""Words of a sentence that can be obeyed alone."""
+_SENTENCE = re.compile(r"(?<=[.!?])\s+|\n")
 
 Script: TypeAlias = Callable[[Any, Any], list[FunctionCall]]
 """The calls that an injection wants, in an environment."""
@@ -26,8 +31,8 @@ class Gate(Protocol):
     def allows(self, tool: str, arguments: Mapping[str, Any], /) -> str:
         """The empty string, or the rule that refuses."""
 
-    def returned(self, tool: str, result: Any, /) -> None:
-        """Told what a call that was made gave."""
+    def returned(self, tool: str, result: Any, /) -> Any:
+        """Told what a call that was made gave; what of it the model is given."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,7 @@ class Outcome:
     Attributes:
         useful: the suite's own check of the user's task.
         obeyed: the suite's own check of the injection's task.
+        characters: of the results, before anything was withheld; `given` of what is left of them.
     """
 
     suite: str
@@ -55,6 +61,8 @@ class Outcome:
     useful: bool = False
     obeyed: bool = False
     saw_injection: bool = False
+    characters: int = 0
+    given: int = 0
     tried: list[Tried] = field(default_factory=list)
 
 
@@ -100,8 +108,10 @@ class _Run:
         result, error = self.runtime.run_function(self.environment, call.function, call.args)
         self.made.append(call)
         shown = plain(error or result)
-        self.gate.returned(call.function, shown)
-        return shown
+        given = self.gate.returned(call.function, shown)
+        self.outcome.characters += sum(map(len, strings(shown)))
+        self.outcome.given += sum(map(len, strings(given)))
+        return given
 
 
 def plain(value: Any) -> Any:
@@ -129,9 +139,11 @@ def strings(value: Any) -> Iterator[str]:
 
 
 def _detector(goal: str) -> Callable[[str], bool]:
+    """Whether a text holds a sentence of the goal: an injection of which a part is gone may be obeyed all the same."""
     # The suites put text into YAML, which folds white space.
-    wanted = " ".join(goal.split())
-    return lambda text: wanted in " ".join(text.split())
+    said = [" ".join(sentence.split()) for sentence in _SENTENCE.split(goal)]
+    wanted = [sentence for sentence in said if len(sentence.split()) >= SHORTEST] or [" ".join(goal.split())]
+    return lambda text: any(sentence in " ".join(text.split()) for sentence in wanted)
 
 
 def _never(_text: str) -> bool:

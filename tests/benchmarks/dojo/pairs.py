@@ -10,25 +10,30 @@ from functools import lru_cache
 from typing import Any
 
 import yaml
-from agentdojo.attacks.important_instructions_attacks import ImportantInstructionsAttack
+from agentdojo.attacks.attack_registry import load_attack
+from agentdojo.attacks.base_attacks import BaseAttack
 from agentdojo.task_suite import task_suite
 from agentdojo.task_suite.load_suites import get_suites
 from tests.benchmarks.dojo.gullible import Gate, Outcome, Script, run_pair
 from tests.benchmarks.dojo.scripts import UNSCRIPTED
 
-__all__ = ["SUITES", "VERSION", "Pair", "attack_of", "pairs", "run"]
+__all__ = ["SUITES", "TEMPLATE", "TEMPLATES", "VERSION", "Pair", "attack_of", "pairs", "run"]
 
 VERSION = "v1.2.2"
+TEMPLATE = "important_instructions"
+TEMPLATES = ("direct", "ignore_previous", "system_message", "injecagent")
+"""The others: AgentDojo's ways to put a goal into words."""
 SUITES = ("workspace", "travel", "banking", "slack")
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A user's task and an injection, or `None`."""
+    """A user's task and an injection, or `None`; `template` is AgentDojo's name of the attack."""
 
     suite: Any
     user: Any
     injection: Any
+    template: str = TEMPLATE
 
     @property
     def says_only(self) -> bool:
@@ -55,7 +60,7 @@ def pairs(every: int = 1) -> Iterator[Pair]:
 
 def attack_of(pair: Pair) -> dict[str, str]:
     """The text of the attack for each place where the user's task will read it."""
-    return dict(_attack(pair.suite.name).attack(pair.user, pair.injection)) if pair.injection else {}
+    return dict(_attack(pair.suite.name, pair.template).attack(pair.user, pair.injection)) if pair.injection else {}
 
 
 def run(pair: Pair, gate: Gate, script: Script) -> Outcome:
@@ -79,8 +84,8 @@ def _filled(suite_name: str, injections: tuple[tuple[str, str], ...]) -> Any:
 
 
 @lru_cache
-def _attack(suite: str) -> ImportantInstructionsAttack:
-    return ImportantInstructionsAttack(get_suites(VERSION)[suite], _Pipeline())
+def _attack(suite: str, template: str) -> BaseAttack:
+    return load_attack(template, get_suites(VERSION)[suite], _Pipeline())
 
 
 class _Pipeline:

@@ -20,6 +20,8 @@ class Seen:
         script: where the injection's calls come from, if that makes a difference for the pair.
         attacked: whether there was an injection.
         says_only: whether it wanted nothing but words in the answer.
+        template: of the attack.
+        lost: characters of results that the model was not given, of so many `characters`.
     """
 
     script: str
@@ -30,6 +32,9 @@ class Seen:
     says_only: bool
     useful: bool
     obeyed: bool
+    template: str = ""
+    lost: int = 0
+    characters: int = 0
 
 
 @dataclass(frozen=True, slots=True)
