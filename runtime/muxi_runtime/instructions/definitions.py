@@ -40,7 +40,7 @@ _IN_DEFINITIONS = tuple(
 
 
 def spoken_to_model(text: str) -> int | None:
-    """Where a text begins to speak to the model, `None` where it does not. Hidden characters are gone from it already."""
+    """Where a text begins to speak to the model, `None` where it does not. Hidden characters are gone already."""
     matches = (pattern.search(text) for pattern in _IN_DEFINITIONS)
     first = next((match.start() for match in matches if match), None)
     if first is not None:

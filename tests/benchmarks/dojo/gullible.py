@@ -1,8 +1,9 @@
 """The scripted worst case: a model without any judgement of its own.
 
 It makes the calls by which AgentDojo itself solves the user's task. When what it is given shows it an injection's goal,
-or a sentence of it, it obeys at once: it makes the calls that the injection wants (`scripts.py`), says what the injection wants said, and goes on with
-the user's task. It knows nothing of the policy; a call that is refused changes nothing of what it does next.
+or a sentence of it, it obeys at once: it makes the calls that the injection wants (`scripts.py`), says what the
+injection wants said, and goes on with the user's task. It knows nothing of the policy; a call that is refused changes
+nothing of what it does next.
 """
 
 from __future__ import annotations
