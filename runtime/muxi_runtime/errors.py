@@ -149,12 +149,14 @@ class LoginNeededError(RemoteError):
     Attributes:
         server: its name.
         command: what has to be run.
+        scopes: what the login has to be good for besides.
     """
 
-    def __init__(self, message: str, *, server: str, command: str) -> None:
+    def __init__(self, message: str, *, server: str, command: str, scopes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.server = server
         self.command = command
+        self.scopes = scopes
 
 
 class LoginError(MuxiError):

@@ -36,8 +36,11 @@ from muxi_runtime.gateway.kept_files import KeptFiles
 from muxi_runtime.gateway.label_routes import LabelRoutes
 from muxi_runtime.gateway.labels import LabelBook
 from muxi_runtime.gateway.listing import Listing
+from muxi_runtime.gateway.login_asking import LoginAsking
 from muxi_runtime.gateway.logins.desk import LoginDesk
+from muxi_runtime.gateway.logins.pages import LoginPages
 from muxi_runtime.gateway.logins.routes import LoginRoutes
+from muxi_runtime.gateway.logins.visits import Visits
 from muxi_runtime.gateway.offers import OfferBook
 from muxi_runtime.gateway.owner import Owner
 from muxi_runtime.gateway.policy_watch import PolicyWatch
@@ -111,6 +114,7 @@ class Parts:
     tools: ToolBook = field(init=False)
     labels: TaskLabels = field(init=False)
     declassifying: Declassifying = field(init=False)
+    visits: Visits = field(init=False)
     offers: OfferBook = field(init=False)
     eras: Eras = field(default_factory=Eras)
 
@@ -171,12 +175,14 @@ class Parts:
                 ),
                 words=UserWords(self.settings.policy.user_words_from),
             )
+            self.visits = Visits(self.desk)
             front = Front(
                 door=door,
                 tools=self.tools,
                 offers=self.offers,
                 question_seconds=gateway.question_seconds,
                 mode=gateway.tools,
+                logins=LoginAsking(self.visits, gateway.approval_wait_seconds),
             )
             Roots(tasks, self.journal, gateway.question_seconds).register(front.server)
             self.tools.set_tools(HOST, host.definitions)
@@ -245,13 +251,15 @@ class Parts:
             reload=reloader.reload,
             logins=self.desk,
         )
-        answers = AnswerStreams()
+        oauth = self.settings.auth.oauth
+        self.visits.url_of_runtime = lambda: oauth.audience if oauth else runtime.url
         known = KnownKeys(keys, database_path(self.settings.home))
+        answers, checked = AnswerStreams(), self._checks(keys, known)
         app = build_app(
             front=front,
             answers=answers,
             manager=manager,
-            checks=self._checks(keys, known),
+            checks=checked,
             control=[
                 *control.routes(),
                 *watch.routes(),
@@ -260,6 +268,7 @@ class Parts:
                 *WithheldRoutes(tasks, self.journal, gateway.kept_result_seconds).routes(),
                 *ApprovalRoutes(self.approvals).routes(),
                 *LoginRoutes(self.desk).routes(),
+                *LoginPages(self.visits, checked.keys).routes(),
             ],
             settings=gateway,
             on_session_end=session_ended,

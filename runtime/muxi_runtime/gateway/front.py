@@ -20,7 +20,7 @@ from mcp.server.streamable_http_manager import DEFAULT_MAX_SESSIONS
 from mcp_types.version import MODERN_PROTOCOL_VERSIONS
 
 from muxi_runtime import __version__
-from muxi_runtime.errors import MuxiError, ToolBlockedError, UnknownToolError
+from muxi_runtime.errors import LoginNeededError, MuxiError, ToolBlockedError, UnknownToolError
 from muxi_runtime.gateway.beside_tools import CACHEABLE, BesideTools
 from muxi_runtime.gateway.caller import CallRequest
 from muxi_runtime.gateway.client_news import News
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from muxi_runtime.gateway.call import Door
     from muxi_runtime.gateway.caller import Caller, Origin
+    from muxi_runtime.gateway.login_asking import LoginAsking
     from muxi_runtime.gateway.offers import OfferBook
 
 __all__ = ["Front", "Wish"]
@@ -88,12 +89,20 @@ class Front:
     """Lists tools, takes calls, tells of list changes."""
 
     def __init__(
-        self, *, door: Door, tools: ToolBook, offers: OfferBook, question_seconds: float, mode: Mode = "all"
+        self,
+        *,
+        door: Door,
+        tools: ToolBook,
+        offers: OfferBook,
+        question_seconds: float,
+        mode: Mode = "all",
+        logins: LoginAsking | None = None,
     ) -> None:
         self.door = door
         self._tools = tools
         self._search = ToolSearch(tools)
         self._mode = mode
+        self._logins = logins
         self._questions = PendingQuestions(question_seconds)
         self.held = HeldCalls(question_seconds)
         self.running = RunningCalls()
@@ -273,6 +282,17 @@ class Front:
         held.caller.leave()
         raise AnswerNeededError(held.questions, {HELD: self.held.put(held)})
 
+    async def _call_or_log_in(self, request: CallRequest, caller: Caller) -> dict[str, Any]:
+        async def call() -> dict[str, Any]:
+            return {"resultType": "complete", **await self.door.call(request, caller)}
+
+        try:
+            return await call()
+        except LoginNeededError as needed:
+            if self._logins is None:
+                raise
+            return await self._logins.answer(needed, caller, call)
+
     async def at_door(self, asked: Callable[[], CallRequest], caller: Caller) -> dict[str, Any]:
         """Make a call at the door; its result as JSON values.
 
@@ -283,7 +303,7 @@ class Front:
         request: CallRequest | None = None
         try:
             request = asked()
-            return {"resultType": "complete", **await self.door.call(request, caller)}
+            return await self._call_or_log_in(request, caller)
         except (MuxiError, SandboxError) as error:
             raise to_wire(error) from error
         except (MCPError, AnswerNeededError):

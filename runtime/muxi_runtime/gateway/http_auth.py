@@ -40,9 +40,11 @@ __all__ = [
 ]
 
 METADATA_PATH = "/.well-known/oauth-protected-resource"
-OPEN_PATHS = frozenset({"/health"})
+LOGIN_PAGES = "/login/"
+OPEN_PATHS = frozenset({"/health", "/callback"})
 """What answers without a key: it tells nothing but that the runtime lives. So does what is at `METADATA_PATH`: which
-authorization server a client needs (RFC 9728)."""
+authorization server a client needs (RFC 9728); and at `LOGIN_PAGES` and `/callback` browsers are, which have no key:
+see `logins.pages`."""
 NOBODY = Principal("nobody", role=Role.AUDITOR, scopes=frozenset())
 """Whoever was not asked who it is: may do nothing."""
 
@@ -141,7 +143,7 @@ class KeyBackend(AuthenticationBackend):
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, _User] | None:
         """The user of a request; `None` where nobody asks who it is."""
         path: str = conn.scope["path"]  # not the URL's, which is made of the Host header too
-        if path in OPEN_PATHS or path.startswith(METADATA_PATH):
+        if path in OPEN_PATHS or path.startswith((METADATA_PATH, LOGIN_PAGES)):
             return None
         header = conn.headers.get("authorization")
         if header is None:
@@ -162,6 +164,17 @@ class KeyBackend(AuthenticationBackend):
         except MuxiError as error:
             raise _RefusedError(str(error), 503, {"Retry-After": "30"}) from error
         return AuthCredentials(["call"]), _User(principal)
+
+    async def of_key(self, conn: HTTPConnection, key: str) -> Principal:
+        """Whose key it is that came otherwise than in a header.
+
+        Raises:
+            AuthenticationError: nobody's; counted and journalled as all such.
+        """
+        try:
+            return await anyio.to_thread.run_sync(self._keys.authenticate, key)
+        except KeyRefusedError as error:
+            raise await self._refusal(conn, str(error), why=error.refusal.value, key=error.key) from error
 
     async def _find(self, token: str) -> Principal:
         if self._tokens is None or token.startswith(KEY_PREFIX):

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mcp.server.context import ServerRequestContext
+    from mcp.server.session import ServerSession
 
     from muxi_runtime.gateway.held import HeldCall
     from muxi_runtime.identity.principal import Principal
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["LEGACY_LEVEL", "AnswerNeededError", "McpCaller", "PendingQuestions", "is_wanted"]
 
 QUESTION = "muxi-approval"
+LOGIN = "muxi-login"
 MAX_PENDING = 10_000
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 LEGACY_LEVEL = "info"
@@ -142,7 +144,11 @@ class McpCaller:
 
     def _responses(self) -> dict[str, Any]:
         given = self._params.get("inputResponses")
-        return {key: value for key, value in given.items() if key != QUESTION} if isinstance(given, dict) else {}
+        return (
+            {key: value for key, value in given.items() if key not in {QUESTION, LOGIN}}
+            if isinstance(given, dict)
+            else {}
+        )
 
     @property
     def is_modern(self) -> bool:
@@ -213,6 +219,34 @@ class McpCaller:
         """See `Caller.brought_answer`."""
         given = self._params.get("inputResponses")
         return isinstance(given, dict) and QUESTION in given
+
+    @property
+    def login(self) -> str:
+        """The visit that it was sent to, and comes back from; empty if it was sent to none."""
+        visit = self._state.get("login")
+        return visit if isinstance(visit, str) else ""
+
+    @property
+    def login_answer(self) -> str:
+        """What its user said to going there; coming back without a word is to see how it stands."""
+        given = self._params.get("inputResponses")
+        answer = given.get(LOGIN) if isinstance(given, dict) else None
+        return str(answer.get("action")) if isinstance(answer, dict) else "accept"
+
+    def sent_to_log_in(self, request: Mapping[str, Any], visit: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
+        """What to answer a modern client with, for it to come back from a visit: see `AnswerNeededError`.
+
+        What it was permitted before goes along, so that its user is not asked for it again.
+        """
+        kept = {"login": visit}
+        if self._approved is not None:
+            kept["approved"] = self._pending.put(*self._approved)
+        return {LOGIN: request}, kept
+
+    @property
+    def session(self) -> ServerSession:
+        """The session that the request is of."""
+        return self._ctx.session
 
     def permitted(self, mark: str, approval: str) -> None:
         """See `Caller.permitted`."""

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["OPEN", "ROUTES", "Guard", "guarded"]
 
-OPEN = frozenset({"/health"})
-"""What answers whoever asks: it tells nothing but that the runtime lives."""
+OPEN = frozenset({"/health", "/login/{visit}", "/callback"})
+"""What answers whoever asks: that the runtime lives, and the pages of a login, which look themselves who it is."""
 
 _TASK = "/control/tasks/{task}"
 _APPROVAL = "/control/approvals/{approval}"

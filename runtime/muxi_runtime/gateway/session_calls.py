@@ -64,13 +64,13 @@ class SessionCaller:
     def __init__(self, principal: Principal, session: ServerSession, log_level: str, call: RunningCall) -> None:
         self.principal = principal
         self.log_level = log_level
-        self._session = session
+        self.session = session
         self._call = call
 
     @cached_property
     def capabilities(self) -> Mapping[str, Any]:
         """As its handshake declared."""
-        able = self._session.client_capabilities
+        able = self.session.client_capabilities
         return able.model_dump(mode="json", by_alias=True, exclude_none=True) if able is not None else {}
 
     async def answers(self, requests: Mapping[str, Mapping[str, Any]]) -> Mapping[str, Any]:

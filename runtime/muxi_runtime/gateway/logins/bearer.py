@@ -107,15 +107,17 @@ class UserTokens:
         if user is not None:
             self._book.note(self._server, user, self._url, challenge)
         command = f"muxi-runtime servers login {self._server}"
+        more: tuple[str, ...] = ()
         if challenge.is_step_up and user is not None:
-            wants = " ".join(plain_scopes(challenge.scopes)) or "more"
-            command += "".join(f" --scope {scope}" for scope in plain_scopes(challenge.scopes))
+            more = tuple(plain_scopes(challenge.scopes))
+            wants = " ".join(more) or "more"
+            command += "".join(f" --scope {scope}" for scope in more)
             what = f"The login of {user!r} at server {self._server!r} is not good for this: it wants {wants}."
         elif user is None:
             what = f"Nobody is logged in at server {self._server!r}."
         else:
             what = await self._missing(user)
-        return LoginNeededError(f"{what} Run `{command}`.", server=self._server, command=command)
+        return LoginNeededError(f"{what} Run `{command}`.", server=self._server, command=command, scopes=more)
 
     async def _missing(self, user: str) -> str:
         try:

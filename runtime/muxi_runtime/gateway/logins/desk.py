@@ -86,6 +86,10 @@ class LoginDesk:
             return Bearer(self._machine(server, url), url)
         return Bearer(UserTokens(self._book, server, user, url), url)
 
+    def is_by_browser(self, server: str) -> bool:
+        """Whether a person can log in there."""
+        return self.url_of(server) is not None and self._is_by_login(server)
+
     async def begin(self, server: str, user: str, *, by: str, redirect_uri: str, scopes: Sequence[str]) -> Begun:
         """See `Logins.begin`.
 
