@@ -18,7 +18,7 @@ class Instructions(StrEnum):
 
     WITHHOLD = "withhold"
     MARK = "mark"
-    PASS = "pass"  # noqa: S105 - no password
+    PASS = "pass"  # noqa: S105 # nosec B105 - no password
 
 
 class ResultSettings(BaseModel):

@@ -15,7 +15,7 @@ from muxi_runtime.cli.context import Invocation
 from muxi_runtime.cli.known_tools import known_definition
 from muxi_runtime.cli.output import Output, fields, json_option, plain, table
 from muxi_runtime.cli.runtime_client import RuntimeClient, base_url
-from muxi_runtime.cli.tasks import declassified_table
+from muxi_runtime.cli.tasks import declassified_table, withheld_line
 from muxi_runtime.config import Settings, read_catalog
 from muxi_runtime.identity.principal import LOCAL_USER, Principal
 from muxi_runtime.identity.roles import Role
@@ -169,6 +169,7 @@ def _seen(task: dict[str, Any]) -> Iterable[Any]:
         )
     if task:
         yield from declassified_table(task)
+        yield from withheld_line(task)
 
 
 def _place(text: str) -> tuple[str, int]:

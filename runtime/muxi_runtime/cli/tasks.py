@@ -16,7 +16,7 @@ from muxi_runtime.cli.terminal import printable
 from muxi_runtime.errors import DeniedError, RefusedError
 from muxi_runtime.policy.approvals import Scope, State, means
 
-__all__ = ["declassified_table", "tasks"]
+__all__ = ["declassified_table", "tasks", "withheld_line"]
 
 MEANING = {
     Label.PRIVATE: "What this task has seen may then get out of it.",
@@ -183,7 +183,7 @@ def _described(task: dict[str, Any]) -> list[Any]:
     facts = [(name, str(task[name])) for name in ("task", "principal", "client", "created_at")]
     shown: list[Any] = [fields([*facts, ("kept", "yes" if task["kept"] else "no"), ("sandboxes", sandboxes)])]
     shown.append(table(("label", "set by", "why", "call", "at"), rows) if rows else "No labels.")
-    return [*shown, *declassified_table(task)]
+    return [*shown, *declassified_table(task), *withheld_line(task)]
 
 
 def declassified_table(task: dict[str, Any]) -> Iterable[Any]:
@@ -193,6 +193,12 @@ def declassified_table(task: dict[str, Any]) -> Iterable[Any]:
     if rows:
         yield "\nTaken off"
         yield table(("label", "approval", "by", "reason", "until (UTC)"), rows)
+
+
+def withheld_line(task: dict[str, Any]) -> Iterable[str]:
+    """What models were not given in a task, if anything."""
+    if count := task.get("withheld"):
+        yield f"Of {count} results models were not given all: `muxi-runtime tasks withheld {task['task']}`."
 
 
 def _shown(sandbox: dict[str, str]) -> str:

@@ -321,7 +321,7 @@ class Door:
             await self._log.asked(call, [str(asked["method"]) for asked in requests.values()])
             shown = {key: call.tally.clean(asked) for key, asked in requests.items()}
             await self._giving.reach(call, shown)
-            shown = self._giving.words(call, shown)
+            shown = await self._giving.words(call, shown)
             if not call.caller.hand_over(shown, state):
                 inputs = Inputs(await call.caller.answers(shown), state)
         raise ServerError(f"{call.tool.full_name} asked its caller for more than {MAX_ROUNDS} times.")

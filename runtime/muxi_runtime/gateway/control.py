@@ -239,6 +239,7 @@ def describe_task(task: Task) -> dict[str, Any]:
             label: {"approval": lift.approval, "by": lift.by, "reason": lift.reason, "until": lift.until}
             for label, lift in sorted(task.lifted.items())
         },
+        "withheld": task.rests.count_withheld,
         "sandboxes": [
             {"server": name, "id": owner.sandbox[:12], "state": "paused" if owner.paused else "running"}
             for name, owner in task.owners.items()

@@ -106,15 +106,15 @@ class Giving:
             private=Label.PRIVATE in reasons or bool(self._book.of_text(value)),
         )
 
-    def words(self, call: Call, said: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
+    async def words(self, call: Call, said: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
         """What the server says in mid-call as it may be passed on; `reach` is told all of it before."""
-        return self._withholding.words(call, said)
+        return await self._withholding.words(call, said)
 
     async def fail(self, call: Call, error: Exception) -> None:
         """Before an error is given out, which may quote what the server sent. Raises JournalError."""
         await self.label(call)
         self.note_words(call, str(error))
-        self._withholding.mend(call, error)
+        await self._withholding.mend(call, error)
 
     async def reach(self, call: Call, said: object) -> None:
         """Before something that the server says in mid-call (JSON values) is passed on. Raises JournalError."""

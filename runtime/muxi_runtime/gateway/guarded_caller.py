@@ -21,7 +21,7 @@ class GuardedCaller:
         caller: Caller,
         tally: Tally,
         first: Callable[[object], Awaitable[None]],
-        words: Callable[[Any], Any],
+        words: Callable[[Any], Awaitable[Any]],
     ) -> None:
         """`first` is awaited with what the server says (JSON values), before what `words` leaves of it is passed on."""
         self._caller = caller
@@ -80,7 +80,7 @@ class GuardedCaller:
         """See `Caller`. Keys are the server's own and go back to it: they are left alone."""
         shown = {key: self._tally.clean(request) for key, request in requests.items()}
         await self._first(shown)
-        return await self._caller.answers({key: self._words(request) for key, request in shown.items()})
+        return await self._caller.answers({key: await self._words(request) for key, request in shown.items()})
 
     def hand_over(self, requests: Mapping[str, Any], state: str | None) -> bool:
         """See `Caller`: not for a server in mid-call, but for the door."""
@@ -90,12 +90,12 @@ class GuardedCaller:
         """See `Caller`."""
         shown = self._tally.clean(params)
         await self._first(shown)
-        await self._caller.notify(method, self._words(shown))
+        await self._caller.notify(method, await self._words(shown))
 
     async def progress(self, progress: float, total: float | None, message: str | None) -> None:
         """See `Caller`."""
         if message is not None:
             message = self._tally.clean(message)
             await self._first(message)
-            message = self._words(message)
+            message = await self._words(message)
         await self._caller.progress(progress, total, message)

@@ -135,6 +135,11 @@ class Rests:
             )
         return rest
 
+    @property
+    def count_withheld(self) -> int:
+        """How many of them only a person may read."""
+        return sum(bool(rest.rules) for rest in self._kept.values())
+
     def withheld(self, seconds: float) -> Mapping[str, Rest]:
         """By name: what was withheld and is still kept."""
         self._forget_old(seconds)

@@ -63,8 +63,7 @@ class Withholding:
         """A result (JSON values, `size` bytes) as the model may have it. `sent` is what the server sent."""
         if not self._is_looked_at(call, sent):
             return given
-        work = partial(self._screened, call, given)
-        found, name = work() if size <= LONGEST_HERE else await to_thread.run_sync(work)
+        found, name = await self._find(call, given, size)
         if not found.passages:
             return given
         self._note(call, found, name)
@@ -73,23 +72,26 @@ class Withholding:
             return _without_structured(shown)
         return shown
 
-    def words(self, call: Call, value: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
+    async def words(self, call: Call, value: Any) -> Any:  # noqa: ANN401  # JSON in, JSON out
         """What a server says in mid-call, or in an error, as the model may have it."""
         if not self._is_looked_at(call, None):
             return value
-        found, name = self._screened(call, value)
+        found, name = await self._find(call, value, len(str(value)))
         if not found.passages:
             return value
         self._note(call, found, name)
         return found.value
 
-    def mend(self, call: Call, error: Exception) -> None:
+    async def mend(self, call: Call, error: Exception) -> None:
         """Take what must not be said out of an error, which may quote the server."""
-        error.args = tuple(
-            self.words(call, argument) if isinstance(argument, str) else argument for argument in error.args
-        )
+        error.args = tuple([await self.words(call, said) if isinstance(said, str) else said for said in error.args])
         if isinstance(error, ForwardedError):
-            error.data = self.words(call, error.data)
+            error.data = await self.words(call, error.data)
+
+    async def _find(self, call: Call, value: Any, size: int) -> tuple[Screened, str]:  # noqa: ANN401
+        """See `_screened`. What is long would keep everybody else waiting."""
+        work = partial(self._screened, call, value)
+        return work() if size <= LONGEST_HERE else await to_thread.run_sync(work)
 
     def _is_looked_at(self, call: Call, result: Mapping[str, Any] | None) -> bool:
         if call.task is None or call.request.server == HOST or self.mode(call.tool.server) is Instructions.PASS:
