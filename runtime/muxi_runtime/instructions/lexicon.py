@@ -26,6 +26,7 @@ class Is(StrEnum):
     YOU = "you"
     YOUR = "your"
     ARE = "are"
+    ARE_YOU = "are-you"
     NOW = "now"
     MUST = "must"
     AI = "ai"
@@ -99,9 +100,10 @@ _CLASSES = {
     Is.YOU: ("you yourself u du dir dich euch ihr sie tu toi te vous eres usted ustedes ti es 你 您 你们"),
     Is.YOUR: "your ur deine deinen deiner ihre ihren tes ta ton vos votre tus su sus 你的 您的",
     Is.ARE: "are you're bist seid sind es etes eres sois 是",
+    Is.ARE_YOU: "eres bist es etes seid sois",
     Is.NOW: "now longer jetzt nun maintenant desormais ahora 现在 从现在起",
     Is.MUST: (
-        "must should need needs have has shall required obliged obligated supposed"
+        "will must should need needs have has shall required obliged obligated supposed"
         " ordered instructed musst muss mussen sollst soll sollen sollte dois devez doit"
         " debes debe deben 必须 应该 应当 须"
     ),
@@ -138,7 +140,7 @@ _CLASSES = {
     ),
     Is.USER: ("user users human person operator owner nutzer benutzer anwender utilisateur usuario 用户"),
     Is.WANT: (
-        "wants want asked asks instructed told needs expects glad would like requested"
+        "request wants want asked asks instructed told needs expects glad would like requested"
         " requests mochte will veut souhaite quiere desea 希望 要求"
     ),
     Is.CONFIRMED: (
@@ -203,14 +205,14 @@ def _set(words: str) -> frozenset[str]:
 
 
 BEFORE_COMMAND = _set(
-    "please kindly now and then also first just instead immediately must should"
+    "do please kindly now and then also first just instead immediately must should"
     " simply always silently quickly bitte und dann jetzt zuerst unbedingt y et puis"
     " luego por favor ahora primero you sofort merci but"
 )
 """After these a verb can be a command."""
 
 AI_GOES_ON = _set(
-    "reading processing that which who and or called named without with in at"
+    "is are bist ist es est reading processing that which who and or called named without with in at"
     " handling summarizing summarising parsing evaluating reviewing qui que die das"
     " welche y et und then you please must should"
 )

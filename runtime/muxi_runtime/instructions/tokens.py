@@ -18,7 +18,7 @@ _WORD = re.compile(
             *map(re.escape, CHINESE),
             f"[{_HAN}]",
             # Letters that are set apart, as in i.g.n.o.r.e
-            rf"(?<![^\W_])[^\W_{_HAN}](?:[ ._*-][^\W_{_HAN}]){{3,}}(?![^\W_])",
+            rf"(?<![^\W_])[^\W_{_HAN}]([ ._*-])[^\W_{_HAN}](?:\1[^\W_{_HAN}])+(?![^\W_])",
             rf"[^\W_{_HAN}]+(?:['\u2019][^\W_{_HAN}]+)?",
         )
     )
