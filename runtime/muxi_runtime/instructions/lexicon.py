@@ -39,6 +39,8 @@ class Is(StrEnum):
     IF = "if"
     AS = "as"
     READ = "read"
+    READING = "reading"
+    THAT = "that"
     THIS = "this"
     TEXT = "text"
     USER = "user"
@@ -91,7 +93,7 @@ _CLASSES = {
     ),
     Is.FOLLOW: ("follow obey following obeying honor heed comply folge befolge suivez suis sigas sigue 遵循 遵守 听从"),
     Is.STOP: "stop cease quit hor arrete arretez deja 停止",
-    Is.NOT: "not never don't dont nicht nie kein keine pas jamais no nunca 不要 不得 别",
+    Is.NOT: "ne not never don't dont nicht nie kein keine pas jamais no nunca 不要 不得 别",
     Is.VOID: (
         "void invalid cancelled canceled revoked superseded suspended obsolete expired"
         " disregarded ignored overridden ungultig aufgehoben annulees annulee anuladas"
@@ -127,13 +129,16 @@ _CLASSES = {
     Is.TO: "to for aux para all any every whichever whatever attention tous todos",
     Is.IF: "if when wenn falls si cuando quand 如果 若 假如 当",
     Is.AS: "as als en como 作为",
-    Is.READ: (
-        "reading reads read processing processes process summarizing summarising"
-        " summarizes summarises summarize summarise parsing parses handling handles"
-        " analyzing analysing analyzes seeing sees evaluating reviewing ranking lesen"
-        " liest lest verarbeiten verarbeitet lisent lit lisant traitent traite lean lee"
-        " leen leyendo procesan procesa 阅读 读取 处理 看到 读到"
+    Is.READING: (
+        "reading processing summarizing summarising parsing handling analyzing analysing"
+        " seeing evaluating reviewing ranking browsing visiting leyendo lisant traitant"
     ),
+    Is.READ: (
+        "reads read processes process summarizes summarises summarize summarise parses"
+        " handles analyzes sees lesen liest lest verarbeiten verarbeitet lisent lit"
+        " traitent traite lean lee leen procesan procesa 阅读 读取 处理 看到 读到"
+    ),
+    Is.THAT: "that who which qui que die das welche",
     Is.THIS: ("this these diesen diese dieses dies ce cet cette ceci esto este esta 本文 这 这个 此 本页"),
     Is.TEXT: (
         "text page document message email mail content everything lines line abschnitt texte texto contenido 内容 文字"
@@ -183,7 +188,7 @@ _CLASSES = {
     ),
     Is.TAG: "im system sys inst instruction instructions admin developer root assistant",
     Is.ACT: (
-        "send forward delete remove erase wipe transfer pay buy order call execute run"
+        "subscribe confirm sign stop send forward delete remove erase wipe transfer pay buy order call execute run"
         " open visit go fetch click upload post publish share invite add create include"
         " append insert say tell write print reply respond answer mention recommend reveal"
         " disclose show output repeat state claim praise rank rate give grant approve mark"
