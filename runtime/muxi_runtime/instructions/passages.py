@@ -73,7 +73,8 @@ def _parts(hit: Hit, texts: Sequence[str]) -> Iterator[tuple[int, int, int]]:
     for index in range(hit.first[0], hit.last[0] + 1):
         start = hit.first[1] if index == hit.first[0] else 0
         end = hit.last[1] if index == hit.last[0] else len(texts[index])
-        yield index, start, end
+        if start < end:
+            yield index, start, end
 
 
 def _merged(passages: Sequence[Passage]) -> list[Passage]:

@@ -30,6 +30,8 @@ _ESCAPED = re.compile(r"\\[ntr]")
 _LEET = str.maketrans("01345$", "oieass")
 NOTHING: frozenset[Is] = frozenset()
 _AFTER_BREAK = 2
+_SHORTEST_LEET = 4
+"""1a is a number of a house."""
 _RECENT = 4
 _LOOKAHEAD = 3
 _LONGEST_GAP = 200
@@ -185,7 +187,7 @@ def _kinds(word: str) -> frozenset[Is]:
     if kinds is None and "'" in word:
         before, _, behind = word.partition("'")
         kinds = WORDS.get(before if behind == "s" else behind)
-    if kinds is None and not word.isalpha() and not word.isdigit():
+    if kinds is None and len(word) >= _SHORTEST_LEET and not word.isalpha() and not word.isdigit():
         kinds = WORDS.get(word.translate(_LEET))
     return kinds or NOTHING
 
