@@ -16,7 +16,8 @@ from muxi_runtime.gateway.screening import screened
 from muxi_runtime.instructions.folding import fold
 from muxi_runtime.instructions.passages import Passage, find
 from muxi_runtime.instructions.rules import RULES
-from muxi_runtime.instructions.signals import hits
+from muxi_runtime.instructions.signals import PLAIN, hits
+from muxi_runtime.instructions.tokens import NEEDED, may_hold
 
 pytestmark = pytest.mark.promise("instructions-are-withheld")
 
@@ -142,6 +143,12 @@ def test_no_text_takes_more_than_time_in_its_length(name: str):
 @pytest.mark.timeout(60)
 def test_a_mebibyte_in_many_texts_takes_no_longer():
     find([ORDER] * (MEBIBYTE // len(ORDER) // 4))
+
+
+def test_no_rule_is_left_out_by_the_quick_look():
+    for rule in RULES:
+        assert rule.name in PLAIN or any(step.kinds <= NEEDED for step in rule.steps), rule
+    assert not may_hold(["The museum opens at nine, closes at five, and costs 12 euros."])
 
 
 def test_the_work_for_a_word_is_bounded_by_the_rules():

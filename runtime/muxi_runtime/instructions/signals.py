@@ -13,9 +13,9 @@ from functools import cache
 from muxi_runtime.instructions.lexicon import Is
 from muxi_runtime.instructions.mentions import is_mentioned
 from muxi_runtime.instructions.rules import COMMAND_WEIGHT, ENOUGH, RULES, Needs, Step
-from muxi_runtime.instructions.tokens import Token, tokens
+from muxi_runtime.instructions.tokens import Token, may_hold, tokens
 
-__all__ = ["Hit", "Hits", "hits"]
+__all__ = ["PLAIN", "Hit", "Hits", "hits"]
 
 NEAR = 40
 """Words within which signals add up."""
@@ -82,6 +82,8 @@ def _steps(kinds: frozenset[Is]) -> Sequence[tuple[int, int, Step]]:
 
 def hits(texts: Sequence[str]) -> Hits:
     """All hits in texts that are read one after another."""
+    if not may_hold(texts):
+        return Hits((), ())
     scan = _Scan(texts)
     for token in tokens(texts):
         scan.take(token)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from muxi_runtime.instructions.folding import FILLER, fold
 from muxi_runtime.instructions.lexicon import AI_GOES_ON, BEFORE_COMMAND, CHINESE, WORDS, Is
 
-__all__ = ["Token", "tokens"]
+__all__ = ["NEEDED", "Token", "may_hold", "tokens"]
 
 _HAN = "\u3400-\u9fff"
 _WORD = re.compile(
@@ -36,6 +36,12 @@ _RECENT = 4
 _LOOKAHEAD = 3
 _LONGEST_GAP = 200
 _OPENS = frozenset("</")
+NEEDED = frozenset({Is.OVERRIDE, Is.FOLLOW, Is.VOID, Is.AI, Is.MODEL, Is.SURE, Is.TAG, Is.SYSTEM, Is.USER})
+"""Every rule that can be part of a hit wants a word of one of these."""
+_NEEDED_WORDS = frozenset(word for word, kinds in WORDS.items() if not NEEDED.isdisjoint(kinds))
+_PLAIN_WORD = re.compile(r"[^\W_]+")
+_SET_APART = re.compile(r"(?<![^\W_])[^\W_][ ._*-][^\W_][ ._*-][^\W_](?![^\W_])")
+_ANY_HAN = re.compile(f"[{_HAN}]")
 _LOOKED_AT = frozenset({Is.AI, Is.LANGUAGE, Is.MODEL})
 _FIRST_HAN = "\u3000"
 """In scripts from there on a command has no form of its own."""
@@ -65,6 +71,18 @@ class Token:
     before: str
     after: str
     word: str = ""
+
+
+def may_hold(texts: Sequence[str]) -> bool:
+    """Whether there is any word that an instruction needs: quick, and sometimes wrongly yes."""
+    return any(_may_hold(_readable(text)) for text in texts)
+
+
+def _may_hold(folded: str) -> bool:
+    words = set(_PLAIN_WORD.findall(folded.replace(FILLER, "") if not folded.isascii() else folded))
+    if not _NEEDED_WORDS.isdisjoint(words) or _SET_APART.search(folded) or _ANY_HAN.search(folded):
+        return True
+    return any(word.translate(_LEET) in _NEEDED_WORDS for word in words if not word.isalpha() and not word.isdigit())
 
 
 def tokens(texts: Sequence[str]) -> Iterator[Token]:
