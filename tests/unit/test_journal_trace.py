@@ -18,7 +18,8 @@ TOOL = {"server": "code", "tool": "run", "seconds": 0.1}
 WHO = {"role": "operator", "groups": ["billing", "night"], "labels": ["private", "untrusted"]}
 DECIDED = {**TOOL, "effect": "allow", "rule": "built-in-tools", "pin": "p", "fingerprint": "f", **WHO}
 EARLIER = {name: value for name, value in DECIDED.items() if name not in WHO}
-FINISHED = {**TOOL, "sandbox": "s1", "is_error": False, "result_bytes": 1200}
+ORDERS = {"instructions": "withhold", "passages": 2, "characters": 90, "rules": ["override"], "withheld": []}
+FINISHED = {**TOOL, "sandbox": "s1", "is_error": False, "result_bytes": 1200, **ORDERS}
 PLACE = {"server": "code", "sandbox": "s1", "host": "example.org", "port": 443, "scheme": "connect"}
 ALLOWED = {**PLACE, "allowed": True, "rule": "hosts-of-the-profile", "reason": "", "address": "192.0.2.1"}
 CLOSED = {**PLACE, "bytes_up": 10, "bytes_down": 2000, "seconds": 0.2, "why": "the host ended it"}
@@ -94,6 +95,7 @@ def test_people_see_a_tree(home):
     assert "connection to example.org:443 (192.0.2.1) allowed, by rule hosts-of-the-profile" in shown.stdout
     assert "10 bytes out, 2.0 kB in" in shown.stdout
     assert "finished: a result of 1.2 kB" in shown.stdout
+    assert "withheld: 2 passages of 90 characters, for override" in shown.stdout
 
 
 def test_an_event_of_an_earlier_version_is_shown_with_what_it_has(home):
