@@ -172,7 +172,7 @@ class KeyBackend(AuthenticationBackend):
             AuthenticationError: nobody's; counted and journalled as all such.
         """
         try:
-            return await anyio.to_thread.run_sync(self._keys.authenticate, key)
+            return await self._keys.authenticate(key)
         except KeyRefusedError as error:
             raise await self._refusal(conn, str(error), why=error.refusal.value, key=error.key) from error
 
