@@ -109,8 +109,9 @@ def _filled(schema: Mapping[str, Any]) -> dict[str, Any]:
 
 
 async def _agree(_context: object, params: types.ElicitRequestParams) -> types.ElicitResult:
-    schema = params.requested_schema if isinstance(params, types.ElicitRequestFormParams) else {}
-    return types.ElicitResult(action="accept", content=_filled(schema))
+    if not isinstance(params, types.ElicitRequestFormParams):
+        return types.ElicitResult(action="decline")  # `person` logs in by the command's way instead
+    return types.ElicitResult(action="accept", content=_filled(params.requested_schema))
 
 
 async def _no_roots(_context: object) -> types.ListRootsResult:

@@ -16,6 +16,7 @@ import anyio
 import httpx2
 from gateway_harness import Gateway
 from mcp import MCPError
+from mcp_types import URL_ELICITATION_REQUIRED
 
 from muxi_runtime.catalog.remote_oauth import RemoteOAuth, SecretName
 from muxi_runtime.catalog.settings import RemoteAuth
@@ -76,7 +77,7 @@ class Person:
             try:
                 return await use()
             except MCPError as error:
-                if not isinstance(error.error.data, dict) or error.error.data.get("kind") != "login":
+                if not _wants_login(error):
                     raise
             await self.log_in()
 
@@ -95,6 +96,11 @@ class Person:
             back = (await browser.get(begun["url"])).headers["location"]
             brought = {name: values[0] for name, values in parse_qs(urlsplit(back).query).items()}
             _taken(await http.post(f"/control/logins/{begun['login']}", json=brought))
+
+
+def _wants_login(error: MCPError) -> bool:
+    data = error.error.data
+    return error.error.code == URL_ELICITATION_REQUIRED or (isinstance(data, dict) and data.get("kind") == "login")
 
 
 def _taken(answer: httpx2.Response) -> dict[str, Any]:
