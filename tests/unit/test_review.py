@@ -70,6 +70,21 @@ def test_words_to_the_model_are_marked(text: str) -> None:
     assert any("speaks to the model" in finding.what for finding in review([tool(description=text)], {}))
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The prompt to send to the LLM",
+        "The message to pass to the assistant",
+        "Sends a prompt to an AI model and returns its answer.",
+        "Use this tool to ask an AI assistant for help with code.",
+        "Instructions to the model about the style of the picture",
+    ],
+)
+def test_words_about_a_model_are_not_words_to_it(text: str) -> None:
+    properties = {"prompt": {"type": "string", "description": text}}
+    assert review([tool(description=text, inputSchema={"type": "object", "properties": properties})], {}) == []
+
+
 @pytest.mark.parametrize("name", ["r\u0435ad", "re\u200dad", "read file", "x" * 65, "", "\uff52\uff45\uff41\uff44"])
 def test_names_that_tools_do_not_have_are_marked(name: str) -> None:
     found = review([tool(name)], {})

@@ -104,7 +104,7 @@ RULES = (
     _rule("address", STRONG, Is.SURE, (Is.READING, 3), (Is.THIS, 2)),
     _rule("address", STRONG, Is.SURE, (Is.THAT, 3), (Is.READ, Is.READING, 3), (Is.THIS, 2)),
     _rule("address", STRONG, Is.IF, (Is.SURE, 3), (Is.READ, 1), (Is.THIS, 2)),
-    _rule("address", STRONG, Is.RULE, (Is.TO, 5), (Is.SURE, 4, _CALL)),
+    _rule("address", STRONG, Is.RULE, (Is.TO, 2), (Is.SURE, 3, _CALL)),
     _rule("address", CUE, (Is.SURE, _COMMA), (Is.ACT, 2, _COMMAND)),
     _rule("address", STRONG, Is.SURE, (Is.THIS, 5), (Is.READ, 3)),
     _rule("address", STRONG, Is.READ, (Is.THIS, 1), (Is.SURE, 3)),
