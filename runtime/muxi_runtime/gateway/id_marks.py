@@ -6,6 +6,7 @@ number in each session, so such an answer would be taken for one to a new reques
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import mcp_types as types
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from mcp.shared.message import SessionMessage
 
 __all__ = ["IdMarks"]
+
+OWN_NUMBER = re.compile(r"[0-9]{1,18}")
+"""What a server sends may have more digits than Python reads, or digits that it does not take for any."""
 
 
 class IdMarks:
@@ -42,5 +46,5 @@ class IdMarks:
         if not isinstance(inner.id, str) or not inner.id.startswith(self._mark):
             return False
         own = inner.id.removeprefix(self._mark)
-        inner.id = int(own) if own.isdigit() else own
+        inner.id = int(own) if OWN_NUMBER.fullmatch(own) else own
         return True

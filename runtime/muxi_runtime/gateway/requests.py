@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections import deque
 from dataclasses import dataclass, field
 from itertools import count
@@ -35,6 +36,7 @@ CANCEL_SECONDS = 1
 MAX_PROGRESS = 100
 """Reports that wait for a slow caller; older ones are dropped, since a newer one says more."""
 
+MOST_PROGRESS = sys.float_info.max
 MAX_QUESTIONS = 100
 """Requests of the server that wait to be answered in one call; the ones after them are refused."""
 GATHER_SECONDS = 0.02
@@ -257,12 +259,16 @@ class Requests:
     def _take_up(self, message: Message) -> bool:
         """A note goes to every call, since it names none; a question to the newest whose caller can answer it."""
         method = message["method"]
+        if not isinstance(method, str):
+            return False
         if method in NOTES:
             for waiting in self._waiting.values():
                 waiting.reports.append(message)
                 waiting.stir()
             return True
         if method not in ASKABLE or type(message.get("id")) not in (int, str):
+            return False
+        if not isinstance(message.get("params") or {}, dict):
             return False
         self.on_question()
         able = [waiting for waiting in self._waiting.values() if waiting.can_be_asked(method)]
@@ -335,7 +341,8 @@ def _report(waiting: _Waiting, params: Mapping[str, Any]) -> None:
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    """Whether it is one that every client can read: a float is what MCP has for it."""
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= MOST_PROGRESS
 
 
 def _result(answer: Message) -> Message:

@@ -7,6 +7,7 @@ four of length, big-endian (Docker Engine API, "Attach to a container", stream f
 from __future__ import annotations
 
 import asyncio
+import logging
 import re
 import socket
 from contextlib import suppress
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["Attachment", "BrokenStreamError", "Demultiplexer", "Output", "attach", "hijack", "whole_outputs"]
+
+logger = logging.getLogger(__name__)
 
 READ_BYTES = 64 * 2**10
 HEADER_BYTES = 8
@@ -115,7 +118,7 @@ class Attachment:
     def offer_first(self, take: Callable[[list[bytes]], bool]) -> None:
         """Have whole pieces of standard output offered to `take`, in their order, before `pieces` gives them out.
 
-        It may not wait. What it takes is not given out: no task has to be woken for it.
+        It may not wait. What it takes is not given out: no task has to be woken for it. If it raises, the stream ends.
         """
         self._offer = take
 
@@ -203,8 +206,14 @@ class Attachment:
             return
         except OSError:
             data = b""
-        if self._is_taken(data):
-            return
+        try:
+            if self._is_taken(data):
+                return
+        except Exception:
+            # The boundary between one program and the event loop, which would call again as if nothing were lost.
+            logger.exception("what a program wrote could not be taken, and its stream is ended")
+            self.cut()
+            data = b""
         self._arrived = data
         if not data:
             self._deafen()

@@ -85,12 +85,25 @@ class ContainerSandbox:
             except OutputFloodError as flood:
                 await self._kill()
                 return flood
+            except Exception:
+                # The boundary between one sandbox and all others, whose output is read in the same group.
+                log.exception("the output of container %s could not be read, and it is killed", self._container[:12])
+                await self._kill()
+                return self._unreadable()
         await self._kill()
         limit = self.stream.spec.limits.lease_seconds
         return LeaseExpiredError(
             f"The sandbox of server {self.stream.spec.server!r} lived for its limit of {limit:g} s and was killed. "
             "Take a new lease, or raise the server's limit lease_seconds.",
             sandbox=self._container,
+        )
+
+    def _unreadable(self) -> SandboxDiedError:
+        return SandboxDiedError(
+            f"What the program of server {self.stream.spec.server!r} wrote could not be read, so its sandbox was "
+            "killed. The runtime's log says why; report it, and take a new lease.",
+            sandbox=self._container,
+            stderr=self.stream.stderr_tail(STDERR_IN_ERROR),
         )
 
     async def _read(self) -> None:
