@@ -11,6 +11,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 import anyio
+import anyio.lowlevel
 import httpx2
 import pytest
 from gateway_harness import Gateway, open_gateway
@@ -275,6 +276,54 @@ async def test_a_quick_answer_is_one_piece_of_json() -> None:
         {"id": None},
         "application/json",
     )
+
+
+@pytest.mark.parametrize("breaks", [False, True])
+async def test_what_is_shielded_in_a_call_is_finished_when_its_client_leaves(*, breaks: bool) -> None:
+    streams = AnswerStreams(alive_seconds=0.05)
+    leaves, left = anyio.Event(), anyio.Event()
+    done: list[str] = []
+
+    async def receive() -> Any:
+        await (anyio.sleep_forever() if breaks else leaves.wait())
+        left.set()
+        return {"type": "http.disconnect"}
+
+    async def send(_message: Any) -> None:
+        if breaks and leaves.is_set():
+            left.set()
+            raise RuntimeError("the client is gone")
+
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as group:
+            group.start_soon(streams.watch)
+            async with streams.open(receive, send):
+                with anyio.CancelScope(shield=True):
+                    leaves.set()
+                    await left.wait()
+                    await anyio.wait_all_tasks_blocked()  # whoever watches has cancelled the call by now
+                    done.append("shielded")
+                await anyio.sleep_forever()
+            done.append("after")
+            await anyio.lowlevel.checkpoint()
+            done.append("not cancelled any more")
+            group.cancel_scope.cancel()
+    assert done == ["shielded", "after", "not cancelled any more"]
+
+
+async def test_who_cancels_a_call_from_outside_is_not_taken_for_its_client() -> None:
+    streams = AnswerStreams()
+    done: list[str] = []
+
+    async def nothing(*_: Any) -> Any:
+        await anyio.sleep_forever()
+
+    with anyio.move_on_after(20) as scope:
+        async with streams.open(nothing, nothing):
+            scope.cancel()
+            await anyio.sleep_forever()
+        done.append("after")
+    assert (scope.cancelled_caught, done) == (True, [])
 
 
 async def test_a_connection_that_breaks_while_it_is_watched_ends_its_own_call_only() -> None:

@@ -6,9 +6,8 @@ within milliseconds, so nobody watches over them at first: one task looks now an
 
 from __future__ import annotations
 
-import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Self
 
 import anyio
 
@@ -46,11 +45,8 @@ class AnswerStream:
         self._send = send
         self._begun = False
         self._answer: tuple[int, bytes] | None = None
-        self._block: asyncio.Task[Any] | None = None
-        """The task that is in the block. To cancel it costs less, in each call, than a scope for the block."""
-        self._cancelled = 0
-        """How often it was asked to end by others before."""
-        self._has_left = False
+        self._block = anyio.CancelScope()
+        """Not the task is cancelled: that would go through every shield in the block."""
         self.was_seen = False
         self._watch: anyio.CancelScope | None = None
         self._watched: anyio.Event | None = None
@@ -58,28 +54,18 @@ class AnswerStream:
     async def __aenter__(self) -> Self:
         """Begin the block."""
         self._among.add(self)
-        self._block = asyncio.current_task()
+        self._block.__enter__()
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool:
         """Send what the block ended with, if it ended with anything."""
-        block, self._block = self._block, None
         self._among.discard(self)
-        is_over = kind is None
-        if self._has_left and block is not None and block.uncancel() <= self._cancelled:
-            is_over = is_over or kind is asyncio.CancelledError
+        is_over = self._block.__exit__(kind, error, trace) or kind is None
         if is_over:
             await self._finish()
         return is_over
-
-    def _cancel(self) -> None:
-        """The client has left: end the block."""
-        if self._block is not None and not self._has_left:
-            self._has_left = True
-            self._cancelled = self._block.cancelling()
-            self._block.cancel()
 
     async def _finish(self) -> None:
         if self._watch is not None and self._watched is not None:
@@ -110,11 +96,11 @@ class AnswerStream:
                     await self._send(
                         {"type": "http.response.body", "body": b": still at it\r\n\r\n", "more_body": True}
                     )
-                self._cancel()
+                self._block.cancel()
         except Exception:
             # The boundary between one client and all others, who are watched over in the same group.
             logger.exception("an answer could not be kept alive, and its call is cancelled")
-            self._cancel()
+            self._block.cancel()
         finally:
             if self._watched is not None:
                 self._watched.set()
