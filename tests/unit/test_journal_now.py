@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import anyio
@@ -10,8 +12,10 @@ import pytest
 from anyio import to_thread
 
 from muxi_runtime.errors import JournalError
+from muxi_runtime.journal import sqlite
 from muxi_runtime.journal.anchor import AnchorFile, anchor_path
-from muxi_runtime.journal.contract import Draft
+from muxi_runtime.journal.contract import Draft, Event
+from muxi_runtime.journal.listeners import Listeners
 from muxi_runtime.journal.read import tail
 from muxi_runtime.journal.settings import JournalSettings
 from muxi_runtime.journal.sqlite import SqliteJournal
@@ -169,6 +173,51 @@ async def test_what_is_appended_after_the_end_is_refused_to_each(path: Path) -> 
         for draft in drafts(3):
             group.start_soon(append, draft)
     assert len(refused) == 3
+
+
+class BreaksAfterwards(ChainWriter):
+    """Fails in a way that nobody expects, when all is written."""
+
+    def append_now(self, drafts: Sequence[Draft]) -> list[Event] | None:
+        super().append_now(drafts)
+        raise RuntimeError("a fault of ours")
+
+
+class CannotPublish(Listeners):
+    """Fails when it has to tell."""
+
+    def publish(self, events: Iterable[Event]) -> None:
+        del events
+        raise RuntimeError("a fault of ours")
+
+
+@pytest.mark.parametrize(
+    ("part", "faulty", "expected"),
+    [("ChainWriter", BreaksAfterwards, "not known"), ("Listeners", CannotPublish, "kept")],
+)
+async def test_what_was_written_before_a_fault_is_not_written_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch, part: str, faulty: type, expected: str
+) -> None:
+    monkeypatch.setattr(sqlite, part, faulty)
+    faults: list[object] = []
+    told: list[str] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context["exception"]))
+    async with SqliteJournal(path) as journal, anyio.create_task_group() as group:
+
+        async def append(draft: Draft) -> None:
+            try:
+                await journal.append(draft)
+                told.append("kept")
+            except JournalError:
+                told.append("not known")
+
+        for draft in drafts(3):
+            group.start_soon(append, draft)
+    engine = open_store(path.parent)
+    assert verify(engine, AnchorFile(anchor_path(path))).events == 3
+    engine.dispose()
+    assert [type(one) for one in faults] == [RuntimeError]
+    assert told == [expected] * 3
 
 
 def commits(path: Path) -> int:

@@ -193,32 +193,35 @@ class SqliteJournal:
     def _write_gathered(self) -> None:
         group, self._gathered = self._gathered, []
         try:
-            events = self._append_now([entry.draft for entry in group])
-            for entry, event in zip(group, events or (), strict=False):
-                entry.event = event
+            self._append_now(group)
         except JournalError as error:
-            for entry in group:
-                entry.error = error
+            _refuse(group, error)
+        except BaseException:
+            # It may have been written: an entry with neither event nor error would be written by the thread as well.
+            _refuse(group, _unknown_error())
+            raise
         finally:
             for entry in group:
                 entry.settle()
 
-    def _append_now(self, drafts: Sequence[Draft]) -> list[Event] | None:
+    def _append_now(self, group: Sequence[_Entry]) -> None:
+        """Give each its event; none where the thread has to write them."""
         if self._queue.is_closed:
             raise _closed_error()
         if self._with_thread:
-            return None
+            return
         started, waits = time.monotonic(), _waits()
-        events = self._writer.append_now(drafts)
+        events = self._writer.append_now([entry.draft for entry in group])
+        if events is None:
+            return
+        for entry, event in zip(group, events, strict=True):
+            entry.event = event
         if time.monotonic() - started > SLOW_SECONDS and _waits() > waits:
             self._leave_to_thread()
-        if events is None:
-            return None
         self._listeners.publish(events)
         if self._writer.wants_tidying:
             self._with_thread += 1
             self._queue.tidy()
-        return events
 
     def _leave_to_thread(self) -> None:
         now, (first, most) = time.monotonic(), AFTER_SLOW_SECONDS
@@ -295,6 +298,20 @@ class SqliteJournal:
 def _waits() -> int:
     """How often this thread has waited so far, for a disk for instance; others' turns on its processor do not count."""
     return resource.getrusage(resource.RUSAGE_THREAD).ru_nvcsw
+
+
+def _refuse(group: Sequence[_Entry], error: JournalError) -> None:
+    """Tell those of it that have no event yet."""
+    for entry in group:
+        if entry.event is None:
+            entry.error = error
+
+
+def _unknown_error() -> JournalError:
+    return JournalError(
+        "Whether this event was kept cannot be told.",
+        remedy="The runtime's log says why; `muxi-runtime journal verify` tells whether the journal is sound.",
+    )
 
 
 def _closed_error() -> JournalError:
