@@ -21,15 +21,21 @@ from muxi_runtime.store.times import utc_text
 Change = Callable[[Path, str], None]
 
 
+def nothing() -> None:
+    """Happens in between."""
+
+
 class Counting(KeyStore):
-    """Counts how often it is asked."""
+    """Counts how often it is asked; something may happen right before."""
 
     def __init__(self, engine: Engine) -> None:
         super().__init__(engine)
         self.asked = 0
+        self.before: Callable[[], None] = nothing
 
     def authenticate(self, token: str) -> Principal:
         self.asked += 1
+        self.before()
         return super().authenticate(token)
 
 
@@ -94,6 +100,45 @@ async def test_a_role_groups_and_scopes_are_those_of_now(tmp_path: Path, keys: C
     for _ in range(2):
         now = await known.authenticate(token)
         assert (now.role, now.groups, now.scopes) == (Role.AUDITOR, {"staff"}, {"read"})
+
+
+THERE_AND_BACK = {
+    "role": ("UPDATE users SET role = 'owner'", "UPDATE users SET role = 'user'"),
+    "groups": ("UPDATE users SET \"groups\" = 'staff'", "UPDATE users SET \"groups\" = ''"),
+    "scopes": ("UPDATE keys SET scopes = 'call read'", "UPDATE keys SET scopes = 'call'"),
+}
+
+
+@pytest.mark.promise("keys-are-revoked-at-once")
+@pytest.mark.parametrize(("there", "back"), THERE_AND_BACK.values(), ids=THERE_AND_BACK)
+async def test_what_was_changed_while_a_key_was_looked_for_is_not_kept_when_it_is_changed_back(
+    tmp_path: Path, keys: Counting, known: KnownKeys, there: str, back: str
+) -> None:
+    _, token = keys.create("ada", scopes=["call"])
+    before = await KnownKeys(keys, database_path(tmp_path)).authenticate(token)
+    keys.before = lambda: execute(tmp_path, there)
+    assert facts(await known.authenticate(token)) != facts(before)
+    keys.before = nothing
+    execute(tmp_path, back)
+    assert facts(await known.authenticate(token)) == facts(before)
+
+
+@pytest.mark.promise("keys-are-revoked-at-once")
+async def test_a_user_who_was_enabled_while_a_key_was_looked_for_is_refused_when_disabled_again(
+    tmp_path: Path, keys: Counting, known: KnownKeys
+) -> None:
+    _, token = keys.create("ada")
+    execute(tmp_path, "UPDATE users SET state = 'disabled'")
+    keys.before = lambda: execute(tmp_path, "UPDATE users SET state = 'active'")
+    assert (await known.authenticate(token)).user == "ada"
+    keys.before = nothing
+    execute(tmp_path, "UPDATE users SET state = 'disabled'")
+    with pytest.raises(KeyRefusedError):
+        await known.authenticate(token)
+
+
+def facts(principal: Principal) -> tuple[object, ...]:
+    return principal.role, principal.groups, principal.scopes
 
 
 @pytest.mark.promise("keys-expire")

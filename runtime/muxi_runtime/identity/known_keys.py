@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Self
 from anyio import to_thread
 
 from muxi_runtime.identity.keys import id_of
+from muxi_runtime.identity.users import groups_of
 from muxi_runtime.store.times import utc_text
 
 if TYPE_CHECKING:
@@ -86,9 +87,10 @@ class KnownKeys:
         if known is not None and known.row == row and self._is_usable(known):
             return known.principal
         self._known.pop(mark, None)
-        # Asked after the row was read: what changes in between makes the next row another one.
+        # Asked after the row was read. What changes in between makes the next row another one, unless it is changed
+        # back: so what was found then is kept only where the row says the same.
         principal = await to_thread.run_sync(self._keys.authenticate, token)
-        if row is not None:
+        if row is not None and _agree(row, principal):
             if len(self._known) >= MOST:
                 self._known.clear()
             self._known[mark] = _Known(principal, row, time.monotonic() + ASK_SECONDS)
@@ -114,6 +116,14 @@ class KnownKeys:
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
+
+
+def _agree(row: Row, principal: Principal) -> bool:
+    """Whether the row by itself lets in just this caller."""
+    user, _, _, revoked_at, scopes, role, groups, state = row
+    said = (user, scopes if scopes is None else frozenset(scopes.split()), role, groups_of(groups))
+    found = (principal.user, principal.scopes, principal.role.value, principal.groups)
+    return said == found and revoked_at is None and state == "active"
 
 
 def _connect(path: Path) -> sqlite3.Connection:
