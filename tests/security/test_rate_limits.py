@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import httpx2
@@ -12,10 +13,23 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mcp import MCPError
 from starlette.requests import HTTPConnection
+from starlette.responses import Response
 
-from muxi_runtime.gateway.rate_limits import address_of
+from muxi_runtime.gateway.http_auth import KeyBackend
+from muxi_runtime.gateway.rate_limits import RateLimits, address_of
 from muxi_runtime.gateway.rates import Buckets
+from muxi_runtime.gateway.route_access import Guard
+from muxi_runtime.gateway.settings import RateSettings
+from muxi_runtime.gateway.short_way import ShortWay
+from muxi_runtime.identity.keys import KeyStore
+from muxi_runtime.identity.known_keys import KnownKeys
+from muxi_runtime.identity.roles import Action
 from muxi_runtime.journal.read import tail
+from muxi_runtime.journal.sqlite import SqliteJournal
+from muxi_runtime.store.engine import database_path, open_store
+
+if TYPE_CHECKING:
+    from muxi_runtime.gateway.direct_calls import DirectCalls
 
 pytestmark = pytest.mark.promise("rates-are-limited")
 
@@ -60,6 +74,62 @@ async def test_requests_of_one_connection_that_are_all_alike_are_counted_one_by_
     async with open_gateway(tmp_path / "home", **rates(**{kind: 4})) as gateway, gateway.http() as http:
         codes = [(await http.post("/mcp", json=sent)).status_code for _ in range(6)]
     assert (429 in codes[:4], codes[4:]) == (False, [429] * 2)
+
+
+CALL_HEADERS = {
+    "content-type": "application/json",
+    "accept": "application/json, text/event-stream",
+    "mcp-protocol-version": "2026-07-28",
+    "mcp-method": "tools/call",
+    "mcp-name": "demo__echo",
+}
+
+
+def call(**meta: object) -> dict[str, object]:
+    key = "io.modelcontextprotocol"
+    said = {f"{key}/protocolVersion": "2026-07-28", f"{key}/clientInfo": None, f"{key}/clientCapabilities": {}}
+    said[f"{key}/clientInfo"] = {"name": "raw", "version": "1"}
+    params = {"name": "demo__echo", "arguments": {"text": "x"}, "_meta": said | meta}
+    return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
+
+
+@pytest.mark.parametrize("kind", ["address", "user", "key"])
+@pytest.mark.parametrize("sent", [call(), call(progressToken=7), {"jsonrpc": "2.0"}], ids=["plain", "long", "broken"])
+async def test_calls_of_a_known_head_are_counted_once_whichever_way_they_go(
+    tmp_path: Path, kind: str, sent: dict[str, object]
+):
+    async with open_gateway(tmp_path / "home", **rates(**{kind: 5})) as gateway:
+        key = gateway.runtime.keys.create("ada")[1]
+        async with gateway.http(key) as http:
+            answers = [await http.post("/mcp", json=body, headers=CALL_HEADERS) for body in [call(), *[sent] * 6]]
+    assert [answer.status_code == 429 for answer in answers] == [False] * 5 + [True] * 2
+    assert [f'"{kind}";r={left};' in answers[-3 - left].headers["ratelimit"] for left in range(5)] == [True] * 5
+
+
+async def test_of_a_known_head_nothing_is_read_before_it_is_counted_and_its_caller_known(tmp_path: Path):
+    read: list[str] = []
+    sent: list[dict[str, Any]] = []
+
+    async def receive() -> dict[str, Any]:
+        read.append("body")
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    engine = open_store(tmp_path)
+    async with SqliteJournal(database_path(tmp_path)) as journal:
+        settings = RateSettings(address_per_minute=2, user_per_minute=1)
+        backend = KeyBackend(KnownKeys(KeyStore(engine), database_path(tmp_path)), journal, required=True)
+        guard = Guard(Response(), journal, backend.challenge, {"*": Action.CALL})
+        short = ShortWay(cast("DirectCalls", None), RateLimits(settings, journal), backend, guard, 1000)
+        for key in ("wrong", KeyStore(engine).create("ada")[1], "wrong"):
+            headers = [(b"authorization", f"Bearer {key}".encode())]
+            scope = {"type": "http", "method": "POST", "path": "/mcp", "query_string": b"", "headers": headers}
+            await short({**scope, "client": ("192.0.2.1", 7)}, receive, send)
+    engine.dispose()
+    statuses = [message["status"] for message in sent if message["type"] == "http.response.start"]
+    assert (statuses, read) == ([401, 429], ["body"])
 
 
 async def test_an_address_is_limited_before_anything_is_looked_at(tmp_path: Path):

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
     from muxi_runtime.identity.principal import Principal
     from muxi_runtime.journal.contract import Journal
 
-__all__ = ["AddressRate", "CallerRate", "RateLimits", "address_of", "refusal"]
+__all__ = ["AddressRate", "CallerRate", "RateLimits", "address_of", "counted", "refusal"]
 
-_TAKEN = "muxi.rates"
+_TAKEN, _CALLER = "muxi.rates", "muxi.counted_caller"
 IPV6_SITE_BITS = 64
 """Of an IPv6 address: the rest is the host's own to choose."""
 
@@ -113,9 +113,9 @@ class AddressRate:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        taken: list[Taken] = []
-        scope[_TAKEN] = taken
-        may_pass = await self._limits.take_address(HTTPConnection(scope), taken)
+        may_pass = _TAKEN in scope
+        taken: list[Taken] = scope.setdefault(_TAKEN, [])
+        may_pass = may_pass or await self._limits.take_address(HTTPConnection(scope), taken)
         await (self._app if may_pass else refusal(taken[-1]))(scope, receive, self._limits.telling(send, taken))
 
 
@@ -129,10 +129,16 @@ class CallerRate:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass on or answer 429."""
         principal = principal_in(scope) if scope["type"] == "http" else NOBODY
-        if principal is not NOBODY and not await self._limits.take_caller(principal, scope[_TAKEN]):
+        is_counted = principal is NOBODY or scope.get(_CALLER) == principal
+        if not is_counted and not await self._limits.take_caller(principal, scope[_TAKEN]):
             await refusal(scope[_TAKEN][-1])(scope, receive, send)
             return
         await self._app(scope, receive, send)
+
+
+def counted(taken: list[Taken], principal: Principal) -> dict[str, object]:
+    """What to put into the scope of a request that was counted, and let pass, before it comes to the layers here."""
+    return {_TAKEN: taken, _CALLER: principal}
 
 
 def refusal(taken: Taken) -> JSONResponse:

@@ -3,7 +3,7 @@
 Above: `known_heads`, which hands requests to this that have the very bytes of a head which all layers have let pass.
 Below: the same objects that the layers use. What follows from a head alone (Host, Origin, path, method) was checked
 with the first; who asks, how often, and what they may is looked at in each request, as ever. Whatever is no plain call
-goes the long way, and nothing is counted or said of it here.
+goes the long way, where all but the counting is done once more.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from starlette.requests import Request
 from muxi_runtime.gateway.http_auth import NOBODY, refuse_unauthenticated
 from muxi_runtime.gateway.known_heads import facts_of
 from muxi_runtime.gateway.plain_requests import once_more, read_body
-from muxi_runtime.gateway.rate_limits import refusal
+from muxi_runtime.gateway.rate_limits import counted, refusal
 
 if TYPE_CHECKING:
     from starlette.responses import Response
@@ -57,18 +57,19 @@ class ShortWay:
         if request is None:
             # Nothing but its head counts, here and below; a copy, since layers write into theirs.
             request = facts[ShortWay] = Request({**scope})
-        body = await read_body(receive)
-        if body is None:
-            return
-        call = self._calls.read(body, request) if len(body) <= self._most else None
-        if call is None:
-            await self.long(scope, once_more(body, receive), send)
-            return
         taken: list[Taken] = []
         telling = self._limits.telling(send, taken)
         principal, refused = await self._admit(request, taken)
         if refused is not None:
             await refused(scope, receive, telling)
+            return
+        # Only now: to read what strangers send takes more than to refuse them.
+        body = await read_body(receive)
+        if body is None:
+            return
+        call = self._calls.read(body, request) if len(body) <= self._most else None
+        if call is None:
+            await self.long({**scope, **counted(taken, principal)}, once_more(body, receive), send)
             return
         await self._calls.answer(call, request, principal, receive, telling)
 
