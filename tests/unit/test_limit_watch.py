@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from pathlib import Path
 
 import pytest
@@ -64,3 +66,59 @@ def test_nothing_is_held_open_once_it_is_closed(cgroup: Path) -> None:
     assert held() == 2
     watch.close()
     assert (names(watch), held()) == ([], 0)
+
+
+@pytest.fixture
+def processes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """As /proc; of process 7 there is a /tmp."""
+    folder = tmp_path / "proc"
+    (folder / "7" / "root" / "tmp").mkdir(parents=True)
+    monkeypatch.setattr(limit_watch, "PROCESSES", folder)
+    return folder
+
+
+def opened(folder: Path) -> list[str]:
+    """What is held open below it."""
+    links = [entry.readlink() for entry in Path("/proc/self/fd").iterdir() if entry.is_symlink()]
+    return [str(link.relative_to(folder)) for link in links if link.is_relative_to(folder)]
+
+
+def test_the_tmp_of_a_process_whose_number_is_used_again_is_not_looked_at(cgroup: Path, processes: Path) -> None:
+    (cgroup / "cgroup.procs").write_text("7\n")
+    watch = LimitWatch(ID, Limits(), lambda: None)
+    assert names(watch) == []
+    (processes / "7").rename(processes / "before")
+    (processes / "7" / "root" / "tmp").mkdir(parents=True)
+    assert names(watch) == []
+    assert opened(processes) == ["before/root/tmp"]
+    watch.close()
+    assert (names(watch), opened(processes)) == ([], [])
+
+
+def test_a_process_that_left_while_its_tmp_was_opened_is_not_believed(cgroup: Path, processes: Path) -> None:
+    """Its number may have been another's by then."""
+    listed = cgroup / "cgroup.procs"
+    os.mkfifo(listed)
+
+    writer = os.open(listed, os.O_RDWR | os.O_NONBLOCK)
+    fcntl.fcntl(writer, fcntl.F_SETFL, os.O_NONBLOCK | os.O_DIRECT)  # each write is one read's: pipe(2), packet mode
+    os.write(writer, b"7\n")
+    os.write(writer, b"8\n")
+    watch = LimitWatch(ID, Limits(), lambda: None)
+    assert (names(watch), opened(processes)) == ([], [])
+    for _ in range(2):
+        os.write(writer, b"7\n")
+    assert (names(watch), opened(processes)) == ([], ["7/root/tmp"])
+    watch.close()
+    os.close(writer)
+
+
+def test_a_tmp_that_is_a_link_is_not_followed_on_the_host(cgroup: Path, processes: Path) -> None:
+    (cgroup / "cgroup.procs").write_text("7\n")
+    tmp = processes / "7" / "root" / "tmp"
+    tmp.rmdir()
+    (processes / "elsewhere").mkdir()
+    tmp.symlink_to(processes / "elsewhere")
+    watch = LimitWatch(ID, Limits(), lambda: None)
+    assert (names(watch), opened(processes)) == ([], [])
+    watch.close()

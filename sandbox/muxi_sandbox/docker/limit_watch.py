@@ -31,6 +31,9 @@ COUNTERS = {
 """By limit: controller (v1 only), file and line, for v1 and v2."""
 
 
+PROCESSES = Path("/proc")
+TMP_FLAGS = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+"""A link in the sandbox's image would be followed on the host."""
 _MOST_BYTES = 4096
 
 
@@ -44,8 +47,8 @@ class LimitWatch:
         self._workspace = workspace
         self._counters: dict[str, _Counter] | None = None
         self._processes = ""
-        self._tmp = ""
-        """The sandbox's own /tmp, by way of any of its processes; for root only. Empty until one is known."""
+        self._tmp = -1
+        """The sandbox's own /tmp, held open: a process's number in a path may be another's before long."""
 
     def hits(self) -> tuple[LimitHit, ...]:
         """Limits reached since the last call. Never raises: what cannot be read is not known."""
@@ -60,6 +63,10 @@ class LimitWatch:
         counters, self._counters = self._counters or {}, {}
         for counter in counters.values():
             counter.close()
+        self._processes = ""
+        if self._tmp >= 0:
+            os.close(self._tmp)
+            self._tmp = -1
 
     def _find(self) -> dict[str, _Counter]:
         found: dict[str, _Counter] = {}
@@ -81,15 +88,29 @@ class LimitWatch:
         folder = self._workspace()
         if folder is not None:
             with suppress(OSError):
-                yield from _full(str(folder), "workspace_mib", "workspace_inodes")
+                yield from _full(os.statvfs(folder), "workspace_mib", "workspace_inodes")
 
     def _full_tmp(self) -> Iterator[str]:
-        if not self._tmp and (process := _read(self._processes).split("\n", 1)[0]).isdigit():
-            self._tmp = f"/proc/{process}/root/tmp"
+        if self._tmp < 0:
+            self._tmp = self._open_tmp()
+        if self._tmp >= 0:
+            with suppress(OSError):
+                yield from _full(os.fstatvfs(self._tmp), "tmp_mib", None)
+
+    def _open_tmp(self) -> int:
+        """By way of any of the sandbox's processes, for root only; -1 if it cannot be opened."""
+        process = _first(self._processes)
+        if not process:
+            return -1
         try:
-            yield from _full(self._tmp, "tmp_mib", None)
+            opened = os.open(f"{PROCESSES}/{process}/root/tmp", TMP_FLAGS)
         except OSError:
-            self._tmp = ""  # that process has ended: another is looked for next time
+            return -1
+        # What was opened is the sandbox's if the process was in it then: it is in it still, and none leaves a cgroup.
+        if process in _read(self._processes).split("\n"):
+            return opened
+        os.close(opened)
+        return -1
 
 
 class _Counter:
@@ -122,8 +143,7 @@ class _Counter:
             self._file = -1
 
 
-def _full(folder: str, size_limit: str, inode_limit: str | None) -> Iterator[str]:
-    state = os.statvfs(folder)
+def _full(state: os.statvfs_result, size_limit: str, inode_limit: str | None) -> Iterator[str]:
     if state.f_blocks and not state.f_bavail:
         yield size_limit
     if inode_limit and state.f_files and not state.f_favail:
@@ -136,6 +156,12 @@ def _value(text: bytes, line: str) -> int:
         if name == line and value.isdigit():
             return int(value)
     return 0
+
+
+def _first(processes: str) -> str:
+    """The number of one that is listed there; empty if none is."""
+    process = _read(processes).split("\n", 1)[0]
+    return process if process.isdecimal() and process != "0" else ""
 
 
 def _read(path: str) -> str:
