@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 from urllib.parse import urlsplit
 
 import anyio
@@ -15,10 +16,14 @@ import anyio.lowlevel
 import httpx2
 import pytest
 from gateway_harness import Gateway, open_gateway
+from mcp import MCPError
+from starlette.requests import Request
 
 from muxi_runtime.gateway.answer_stream import AnswerStreams
+from muxi_runtime.gateway.direct_calls import DirectCalls, PlainCall
 from muxi_runtime.gateway.listener import listen, serve_http, url_of
 from muxi_runtime.gateway.settings import GatewaySettings
+from muxi_runtime.identity.principal import Principal
 
 VERSION = "2026-07-28"
 KEYS = "io.modelcontextprotocol"
@@ -276,6 +281,35 @@ async def test_a_quick_answer_is_one_piece_of_json() -> None:
         {"id": None},
         "application/json",
     )
+
+
+class Halves:
+    """What answers every call with text that UTF-8 does not know."""
+
+    server = SimpleNamespace(server_info_stamp={"name": "x", "version": "1"})
+
+    def __init__(self, *, fails: bool) -> None:
+        self._fails = fails
+
+    async def call(self, *_: Any) -> dict[str, Any]:
+        if self._fails:
+            raise MCPError(-32000, "half \udc80", {"of": "\udc80"})
+        return {"content": [{"type": "text", "text": "half \udc80"}]}
+
+
+@pytest.mark.parametrize("fails", [False, True])
+async def test_half_a_surrogate_pair_does_not_keep_an_answer_from_its_client(*, fails: bool) -> None:
+    streams = AnswerStreams()
+    calls = DirectCalls(cast("Any", None), cast("Any", Halves(fails=fails)), streams)
+    call = PlainCall(7, VERSION, cast("Any", None))
+
+    async def application(scope: Any, receive: Any, send: Any) -> None:
+        await calls.answer(call, Request(scope), Principal(), receive, send)
+
+    async with served(application) as url, httpx2.AsyncClient() as http:
+        answer = (await http.get(url)).json()
+    told = answer["error"]["message"] if fails else answer["result"]["content"][0]["text"]
+    assert (answer["id"], told) == (7, "half \udc80")
 
 
 @pytest.mark.parametrize("breaks", [False, True])

@@ -8,7 +8,6 @@ SDK as it came, which answers or refuses it.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,7 @@ from mcp import MCPError
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from mcp_types.methods import serialize_server_result
 from pydantic import ValidationError
-from pydantic_core import from_json, to_json
+from pydantic_core import from_json
 from starlette.requests import Request
 
 from muxi_runtime.errors import ForwardedError
@@ -28,7 +27,7 @@ from muxi_runtime.gateway.guard import LABELS_META
 from muxi_runtime.gateway.http_auth import principal_of
 from muxi_runtime.gateway.known_heads import facts_of
 from muxi_runtime.gateway.plain_requests import likeness, may_be_plain, once_more, read_body, read_plain
-from muxi_runtime.gateway.plain_results import is_of_texts
+from muxi_runtime.gateway.plain_results import encoded, is_of_texts
 from muxi_runtime.gateway.request_facts import origin_of
 from muxi_runtime.gateway.wire_errors import SERVER_FAILED
 
@@ -46,7 +45,6 @@ __all__ = ["METHOD", "DirectCalls", "PlainCall", "PlainCaller"]
 
 METHOD = "tools/call"
 PARAMETERS = frozenset({"name", "arguments", "_meta"})
-JSON = json.JSONEncoder(separators=(",", ":"))
 OWN_META = {LABELS_META}
 """What the runtime itself says of a result, as a list of texts."""
 _NONE: dict[str, Any] = {}
@@ -166,9 +164,9 @@ class DirectCalls:
         except MCPError as error:
             told = error.error.model_dump(mode="json", by_alias=True, exclude_none=True)
             status = ERROR_CODE_HTTP_STATUS.get(error.error.code, 200)
-            return status, JSON.encode({"jsonrpc": "2.0", "id": call.id, "error": told}).encode()
+            return status, encoded({"jsonrpc": "2.0", "id": call.id, "error": told})
         result["_meta"] = {types.SERVER_INFO_META_KEY: self._stamp, **(result.get("_meta") or {})}
-        return 200, to_json({"jsonrpc": "2.0", "id": call.id, "result": result}, inf_nan_mode="constants")
+        return 200, encoded({"jsonrpc": "2.0", "id": call.id, "result": result})
 
 
 def _shaped(result: dict[str, Any], version: str) -> dict[str, Any]:

@@ -15,7 +15,6 @@ import mcp_types as types
 from mcp import MCPError
 from mcp_types.methods import serialize_server_result
 from pydantic import ValidationError
-from pydantic_core import to_json
 from starlette.requests import Request
 
 from muxi_runtime.gateway.caller import Inputs
@@ -30,6 +29,7 @@ from muxi_runtime.gateway.plain_requests import (
     read_body,
     read_plain_in_session,
 )
+from muxi_runtime.gateway.plain_results import encoded
 from muxi_runtime.gateway.request_facts import origin_of, session_of
 from muxi_runtime.gateway.running_calls import with_running_call
 
@@ -152,7 +152,7 @@ class SessionCalls:
                 wish, caller = self._asked(plain, session, request, call)
                 await call.run(lambda: self._front.call(wish, request, caller))
                 if not call.handed_over:
-                    await _send(call, to_json(_answer(plain, call)), session, send)
+                    await _send(call, encoded(_answer(plain, call)), session, send)
         finally:
             self._sessions.keep_awake(session)
 
