@@ -28,6 +28,8 @@ from muxi_sandbox.docker.settings import EngineSettings
 from muxi_sandbox.docker.watch import EngineWatch
 from muxi_sandbox.errors import SandboxDiedError, SandboxError
 
+pytestmark = pytest.mark.promise("bad-input-is-bounded")
+
 STDOUT, STDERR = 1, 2
 LONG = 60
 METHODS = [*ASKABLE, *NOTES, "notifications/progress", "notifications/cancelled", "tools/list", "ping"]
