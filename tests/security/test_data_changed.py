@@ -82,6 +82,35 @@ def test_tables_are_made_and_changed_and_rows_are_counted(server: RawTools, fold
     assert sorted(state(folder)) == ["a.csv", "away", "in.csv", "out.csv", "shop.duckdb", "shop.sqlite"]
 
 
+COMMENTED = """DELETE FROM t -- éé 日本 😀
+WHERE a < 9 --; the first, whose name is long enough to be cut in
+AND a = 1 AND 'some other name' <> 'José';"""
+
+
+def test_a_comment_with_letters_of_any_script_moves_no_end_of_a_statement(server: RawTools, folder: Path) -> None:
+    assert server.call("execute", sql=COMMENTED, database="shop.duckdb")["changed_rows"] == 1
+    assert server.call("query", sql="SELECT a FROM t", database="shop.duckdb")["rows"] == [[3]]
+    counted = COMMENTED.replace("DELETE", "SELECT count(*)").replace("a = 1", "a = 3")
+    assert server.call("query", sql=counted, database="shop.duckdb")["rows"] == [[1]]
+    assert (folder / "shop.duckdb").exists()
+
+
+@pytest.mark.parametrize("word", ["José", "日本語", "😀😀"])
+def test_statements_may_have_letters_of_any_script_before_files_and_semicolons(
+    server: RawTools, folder: Path, word: str
+) -> None:
+    sql = (
+        f"CREATE TABLE n (w VARCHAR, a INTEGER); INSERT INTO n VALUES ('{word}', 1); "
+        f"INSERT INTO n SELECT '{word}', a FROM 'a.csv'; INSERT INTO n SELECT '{word}', a FROM read_csv('a.csv'); "
+        f"COPY (SELECT w AS \"{word}\" FROM n WHERE w = '{word}') TO 'n.csv'; -- {word}"
+    )
+    assert server.call("execute", sql=sql, database="shop.duckdb")["changed_rows"] == 5
+    assert (folder / "n.csv").read_text() == "\n".join([word] * 6) + "\n"
+    server.call("export", sql=f"SELECT '{word}' AS w FROM 'n.csv'; -- {word}", file="w.csv")
+    assert (folder / "w.csv").read_text().splitlines() == ["w", *[word] * 5]
+    assert server.call("profile", sql=f"SELECT '{word}' AS w, * FROM read_csv('a.csv');")["rows"] == 2
+
+
 def test_copy_writes_files_in_place_of_what_is_there(server: RawTools, folder: Path) -> None:
     statements = (
         *("UPDATE t SET b = 7", "COPY t TO 'o/t.parquet'", "COPY t(b) TO 'in.csv'"),

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import duckdb
 
-from muxi_servers.data.statements import literal_at, plain_text, prepare
+from muxi_servers.data.statements import literal_at, plain_text, prepare, tokens
 from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
@@ -60,7 +60,7 @@ def _planned(kind: str, text: str) -> dict[str, str]:
 
 
 def _copy(text: str) -> dict[str, str]:
-    offsets = [offset for offset, kind in duckdb.tokenize(text) if kind != duckdb.token_type.comment]
+    offsets = [offset for offset, kind in tokens(text) if kind != duckdb.token_type.comment]
     at = _keyword_outside(text, offsets, "to")
     target = literal_at(text, offsets[at + 1]) if 1 < at < len(offsets) - 1 else None
     if target is None or text[offsets[at + 1]] != "'":
