@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["Engine", "connect"]
+__all__ = ["Answer", "Engine", "connect"]
 
 _NAME = '"'
 _DUCKDB_MARK = b"DUCK"
@@ -47,6 +47,47 @@ def connect() -> Any:  # noqa: ANN401 - DuckDB's connection
     connection = duckdb.connect(":memory:", config=_SETTINGS)
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+class _DuckdbErrors:
+    """Turns an error of DuckDB within the block into a ToolError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, duckdb.Error):
+            raise ToolError(_explain(error)) from None
+
+
+class Answer:
+    """Rows of a statement, some of which DuckDB may find out only now that it cannot compute.
+
+    Attributes:
+        description: (name, type, ...) of each column; none of a statement that has no result.
+    """
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - DuckDB's
+        self._connection = connection
+        self.description: list[tuple[Any, ...]] = connection.description or []
+
+    def fetchone(self) -> tuple[Any, ...]:
+        """The next row. Raises ToolError: DuckDB failed."""
+        with _DuckdbErrors():
+            row: tuple[Any, ...] = self._connection.fetchone()
+        return row
+
+    def fetchmany(self, count: int) -> list[tuple[Any, ...]]:
+        """The next rows, none at the end. Raises ToolError: DuckDB failed."""
+        with _DuckdbErrors():
+            rows: list[tuple[Any, ...]] = self._connection.fetchmany(count)
+        return rows
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All that are left. Raises ToolError: DuckDB failed."""
+        with _DuckdbErrors():
+            rows: list[tuple[Any, ...]] = self._connection.fetchall()
+        return rows
 
 
 class Engine:
@@ -104,7 +145,7 @@ class Engine:
     def run(self, sql: str) -> int:
         """A statement after `change`, to its end: how many rows it says that it changed."""
         result = self.execute(self.ready(sql))
-        counts = [part[0] for part in result.description or ()] == ["Count"]
+        counts = [part[0] for part in result.description] == ["Count"]
         rows, changed = 0, 0
         while batch := result.fetchmany(_BATCH):
             rows += len(batch)
@@ -129,16 +170,14 @@ class Engine:
         """Get ready for queries over the database's tables only."""
         self._lock([])
 
-    def execute(self, sql: str) -> Any:  # noqa: ANN401 - DuckDB's connection, at the result
+    def execute(self, sql: str) -> Answer:
         """The result of a query.
 
         Raises:
             ToolError: DuckDB refused or failed.
         """
-        try:
-            return self._connection.execute(sql)
-        except duckdb.Error as error:
-            raise ToolError(_explain(error)) from None
+        with _DuckdbErrors():
+            return Answer(self._connection.execute(sql))
 
     def columns(self, sql: str) -> list[tuple[str, str]]:
         """(name, type) of what a query returns."""
