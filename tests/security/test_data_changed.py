@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import sqlite3
@@ -185,6 +186,15 @@ def test_when_a_statement_fails_none_has_taken_effect(server: RawTools, folder: 
         "CREATE TABLE y AS FROM glob('/etc/*')",
         "CREATE TABLE y AS FROM 'https://example.com/a.csv'",
         "CREATE TABLE y AS SELECT getenv('PATH') AS e",
+        "CREATE TABLE memory.main.lost AS SELECT 1",
+        "CREATE VIEW memory.lost AS SELECT 1",
+        "CREATE SEQUENCE memory.main.lost",
+        "PIVOT t ON a USING sum(b)",
+        "CREATE TABLE y AS PIVOT t ON a USING sum(b)",
+        "COPY t TO 'x.csv'; COPY t TO 'x.csv/y.csv'",
+        "COPY t TO 'shop.duckdb.wal' (FORMAT csv)",
+        "COPY t TO 'fresh/deep/x.csv'; DELETE FROM nothing",
+        "COPY (SELECT CASE WHEN r = 4500 THEN error('no') ELSE 'x' END FROM range(9000) q(r)) TO 'fresh/x.csv'",
         "SELECT 1",
         "BEGIN",
         "-- nothing",
@@ -246,6 +256,35 @@ def test_without_the_operators_word_nothing_is_changed(image: str, server: RawTo
             assert "DATA_WRITE: allow" in closed.refusal("execute", sql=sql, database="shop.duckdb")
     assert state(folder) == before
     assert server.call("query", sql="FROM t", database="shop.duckdb")["total_rows"] == 2
+
+
+def test_what_is_temporary_by_its_name_may_be_used_within_a_call(server: RawTools, folder: Path) -> None:
+    sql = "CREATE TEMP TABLE y AS FROM t; INSERT INTO t FROM y; CREATE TABLE z AS PIVOT t ON a IN (1, 3) USING sum(b)"
+    assert server.call("execute", sql=sql, database="shop.duckdb")["changed_rows"] >= 4
+    assert (folder / "shop.duckdb").exists()
+
+
+def test_an_error_in_a_late_row_is_told_as_it_is_and_an_export_leaves_nothing(server: RawTools, folder: Path) -> None:
+    before = state(folder)
+    late = "SELECT CASE WHEN r = 150000 THEN error('boom') ELSE 'x' END AS x FROM range(200000) q(r)"
+    for tool, more in (("query", {"max_rows": 1_000}), ("export", {"file": "fresh/deep/x.csv"})):
+        told = server.refusal(tool, sql=late, **more)
+        assert "boom" in told
+        assert "process" not in told
+    assert state(folder) == before
+
+
+@pytest.mark.promise("changes-stay-where-allowed")
+@pytest.mark.parametrize("database", ["shop.duckdb", "shop.sqlite"])
+def test_a_database_that_a_program_elsewhere_has_locked_is_not_replaced(
+    server: RawTools, folder: Path, database: str
+) -> None:
+    before = state(folder)
+    with (folder / database).open("r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # DuckDB's is on the whole file, as SQLite's at its end
+        assert "open in another program" in server.refusal("execute", sql="DELETE FROM t", database=database)
+    assert state(folder) == before
+    assert server.call("execute", sql="DELETE FROM t", database=database)["changed_rows"] > 0
 
 
 def test_what_takes_too_long_changes_nothing(server: RawTools, folder: Path) -> None:

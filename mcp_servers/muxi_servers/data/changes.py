@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_changes"]
 
-_TAKEN = frozenset(("INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "ALTER", "DROP", "MULTI"))
+_TAKEN = frozenset(("INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "ALTER", "DROP"))
 _FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _NAMED = ("csv", "json", "jsonl", "parquet")
 _MAX_STATEMENTS = 500
@@ -51,6 +51,10 @@ def _planned(kind: str, text: str) -> dict[str, str]:
         return _copy(text)
     if kind == "SELECT":
         raise ToolError("A SELECT changes nothing: use query for it.")
+    if kind == "MULTI":  # DuckDB makes more statements of it, with types of their own
+        raise ToolError(
+            "This PIVOT looks for its columns itself: name them, PIVOT ... ON column IN (...), or have query do it."
+        )
     if kind not in _TAKEN:
         raise ToolError(
             f"This is a statement of kind {kind}; execute takes CREATE, ALTER, DROP, INSERT, UPDATE, DELETE, MERGE and "

@@ -30,6 +30,16 @@ _MARK_AT = 8
 _MAX_SAID = 2_000
 _BATCH = 1_000
 _LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
+_MADE = {
+    "duckdb_tables": "table_name",
+    "duckdb_views": "view_name",
+    "duckdb_schemas": "schema_name",
+    "duckdb_functions": "function_name",
+    "duckdb_types": "type_name",
+    "duckdb_sequences": "sequence_name",
+}
+_OWN = {"duckdb_sequences": "true"}
+"""How they tell what DuckDB brings along, which are no sequences."""
 _SETTINGS = {
     "memory_limit": "400MB",
     "threads": "2",
@@ -151,6 +161,23 @@ class Engine:
             rows += len(batch)
             changed += sum(row[0] for row in batch) if counts else 0
         return changed if counts else rows
+
+    def check_all_lasts(self) -> None:
+        """After `change` of a database file, and the statements. What is temporary by its name is let be.
+
+        Raises:
+            ToolError: they made something in memory, beside the file, where it would be gone without a word.
+        """
+        made = " UNION ALL ".join(
+            f"SELECT {name} FROM {of}() WHERE database_name = 'memory' AND {_OWN.get(of, 'NOT internal')}"  # nosec B608 - of constants
+            for of, name in _MADE.items()
+        )
+        found = self.execute(f"{made} LIMIT 1").fetchall()
+        if found:
+            raise ToolError(
+                f"{found[0][0]} was made in memory, not in the database: leave the name before it out, such as "
+                "memory. Nothing was changed."
+            )
 
     def close(self) -> None:
         """Have all of it in the file and its log."""
