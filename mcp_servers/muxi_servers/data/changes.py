@@ -58,7 +58,7 @@ def _planned(kind: str, text: str) -> dict[str, str]:
     if kind not in _TAKEN:
         raise ToolError(
             f"This is a statement of kind {kind}; execute takes CREATE, ALTER, DROP, INSERT, UPDATE, DELETE, MERGE and "
-            "COPY ... TO. All statements of a call take effect, or none: BEGIN and COMMIT are not needed."
+            "COPY ... TO. All statements on the database take effect, or none: BEGIN and COMMIT are not needed."
         )
     return {"sql": text, "file": "", "format": ""}
 

@@ -1,7 +1,7 @@
 """`execute` on the server's side: copies the database, has the copy changed in sealed processes, and puts it in place.
 
 All statements on the database take effect or none, whatever ends the call: the last step is the one rename that puts
-the copy in the database's place. Other programs are kept from changing it meanwhile (`locks.py`), or the call is refused.
+the copy in the database's place. Other programs are kept from changing it meanwhile (`locks.py`), or it is refused.
 The files of COPY are put in place before that, by one rename each, after a look at all that could hinder one of them.
 """
 
