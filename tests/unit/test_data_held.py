@@ -174,6 +174,21 @@ def test_what_came_in_the_way_of_one_file_keeps_all_of_them_out(folder: Path) ->
     assert sorted(path.name for path in folder.iterdir()) == ["second.csv", "shop.sqlite"]
 
 
+def test_a_file_that_cannot_be_put_in_place_leaves_the_database_and_names_the_files_before_it(folder: Path) -> None:
+    class Loses(Runs):
+        def __call__(self, function: str, request: dict[str, Any]) -> dict[str, Any]:
+            told = super().__call__(function, request)
+            for out in request.get("outs", ())[1:]:
+                (folder / out).unlink()
+            return told
+
+    (folder / "n.duckdb").write_bytes(b"as it was")
+    with pytest.raises(ToolError, match=r"in place already: first\.csv\. The database is as it was"):
+        execute(folder, "COPY", "n.duckdb", Loses(folder, "first.csv", "second.csv", "third.csv"))
+    assert sorted(path.name for path in folder.iterdir()) == ["first.csv", "n.duckdb", "shop.sqlite"]
+    assert (folder / "n.duckdb").read_bytes() == b"as it was"
+
+
 def test_twenty_files_are_written_by_one_call_at_most(folder: Path) -> None:
     files = [f"new/{number}.csv" for number in range(21)]
     with pytest.raises(ToolError, match="20 files at most"):
