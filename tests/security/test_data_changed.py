@@ -266,9 +266,10 @@ def test_what_is_temporary_by_its_name_may_be_used_within_a_call(server: RawTool
 
 def test_an_error_in_a_late_row_is_told_as_it_is_and_an_export_leaves_nothing(server: RawTools, folder: Path) -> None:
     before = state(folder)
-    late = "SELECT CASE WHEN r = 150000 THEN error('boom') ELSE 'x' END AS x FROM range(200000) q(r)"
-    for tool, more in (("query", {"max_rows": 1_000}), ("export", {"file": "fresh/deep/x.csv"})):
-        told = server.refusal(tool, sql=late, **more)
+    late = "SELECT CASE WHEN r = {} THEN error('boom') ELSE 'x' END AS x FROM range(200000) q(r)"
+    # Of a query no more rows are computed than are asked for.
+    for tool, row, more in (("query", 500, {"max_rows": 1_000}), ("export", 150_000, {"file": "fresh/deep/x.csv"})):
+        told = server.refusal(tool, sql=late.format(row), **more)
         assert "boom" in told
         assert "process" not in told
     assert state(folder) == before
