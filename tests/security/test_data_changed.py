@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import shutil
 import sqlite3
@@ -82,6 +83,39 @@ def test_tables_are_made_and_changed_and_rows_are_counted(server: RawTools, fold
     assert sorted(state(folder)) == ["a.csv", "away", "in.csv", "out.csv", "shop.duckdb", "shop.sqlite"]
 
 
+COMMENTED = """DELETE FROM t -- éé 日本 😀
+WHERE a < 9 --; the first, whose name is long enough to be cut in
+AND a = 1 AND 'some other name' <> 'José';"""
+
+
+def test_a_comment_with_letters_of_any_script_moves_no_end_of_a_statement(server: RawTools, folder: Path) -> None:
+    assert server.call("execute", sql=COMMENTED, database="shop.duckdb")["changed_rows"] == 1
+    assert server.call("query", sql="SELECT a FROM t", database="shop.duckdb")["rows"] == [[3]]
+    counted = COMMENTED.replace("DELETE", "SELECT count(*)").replace("a = 1", "a = 3")
+    assert server.call("query", sql=counted, database="shop.duckdb")["rows"] == [[1]]
+    assert (folder / "shop.duckdb").exists()
+
+
+CHANGES = """CREATE TABLE n (w VARCHAR, a INTEGER); INSERT INTO n VALUES ('José', 1);
+INSERT INTO n SELECT 'José', a FROM 'a.csv';
+INSERT INTO n SELECT 'José', a FROM read_csv('a.csv');
+COPY (SELECT w AS "José" FROM n WHERE w = 'José') TO 'n.csv'; -- José"""
+
+
+@pytest.mark.parametrize("word", ["José", "日本語", "😀😀"])
+def test_statements_may_have_letters_of_any_script_before_files_and_semicolons(
+    server: RawTools, folder: Path, word: str
+) -> None:
+    told = server.call("execute", sql=CHANGES.replace("José", word), database="shop.duckdb")
+    assert told["changed_rows"] == 5
+    assert (folder / "n.csv").read_text() == "\n".join([word] * 6) + "\n"
+    export = "SELECT 'José' AS w FROM 'n.csv'; -- José".replace("José", word)
+    server.call("export", sql=export, file="w.csv")
+    assert (folder / "w.csv").read_text().splitlines() == ["w", *[word] * 5]
+    profile = "SELECT 'José' AS w, * FROM read_csv('a.csv');".replace("José", word)
+    assert server.call("profile", sql=profile)["rows"] == 2
+
+
 def test_copy_writes_files_in_place_of_what_is_there(server: RawTools, folder: Path) -> None:
     statements = (
         *("UPDATE t SET b = 7", "COPY t TO 'o/t.parquet'", "COPY t(b) TO 'in.csv'"),
@@ -152,6 +186,15 @@ def test_when_a_statement_fails_none_has_taken_effect(server: RawTools, folder: 
         "CREATE TABLE y AS FROM glob('/etc/*')",
         "CREATE TABLE y AS FROM 'https://example.com/a.csv'",
         "CREATE TABLE y AS SELECT getenv('PATH') AS e",
+        "CREATE TABLE memory.main.lost AS SELECT 1",
+        "CREATE VIEW memory.lost AS SELECT 1",
+        "CREATE SEQUENCE memory.main.lost",
+        "PIVOT t ON a USING sum(b)",
+        "CREATE TABLE y AS PIVOT t ON a USING sum(b)",
+        "COPY t TO 'x.csv'; COPY t TO 'x.csv/y.csv'",
+        "COPY t TO 'shop.duckdb.wal' (FORMAT csv)",
+        "COPY t TO 'fresh/deep/x.csv'; DELETE FROM nothing",
+        "COPY (SELECT CASE WHEN r = 4500 THEN error('no') ELSE 'x' END FROM range(9000) q(r)) TO 'fresh/x.csv'",
         "SELECT 1",
         "BEGIN",
         "-- nothing",
@@ -213,6 +256,36 @@ def test_without_the_operators_word_nothing_is_changed(image: str, server: RawTo
             assert "DATA_WRITE: allow" in closed.refusal("execute", sql=sql, database="shop.duckdb")
     assert state(folder) == before
     assert server.call("query", sql="FROM t", database="shop.duckdb")["total_rows"] == 2
+
+
+def test_what_is_temporary_by_its_name_may_be_used_within_a_call(server: RawTools, folder: Path) -> None:
+    sql = "CREATE TEMP TABLE y AS FROM t; INSERT INTO t FROM y; CREATE TABLE z AS PIVOT t ON a IN (1, 3) USING sum(b)"
+    assert server.call("execute", sql=sql, database="shop.duckdb")["changed_rows"] >= 4
+    assert (folder / "shop.duckdb").exists()
+
+
+def test_an_error_in_a_late_row_is_told_as_it_is_and_an_export_leaves_nothing(server: RawTools, folder: Path) -> None:
+    before = state(folder)
+    late = "SELECT CASE WHEN r = {} THEN error('boom') ELSE 'x' END AS x FROM range(200000) q(r)"
+    # Of a query no more rows are computed than are asked for.
+    for tool, row, more in (("query", 500, {"max_rows": 1_000}), ("export", 150_000, {"file": "fresh/deep/x.csv"})):
+        told = server.refusal(tool, sql=late.format(row), **more)
+        assert "boom" in told
+        assert "process" not in told
+    assert state(folder) == before
+
+
+@pytest.mark.promise("changes-stay-where-allowed")
+@pytest.mark.parametrize("database", ["shop.duckdb", "shop.sqlite"])
+def test_a_database_that_a_program_elsewhere_has_locked_is_not_replaced(
+    server: RawTools, folder: Path, database: str
+) -> None:
+    before = state(folder)
+    with (folder / database).open("r+b") as file:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)  # DuckDB's is on the whole file, as SQLite's at its end
+        assert "open in another program" in server.refusal("execute", sql="DELETE FROM t", database=database)
+    assert state(folder) == before
+    assert server.call("execute", sql="DELETE FROM t", database=database)["changed_rows"] > 0
 
 
 def test_what_takes_too_long_changes_nothing(server: RawTools, folder: Path) -> None:

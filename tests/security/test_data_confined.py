@@ -63,6 +63,14 @@ libc = ctypes.CDLL(None, use_errno=True)
 how = (ctypes.c_uint64 * 3)(os.O_WRONLY, 0, 0)
 for name, number, arguments in (('openat2', 437, (-100, b'file', how, 24)), ('fchmodat2', 452, (-100, b'file', 0, 0))):
     if libc.syscall(ctypes.c_long(number), *arguments) != -1: print(name)
+own, thread, info = os.getpid(), threading.get_native_id(), ctypes.create_string_buffer(128)
+tkill, queue, queue_thread = (200, 129, 297) if os.uname().machine == 'x86_64' else (130, 138, 240)
+for name, number, arguments in (
+    ('tkill', tkill, (thread, 0)), ('rt_sigqueueinfo', queue, (own, 0, info)), ('pidfd_open', 434, (own, 0)),
+    ('rt_tgsigqueueinfo', queue_thread, (own, thread, 0, info)), ('pidfd_getfd', 438, (-1, 0, 0)),
+):
+    ctypes.set_errno(0)
+    if libc.syscall(ctypes.c_long(number), *arguments) != -1 or ctypes.get_errno() != 1: print(name)
 assert os.read(reading, 9) == b'content'
 assert os.open('file', os.O_RDONLY) > 0
 print('end')

@@ -97,6 +97,40 @@ def test_a_broken_database_is_refused_or_stays_readable(data: bytes, at: int) ->
     assert (77, "new") in rows_of(after)
 
 
+@pytest.mark.parametrize("module", ["fts3", "fts4", "fts5"])
+def test_tables_of_full_text_search_are_made_and_changed(module: str) -> None:
+    start = made(f"CREATE VIRTUAL TABLE f USING {module}(w)")
+    _, start = change_database(start, "INSERT INTO f VALUES ('one two')")
+    changed, after = change_database(start, "INSERT INTO f VALUES ('three'); DELETE FROM f WHERE f MATCH 'one'")
+    assert changed >= 2
+    database = sqlite3.connect(":memory:")
+    database.deserialize(bytes(after))
+    assert database.execute("SELECT w FROM f WHERE f MATCH 'three OR one'").fetchall() == [("three",)]
+    database.close()
+
+
+@pytest.mark.parametrize("module", ["rtree", "rtree_i32"])
+def test_tables_of_ranges_are_made_and_changed(module: str) -> None:
+    start = made(f"CREATE VIRTUAL TABLE r USING {module}(id, low, high)")
+    _, start = change_database(start, "INSERT INTO r VALUES (1, 2, 3)")
+    _, after = change_database(start, "INSERT INTO r VALUES (2, 5, 6); DELETE FROM r WHERE high < 4")
+    database = sqlite3.connect(":memory:")
+    database.deserialize(bytes(after))
+    assert database.execute("SELECT * FROM r").fetchall() == [(2, 5, 6)]
+    database.close()
+
+
+@pytest.mark.parametrize("sql", ["PRAGMA page_size = 512", "PRAGMA data_version = 1"])
+def test_what_is_asked_of_the_file_cannot_be_set(sql: str) -> None:
+    with pytest.raises(ToolError, match="SQLite refused"):
+        change_database(made(), sql)
+
+
+def test_a_character_that_ends_texts_is_refused_in_words() -> None:
+    with pytest.raises(ToolError, match="NUL"):
+        change_database(made(), "SELECT 1;\0DROP TABLE t")
+
+
 class Steps:
     """Answers what the processes of a change are asked, and does something in between."""
 

@@ -21,7 +21,7 @@ from muxi_servers.browser.addresses import page_address
 from muxi_servers.browser.browser import Browser
 from muxi_servers.browser.engine.happenings import Happenings
 from muxi_servers.browser.engine.way_out import why_refused
-from muxi_servers.browser.engine.words import cut, explain, network_error
+from muxi_servers.browser.engine.words import cut, explain, is_overtaken, network_error
 from muxi_servers.browser.link import Link
 from muxi_servers.browser.remote import Remote
 from muxi_servers.kit.call import Call
@@ -103,6 +103,20 @@ def test_what_playwright_says_becomes_a_short_sentence(error: str, said: str) ->
     assert said in told
     assert len(told) <= 600
     assert "Call log" not in told
+
+
+@pytest.mark.parametrize(
+    ("said", "overtaken"),
+    [
+        ('Navigation to "http://x/" is interrupted by another navigation to "chrome-error://chromewebdata/"', True),
+        ("Page.goto: net::ERR_CERT_DATE_INVALID at https://x/?chrome-error://", False),
+        ('net::ERR_CERT_DATE_INVALID, is interrupted by another navigation to "chrome-error://chromewebdata/"', False),
+        ("Page.goto: Timeout 1ms exceeded.\nCall log:\n  - navigating to https://x/?chrome-error://", False),
+        ('Navigation to "http://x/" is interrupted by another navigation to "http://x/?chrome-error://"', False),
+    ],
+)
+def test_only_chromiums_own_page_is_taken_for_a_failure_that_was_not_heard_yet(said: str, *, overtaken: bool) -> None:
+    assert is_overtaken(Exception(said)) is overtaken
 
 
 def test_the_name_of_a_network_error_is_found() -> None:

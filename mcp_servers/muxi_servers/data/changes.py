@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import duckdb
 
-from muxi_servers.data.statements import literal_at, plain_text, prepare
+from muxi_servers.data.statements import literal_at, plain_text, prepare, tokens
 from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_changes"]
 
-_TAKEN = frozenset(("INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "ALTER", "DROP", "MULTI"))
+_TAKEN = frozenset(("INSERT", "UPDATE", "DELETE", "MERGE_INTO", "CREATE", "ALTER", "DROP"))
 _FORMATS = {".csv": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet"}
 _NAMED = ("csv", "json", "jsonl", "parquet")
 _MAX_STATEMENTS = 500
@@ -51,16 +51,20 @@ def _planned(kind: str, text: str) -> dict[str, str]:
         return _copy(text)
     if kind == "SELECT":
         raise ToolError("A SELECT changes nothing: use query for it.")
+    if kind == "MULTI":  # DuckDB makes more statements of it, with types of their own
+        raise ToolError(
+            "This PIVOT looks for its columns itself: name them, PIVOT ... ON column IN (...), or have query do it."
+        )
     if kind not in _TAKEN:
         raise ToolError(
             f"This is a statement of kind {kind}; execute takes CREATE, ALTER, DROP, INSERT, UPDATE, DELETE, MERGE and "
-            "COPY ... TO. All statements of a call take effect, or none: BEGIN and COMMIT are not needed."
+            "COPY ... TO. All statements on the database take effect, or none: BEGIN and COMMIT are not needed."
         )
     return {"sql": text, "file": "", "format": ""}
 
 
 def _copy(text: str) -> dict[str, str]:
-    offsets = [offset for offset, kind in duckdb.tokenize(text) if kind != duckdb.token_type.comment]
+    offsets = [offset for offset, kind in tokens(text) if kind != duckdb.token_type.comment]
     at = _keyword_outside(text, offsets, "to")
     target = literal_at(text, offsets[at + 1]) if 1 < at < len(offsets) - 1 else None
     if target is None or text[offsets[at + 1]] != "'":

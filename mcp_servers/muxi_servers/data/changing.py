@@ -78,6 +78,8 @@ def _change(request: dict[str, Any]) -> dict[str, Any]:
             copies.append(_copy(engine, statement, outs[len(copies)]))
         else:
             changed += engine.run(statement["sql"])
+    if request["into"]:
+        engine.check_all_lasts()
     engine.close()
     return {"changed": changed, "copies": copies}
 

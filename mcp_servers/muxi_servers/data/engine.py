@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import Any
 
-__all__ = ["Engine", "connect"]
+__all__ = ["Answer", "Engine", "connect"]
 
 _NAME = '"'
 _DUCKDB_MARK = b"DUCK"
@@ -30,6 +30,16 @@ _MARK_AT = 8
 _MAX_SAID = 2_000
 _BATCH = 1_000
 _LOGS = (".wal", ".wal.checkpoint", ".wal.recovery")
+_MADE = {
+    "duckdb_tables": "table_name",
+    "duckdb_views": "view_name",
+    "duckdb_schemas": "schema_name",
+    "duckdb_functions": "function_name",
+    "duckdb_types": "type_name",
+    "duckdb_sequences": "sequence_name",
+}
+_OWN = {"duckdb_sequences": "true"}
+"""How they tell what DuckDB brings along, which are no sequences."""
 _SETTINGS = {
     "memory_limit": "400MB",
     "threads": "2",
@@ -47,6 +57,47 @@ def connect() -> Any:  # noqa: ANN401 - DuckDB's connection
     connection = duckdb.connect(":memory:", config=_SETTINGS)
     connection.execute("SET TimeZone = 'UTC'")
     return connection
+
+
+class _DuckdbErrors:
+    """Turns an error of DuckDB within the block into a ToolError."""
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if isinstance(error, duckdb.Error):
+            raise ToolError(_explain(error)) from None
+
+
+class Answer:
+    """Rows of a statement, some of which DuckDB may find out only now that it cannot compute.
+
+    Attributes:
+        description: (name, type, ...) of each column; none of a statement that has no result.
+    """
+
+    def __init__(self, connection: Any) -> None:  # noqa: ANN401 - DuckDB's
+        self._connection = connection
+        self.description: list[tuple[Any, ...]] = connection.description or []
+
+    def fetchone(self) -> tuple[Any, ...]:
+        """The next row. Raises ToolError: DuckDB failed."""
+        with _DuckdbErrors():
+            row: tuple[Any, ...] = self._connection.fetchone()
+        return row
+
+    def fetchmany(self, count: int) -> list[tuple[Any, ...]]:
+        """The next rows, none at the end. Raises ToolError: DuckDB failed."""
+        with _DuckdbErrors():
+            rows: list[tuple[Any, ...]] = self._connection.fetchmany(count)
+        return rows
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        """All that are left. Raises ToolError: DuckDB failed."""
+        with _DuckdbErrors():
+            rows: list[tuple[Any, ...]] = self._connection.fetchall()
+        return rows
 
 
 class Engine:
@@ -104,12 +155,29 @@ class Engine:
     def run(self, sql: str) -> int:
         """A statement after `change`, to its end: how many rows it says that it changed."""
         result = self.execute(self.ready(sql))
-        counts = [part[0] for part in result.description or ()] == ["Count"]
+        counts = [part[0] for part in result.description] == ["Count"]
         rows, changed = 0, 0
         while batch := result.fetchmany(_BATCH):
             rows += len(batch)
             changed += sum(row[0] for row in batch) if counts else 0
         return changed if counts else rows
+
+    def check_all_lasts(self) -> None:
+        """After `change` of a database file, and the statements. What is temporary by its name is let be.
+
+        Raises:
+            ToolError: they made something in memory, beside the file, where it would be gone without a word.
+        """
+        made = " UNION ALL ".join(
+            f"SELECT {name} FROM {of}() WHERE database_name = 'memory' AND {_OWN.get(of, 'NOT internal')}"  # nosec B608 - of constants
+            for of, name in _MADE.items()
+        )
+        found = self.execute(f"{made} LIMIT 1").fetchall()
+        if found:
+            raise ToolError(
+                f"{found[0][0]} was made in memory, not in the database: leave the name before it out, such as "
+                "memory. Nothing was changed."
+            )
 
     def close(self) -> None:
         """Have all of it in the file and its log."""
@@ -129,16 +197,14 @@ class Engine:
         """Get ready for queries over the database's tables only."""
         self._lock([])
 
-    def execute(self, sql: str) -> Any:  # noqa: ANN401 - DuckDB's connection, at the result
+    def execute(self, sql: str) -> Answer:
         """The result of a query.
 
         Raises:
             ToolError: DuckDB refused or failed.
         """
-        try:
-            return self._connection.execute(sql)
-        except duckdb.Error as error:
-            raise ToolError(_explain(error)) from None
+        with _DuckdbErrors():
+            return Answer(self._connection.execute(sql))
 
     def columns(self, sql: str) -> list[tuple[str, str]]:
         """(name, type) of what a query returns."""

@@ -14,10 +14,11 @@ TYPE_CHECKING = False
 if TYPE_CHECKING:
     from muxi_servers.kit.workspace import Workspace
 
-__all__ = ["check_no_log"]
+__all__ = ["check_no_log", "check_not_open"]
 
 _JOURNAL_MARK = bytes.fromhex("d9d505f920a163d7")  # https://sqlite.org/fileformat.html#the_rollback_journal
 _LOGS = ("-wal", ".wal")
+_OPEN = ("-wal", "-shm")
 
 
 def check_no_log(workspace: Workspace, path: str, logs: tuple[str, ...] = _LOGS) -> None:
@@ -37,6 +38,25 @@ def check_no_log(workspace: Workspace, path: str, logs: tuple[str, ...] = _LOGS)
             raise ToolError(
                 f"{path}-journal says that {path} holds a part of a change that did not end: wait for the program that "
                 "makes it, or open the database with SQLite's own program once, which takes that back."
+            )
+
+
+def check_not_open(workspace: Workspace, path: str) -> None:
+    """Look beside the SQLite database of that path for what a program makes that has it open with a write-ahead log.
+
+    Raises:
+        ToolError: there is such a file, even an empty one: what that program writes next would be lost.
+    """
+    with workspace.locate(path) as place:
+        for ending in _OPEN:
+            try:
+                os.stat(place.name + ending, dir_fd=place.folder, follow_symlinks=False)
+            except FileNotFoundError:
+                continue
+            raise ToolError(
+                f"{path}{ending} says that a program has {path} open, or was ended while it had: close the database "
+                "there. If none has, open it with SQLite's own program once (PRAGMA wal_checkpoint(TRUNCATE)) and "
+                "close it, which takes that file away."
             )
 
 

@@ -37,20 +37,28 @@ class NewFile:
             ToolError: the path cannot be used, or there is a file that may not be replaced.
         """
         self._place = workspace.locate(path, make_folders=True)
-        existing = self._place.stat()
-        if existing is not None and not (overwrite and stat.S_ISREG(existing.st_mode)):
-            self._place.__exit__()
-            raise ToolError(f"{path} exists already: set overwrite to replace a file, or take another name.")
         self._overwrite = overwrite
+        self.path = self._place.path
+        try:
+            existing = self.check()
+        except ToolError:
+            self._leave()
+            raise
+        self._mode = stat.S_IMODE(existing.st_mode) & 0o777 if existing else None
         self._beside = beside
         self._name = f".muxi-{os.urandom(8).hex()}"
         self._kept = False
-        self.path = self._place.path
         self.temporary = f"{self.path.rpartition('/')[0] or '.'}/{self._name}"
 
     def __enter__(self) -> Self:
-        with OsErrors(self.path):
-            os.close(os.open(self._name, _NEW, 0o644, dir_fd=self._place.folder))
+        mode = 0o644 if self._mode is None else self._mode | 0o600
+        try:
+            with OsErrors(self.path):
+                fd = os.open(self._name, _NEW, mode, dir_fd=self._place.folder)
+        except ToolError:
+            self._leave()
+            raise
+        os.close(fd)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -60,7 +68,18 @@ class NewFile:
                 with suppress(FileNotFoundError):
                     os.unlink(name, dir_fd=self._place.folder)
         finally:
-            self._place.__exit__()
+            self._leave()
+
+    def check(self) -> os.stat_result | None:
+        """What is in its place: nothing, or a file that it may replace.
+
+        Raises:
+            ToolError: something else.
+        """
+        existing = self._place.stat()
+        if existing is not None and not (self._overwrite and stat.S_ISREG(existing.st_mode)):
+            raise ToolError(f"{self.path} exists already: set overwrite to replace a file, or take another name.")
+        return existing
 
     def write(self, data: bytes) -> None:
         """All that it holds."""
@@ -89,9 +108,24 @@ class NewFile:
         """
         folder = self._place.folder
         with OsErrors(self.path):
+            self._set_mode()
             if self._overwrite:
                 os.rename(self._name, self._place.name, src_dir_fd=folder, dst_dir_fd=folder)
                 self._kept = True
             else:
                 os.link(self._name, self._place.name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
             return os.stat(self._place.name, dir_fd=folder, follow_symlinks=False).st_size
+
+    def _set_mode(self) -> None:
+        """That of the file that it replaces."""
+        if self._mode is None:
+            return
+        fd = os.open(self._name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self._place.folder)
+        try:
+            os.fchmod(fd, self._mode)
+        finally:
+            os.close(fd)
+
+    def _leave(self) -> None:
+        self._place.remove_made_folders()
+        self._place.__exit__()

@@ -45,6 +45,8 @@ _MACHINES: dict[str, tuple[int, int, dict[int, int], tuple[int, ...]]] = {
             # mount pivot_root chroot name_to_handle_at open_by_handle_at, kill tgkill pidfd_send_signal
             # io_uring_setup
             *(165, 155, 161, 303, 304, 62, 234, 424, 425),
+            # tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_getfd
+            *(200, 129, 297, 434, 438),
         ),
     ),
     "aarch64": (
@@ -61,6 +63,8 @@ _MACHINES: dict[str, tuple[int, int, dict[int, int], tuple[int, ...]]] = {
             # mount pivot_root chroot name_to_handle_at open_by_handle_at, kill tgkill pidfd_send_signal
             # io_uring_setup
             *(40, 41, 51, 264, 265, 129, 131, 424, 425),
+            # tkill rt_sigqueueinfo rt_tgsigqueueinfo pidfd_open pidfd_getfd
+            *(130, 138, 240, 434, 438),
         ),
     ),
 }

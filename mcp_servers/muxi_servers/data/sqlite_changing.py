@@ -41,6 +41,8 @@ _PRAGMAS = frozenset(
         ),
     )
 )
+_ASKED = frozenset(("data_version", "page_size"))
+"""Asked by the modules for full text and ranges, and never set."""
 _MODULES = frozenset(("fts3", "fts4", "fts5", "rtree", "rtree_i32"))
 
 
@@ -67,6 +69,8 @@ def change_database(data: bytearray, sql: str) -> tuple[int, bytearray]:
     Raises:
         ToolError: as above.
     """
+    if "\0" in sql:
+        raise ToolError("The SQL has a NUL character in it: leave it out. Nothing was changed.")
     modes = bytes(data[_WRITTEN_BY:_AFTER])
     data[_WRITTEN_BY:_AFTER] = b"\x01" * len(modes)
     database = sqlite3.connect(":memory:", isolation_level=None)
@@ -102,11 +106,15 @@ def _judge(action: int, first: str | None, second: str | None, _: str | None, __
     """SQLite asks before it makes ready each part of a statement, also in triggers and views."""
     refused = (
         (action == sqlite3.SQLITE_ATTACH and first != "")  # VACUUM attaches one without a name
-        or (action == sqlite3.SQLITE_PRAGMA and (first or "").lower() not in _PRAGMAS)
+        or (action == sqlite3.SQLITE_PRAGMA and not _is_plain_pragma((first or "").lower(), second))
         or (action == sqlite3.SQLITE_CREATE_VTABLE and (second or "").lower() not in _MODULES)
         or (action == sqlite3.SQLITE_FUNCTION and (second or "").lower() == "load_extension")
     )
     return sqlite3.SQLITE_DENY if refused else sqlite3.SQLITE_OK
+
+
+def _is_plain_pragma(name: str, value: str | None) -> bool:
+    return name in _PRAGMAS or (name in _ASKED and value is None)
 
 
 def _read(workspace: Workspace, path: str) -> bytearray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import duckdb
 
+from muxi_servers.data.offsets import character_offsets
 from muxi_servers.data.sources import is_data
 from muxi_servers.kit.errors import ToolError
 
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
     from muxi_servers.data.sources import Sources
 
-__all__ = ["literal_at", "one_query", "plain_text", "prepare"]
+__all__ = ["literal_at", "one_query", "plain_text", "prepare", "tokens"]
 
 _READERS = (
     *("read_csv", "read_csv_auto", "read_json", "read_json_auto", "read_ndjson", "read_ndjson_auto", "read_parquet"),
@@ -44,11 +45,29 @@ def one_query(connection: Any, sql: str) -> str:  # noqa: ANN401 - DuckDB's conn
     return plain_text(statement.query)
 
 
+def tokens(sql: str) -> list[tuple[int, Any]]:
+    """(where it begins, counted in characters; DuckDB's kind of it) of each token, comments too.
+
+    Raises:
+        ToolError: DuckDB cannot tell them apart.
+    """
+    try:
+        found = duckdb.tokenize(sql)  # offsets in bytes
+        places = character_offsets(sql, [offset for offset, _ in found])
+    except (duckdb.Error, ValueError) as error:
+        raise ToolError(f"The SQL cannot be read: {error}") from None
+    return [(place, kind) for place, (_, kind) in zip(places, found, strict=True)]
+
+
 def plain_text(statement: str) -> str:
-    """One statement without its semicolon."""
-    # It has one at most, after which there is nothing but comments.
-    ends = [offset for offset, _ in duckdb.tokenize(statement) if statement[offset] == ";"]
-    return statement[: ends[0]] if ends else statement
+    """One statement without the semicolon at its end, and what stands after that, which is comments."""
+    end = len(statement)
+    for offset, kind in reversed(tokens(statement)):
+        if kind == duckdb.token_type.operator and statement[offset] == ";":
+            end = offset
+        elif kind != duckdb.token_type.comment:
+            break
+    return statement[:end]
 
 
 def prepare(sql: str, sources: Sources) -> tuple[str, list[str]]:
@@ -59,16 +78,16 @@ def prepare(sql: str, sources: Sources) -> tuple[str, list[str]]:
     out: list[str] = []
     tables: list[str] = []
     last = 0
-    tokens = [offset for offset, _ in duckdb.tokenize(sql)]
-    for index, offset in enumerate(tokens):
+    offsets = [offset for offset, _ in tokens(sql)]
+    for index, offset in enumerate(offsets):
         literal = literal_at(sql, offset)
         if literal is None:
             continue
         path, end = literal
-        called = _function_before(sql, tokens, index)
+        called = _function_before(sql, offsets, index)
         if not (called or is_data(path)):
             continue
-        certain = called or (index and _word(sql, tokens, index - 1) in {"from", "join"})
+        certain = called or (index and _word(sql, offsets, index - 1) in {"from", "join"})
         source = sources.get(path) if certain else sources.find(path)
         if source is None:
             continue
@@ -95,12 +114,12 @@ def literal_at(sql: str, offset: int) -> tuple[str, int] | None:
         at = end + 2
 
 
-def _function_before(sql: str, tokens: list[int], index: int) -> bool:
+def _function_before(sql: str, offsets: list[int], index: int) -> bool:
     """Whether the token is the first argument of a function that reads files."""
-    if index < 2 or sql[tokens[index - 1]] != "(" or sql[tokens[index]] != "'":  # noqa: PLR2004 - name and bracket
+    if index < 2 or sql[offsets[index - 1]] != "(" or sql[offsets[index]] != "'":  # noqa: PLR2004 - name and bracket
         return False
-    return _word(sql, tokens, index - 2) in _READERS
+    return _word(sql, offsets, index - 2) in _READERS
 
 
-def _word(sql: str, tokens: list[int], index: int) -> str:
-    return sql[tokens[index] : tokens[index + 1]].strip().lower()
+def _word(sql: str, offsets: list[int], index: int) -> str:
+    return sql[offsets[index] : offsets[index + 1]].strip().lower()

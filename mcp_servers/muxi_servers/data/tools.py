@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from binascii import a2b_base64
 
+from muxi_servers.data.deadlines import Deadline
 from muxi_servers.data.saving import NewFile
 from muxi_servers.data.writing import Writing
 from muxi_servers.kit.apart import ask_apart
@@ -111,29 +112,34 @@ class Data:
         Raises:
             ToolError: the operator did not allow it, or a statement failed; nothing was changed then.
         """
-        seconds = arguments["timeout_seconds"]
+        deadline = Deadline(arguments["timeout_seconds"], "The change")
 
         def run(function: str, request: dict[str, Any]) -> dict[str, Any]:
-            return self._run(call, function, request, seconds, "The change")
+            return self._run(call, function, request, deadline, "The change")
 
-        told = self._writing.execute(run, arguments["sql"], arguments["database"], seconds)
+        told = self._writing.execute(
+            run, arguments["sql"], arguments["database"], deadline.left(), cancelled=lambda: call.cancelled
+        )
         words = [f"Changed {told['changed_rows']} rows of {told['database']}."] if told["database"] else []
         words += [f"Wrote {one['rows']} rows to {one['file']}, {one['size_bytes']} bytes." for one in told["files"]]
         return ToolResult([text("\n".join(words))], told)
 
     def _export_parquet(self, call: Call, arguments: dict[str, Any], new: NewFile) -> dict[str, Any]:
         """By way of a CSV, because the process that runs the caller's SQL can open nothing to write."""
+        deadline = Deadline(arguments["timeout_seconds"], "The export")
         with NewFile(self._workspace, f"{new.path}.part", overwrite=False) as middle:
-            told = self._ask(call, "export", {**arguments, "into": middle.temporary}, "The export")
+            request = {**arguments, "operation": "export", "into": middle.temporary}
+            told = self._run(call, "work:main", request, deadline, "The export")
             request = {"source": middle.temporary, "into": new.temporary, "columns": told["columns"]}
-            self._run(call, "exporting:convert", request, arguments["timeout_seconds"], "The export")
+            self._run(call, "exporting:convert", request, deadline, "The export")
         return told
 
     def _ask(self, call: Call, operation: str, arguments: dict[str, Any], what: str) -> dict[str, Any]:
         request = {**arguments, "operation": operation}
-        return self._run(call, "work:main", request, arguments["timeout_seconds"], what)
+        return self._run(call, "work:main", request, Deadline(arguments["timeout_seconds"], what), what)
 
-    def _run(self, call: Call, function: str, request: dict[str, Any], seconds: float, what: str) -> dict[str, Any]:
+    def _run(self, call: Call, function: str, request: dict[str, Any], deadline: Deadline, what: str) -> dict[str, Any]:
+        left = deadline.left()
         folder = self._workspace.open()
         try:
             return ask_apart(
@@ -141,9 +147,10 @@ class Data:
                 call,
                 f"muxi_servers.data.{function}",
                 request,
-                seconds=seconds,
+                seconds=left,
                 folder=folder,
                 what=what,
+                told_seconds=deadline.seconds,
             )
         finally:
             os.close(folder)

@@ -47,6 +47,7 @@ def ask_apart(
     seconds: float,
     folder: int | None = None,
     what: str = "It",
+    told_seconds: float | None = None,
 ) -> dict[str, Any]:
     """The answer of `function` ("module:function", which calls `answer_apart`) to the request.
 
@@ -58,6 +59,7 @@ def ask_apart(
         seconds: until it is killed.
         folder: a descriptor of its working folder; the root folder if there is none.
         what: begins the sentence that says why there is no answer, such as "The query".
+        told_seconds: what that sentence says of the time, where `seconds` is what is left of a longer one.
 
     Raises:
         ToolError: the function refused, or was ended, or failed.
@@ -73,7 +75,7 @@ def ask_apart(
             os.close(where)
     with program:
         outcome = watch(program, limits, call, encode(request))
-    return _read(outcome, what, seconds)
+    return _read(outcome, what, seconds if told_seconds is None else told_seconds)
 
 
 def _read(outcome: Outcome, what: str, seconds: float) -> dict[str, Any]:

@@ -79,8 +79,10 @@ class Place:
         path: the path below the workspace with links resolved, for people.
     """
 
-    def __init__(self, folders: list[int], name: str, parts: list[str]) -> None:
+    def __init__(self, folders: list[int], name: str, parts: list[str], made: int = 0) -> None:
+        """`made`: how many of the last folders were made on the way here."""
         self._folders = folders
+        self._made = list(zip(folders[-1 - made : -1], parts[len(folders) - 1 - made :], strict=False))
         self.folder = folders[-1]
         self.name = name
         self.path = "/".join(parts) or "."
@@ -98,6 +100,10 @@ class Place:
             return os.stat(self.name, dir_fd=self.folder, follow_symlinks=False)
         except FileNotFoundError:
             return None
+
+    def remove_made_folders(self) -> None:
+        """Take the folders away again that were made on the way, those that are empty."""
+        _remove_folders(self._made)
 
     def open_folder(self) -> int:
         """A descriptor of the folder that this is, to list it.
@@ -157,7 +163,7 @@ class Workspace:
         except ToolError:
             walk.close()
             raise
-        return Place(walk.folders, name, [*walk.names, name] if name != "." else walk.names)
+        return Place(walk.folders, name, [*walk.names, name] if name != "." else walk.names, walk.made)
 
     def _split(self, path: str) -> list[str]:
         if "\0" in path:
@@ -189,12 +195,25 @@ def _real_parts(parts: list[str]) -> list[str]:
     return [part for part in parts if part not in {"", "."}]
 
 
+def _remove_folders(made: list[tuple[int, str]]) -> None:
+    for parent, name in reversed(made):
+        try:
+            os.rmdir(name, dir_fd=parent)
+        except OSError:  # something else came into it
+            return
+
+
 class _Walk:
-    """The folders walked so far: descriptors of the workspace and of each below it, and their names."""
+    """The folders walked so far: descriptors of the workspace and of each below it, and their names.
+
+    `made` is how many of the last of them were made by it.
+    """
 
     def __init__(self, workspace: Workspace, parts: list[str], *, make_folders: bool) -> None:
         self.folders = [workspace.open()]
         self.names: list[str] = []
+        self.made = 0
+        self._makes = False
         self._workspace = workspace
         self._pending = parts
         self._make_folders = make_folders
@@ -212,7 +231,9 @@ class _Walk:
         return "."
 
     def close(self) -> None:
-        """Give the descriptors back."""
+        """Give the descriptors back, and take away what was made: it led nowhere."""
+        if self.made:
+            _remove_folders(list(zip(self.folders[-1 - self.made : -1], self.names[-self.made :], strict=True)))
         for folder in self.folders:
             os.close(folder)
 
@@ -225,7 +246,9 @@ class _Walk:
                 if not last:
                     raise
                 return True
+            self._check_depth()
             os.mkdir(part, dir_fd=self.folders[-1])
+            self._makes = True
             self._pending.insert(0, part)
             return False
         except (NotADirectoryError, PermissionError):
@@ -233,18 +256,27 @@ class _Walk:
         if last:
             os.close(folder)
             return True
-        if len(self.names) >= MAX_DEPTH:
+        try:
+            self._check_depth()
+        except ToolError:
             os.close(folder)
-            raise ToolError(f"The path is deeper than {MAX_DEPTH} folders.")
+            raise
         self.folders.append(folder)
         self.names.append(part)
+        self.made = self.made + 1 if self._makes else 0
+        self._makes = False
         return False
+
+    def _check_depth(self) -> None:
+        if len(self.names) >= MAX_DEPTH:
+            raise ToolError(f"The path is deeper than {MAX_DEPTH} folders.")
 
     def _go_back(self) -> None:
         if not self.names:
             raise ToolError("The path leads out of the workspace: it has too many '..'.")
         os.close(self.folders.pop())
         self.names.pop()
+        self.made = max(self.made - 1, 0)
 
     def _follow(self, part: str, *, last: bool) -> bool:
         """Resolve a link; false if the component is something else, and the last one."""

@@ -12,7 +12,7 @@ from muxi_servers.browser.engine.finding import find
 from muxi_servers.browser.engine.happenings import URL_CHARACTERS
 from muxi_servers.browser.engine.reply import events_words, page_reply, reply
 from muxi_servers.browser.engine.way_out import NO_NETWORK, is_refusal, proxy_address, why_refused
-from muxi_servers.browser.engine.words import cut, explain, network_error
+from muxi_servers.browser.engine.words import cut, explain, is_overtaken, network_error
 from muxi_servers.kit.errors import ToolError
 
 TYPE_CHECKING = False
@@ -27,7 +27,6 @@ __all__ = ["Navigating"]
 
 _MAX_WAIT_FOR_TITLE = 1.0
 _MAX_WAIT_FOR_FAILURE = 1.0
-_ERROR_PAGE = "chrome-error://"
 
 
 class Navigating:
@@ -150,7 +149,7 @@ class Navigating:
 
     async def _say_failure(self, tab: Tab, error: PlaywrightError, seconds: float) -> str:
         name = network_error(error)
-        overtaken = _ERROR_PAGE in str(error)
+        overtaken = is_overtaken(error)
         if overtaken:
             await self._hear_failure(tab)
         url = cut(tab.failed_url or tab.page.url, 200)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["cut", "explain", "network_error"]
+__all__ = ["cut", "explain", "is_overtaken", "network_error"]
 
 _MAX_CHARACTERS = 600
 _SHOWN_STEPS = 3
@@ -14,6 +14,7 @@ _NETWORK_ERROR = re.compile(r"net::(ERR_[A-Z0-9_]+)")
 _TIMES_OUT = re.compile(r"Timeout \d+ms exceeded")
 _CLOSED = "Target page, context or browser has been closed"
 _CRASHED = "Target crashed"
+_OVERTAKEN = 'interrupted by another navigation to "chrome-error://'
 
 
 def cut(value: object, characters: int) -> str:
@@ -26,6 +27,12 @@ def network_error(error: Exception) -> str:
     """The name that Chromium gives to what went wrong, such as `ERR_ABORTED`; empty if it was something else."""
     found = _NETWORK_ERROR.search(str(error))
     return found.group(1) if found else ""
+
+
+def is_overtaken(error: Exception) -> bool:
+    """Whether Chromium showed its own page for a failure before Playwright heard of the failure itself."""
+    # Alone "chrome-error://" may be words of the page's address, which the message has in it too.
+    return not network_error(error) and _OVERTAKEN in str(error)
 
 
 def explain(error: Exception) -> str:
