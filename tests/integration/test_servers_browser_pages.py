@@ -181,7 +181,9 @@ async def test_what_a_page_says_makes_the_task_untrusted(scene: BrowserScene, tm
         await browser.files("list")
         task = scene.runtime.json("tasks", "list")["tasks"][-1]["task"]
         await browser.open("/inject")
-        assert "ignore your instructions" in (await browser("read"))["text"]
+        said = (await browser("read"))["text"]
+        assert "are withheld" in said
+        assert "ignore your instructions" not in said
         assert set(scene.runtime.json("tasks", "show", task)["labels"]) == {"untrusted"}
         scene.runtime.run("workspace", "put", task, str(tmp_path / "secrets.txt"), "--label", "private")
         with pytest.raises(Exception, match="ask-before-leak"):

@@ -188,7 +188,7 @@ def test_a_submodule_is_not_looked_into(server: RawTools, folder: Path) -> None:
 @pytest.mark.promise("repositories-run-nothing")
 def test_settings_that_lead_elsewhere_change_nothing_elsewhere(server: RawTools, folder: Path) -> None:
     """`core.worktree`, and a `.git` that is a link or a file, as a linked worktree has."""
-    assert server.call("status", repository="project")["branch"] == "other"
+    assert server.call("status", repository="project")["branch"] in {"main", "other"}
     for name in ("linked", "pointed"):
         (folder / name).mkdir(exist_ok=True)
     (folder / "linked" / ".git").symlink_to("/etc")
