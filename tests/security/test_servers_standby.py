@@ -63,17 +63,25 @@ async def test_a_program_cannot_look_into_the_one_that_stands_by(client: Client)
     assert (await run(client, OTHERS + LOOK))["stdout"] == "looked\n"
 
 
+_ENDING = {"KILL", "TERM", "HUP"}
+
+
 @pytest.mark.parametrize("signal", ["KILL", "STOP", "TERM", "INT", "HUP"])
 @pytest.mark.parametrize("which", ["[:1]", "[1:]", ""], ids=["the keeper", "the program", "both"])
 async def test_the_next_program_runs_whatever_was_done_to_what_stood_by(
     client: Client, signal: str, which: str
 ) -> None:
-    # The end of the one is that of the other, perhaps before its turn comes.
+    # The end of the one is that of the other, perhaps before its turn comes. A program that ends in the moment in which
+    # it is handed over has ended as any other: so the attack waits until its victims are gone, if they go.
     attack = f"""
-import signal
-for pid in others(){which}:
+import signal, time
+victims = others()
+for pid in victims{which}:
     try: os.kill(pid, signal.SIG{signal})
     except ProcessLookupError: pass
+until = time.monotonic() + 2
+left = victims if {signal in _ENDING} else []
+while any(os.path.exists(f'/proc/{{pid}}') for pid in left) and time.monotonic() < until: pass
 """
     assert (await run(client, OTHERS + attack))["exit_code"] == 0
     for number in range(3):
