@@ -205,7 +205,13 @@ async def test_in_the_sandbox_of_its_manifest_it_exports_asks_draws_and_changes(
     ):
         export = {"sql": "SELECT range AS n, n * n AS s FROM range(50)", "file": "a.parquet", "format": "parquet"}
         assert not (await client.call_tool("export", export)).is_error
-        told = await client.call_tool("query", {"sql": "SELECT sum(s) FROM 'a.parquet'"})
+        heard: list[str | None] = []
+
+        async def hear(_progress: float, _total: float | None, message: str | None) -> None:
+            heard.append(message)
+
+        told = await client.call_tool("query", {"sql": "SELECT sum(s) FROM 'a.parquet'"}, progress_callback=hear)
+        assert "answer" not in str(heard)  # what the process of a query says to the server is no progress
         assert told.structured_content
         assert told.structured_content["rows"] == [[40_425]]
         drawn = await client.call_tool("chart", {"kind": "line", "path": "a.parquet"})

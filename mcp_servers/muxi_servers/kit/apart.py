@@ -74,7 +74,7 @@ def ask_apart(
         if folder is None:
             os.close(where)
     with program:
-        outcome = watch(program, limits, call, encode(request))
+        outcome = watch(program, limits, call, encode(request), shown=False)
     return _read(outcome, what, seconds if told_seconds is None else told_seconds)
 
 

@@ -63,15 +63,17 @@ class Outcome:
 class Progress:
     """Output as progress messages: at most one every 0.1 s, with the latest text that fits."""
 
-    def __init__(self, call: Call) -> None:
+    def __init__(self, call: Call, *, shown: bool = True) -> None:
+        """`shown`: whether what a program writes is for the caller; else they hear only that it still runs."""
         self._call = call
+        self._shown = shown
         self._text = ""
         self._started = self._last = monotonic()
         self._decoders = [getincrementaldecoder("utf-8")("replace") for _ in range(2)]
 
     def add(self, stream: int, data: bytes) -> None:
         """Take output of stream 0 (standard output) or 1 (standard error)."""
-        if self._call.wants_progress:
+        if self._shown and self._call.wants_progress:
             self._text = (self._text + self._decoders[stream].decode(data))[-_PROGRESS_CHARACTERS:]
 
     def tick(self, *, final: bool = False) -> None:
@@ -90,12 +92,12 @@ class Progress:
 class Watch:
     """The loop around one program; `code` derives from it for a program that outlives the call."""
 
-    def __init__(self, program: Program, limits: Limits, call: Call, stdin: bytes) -> None:
+    def __init__(self, program: Program, limits: Limits, call: Call, stdin: bytes, *, shown: bool = True) -> None:
         self.outcome = Outcome(limits)
         self._program = program
         self._call = call
         self._stdin = memoryview(stdin)
-        self._progress = Progress(call)
+        self._progress = Progress(call, shown=shown)
         self._poller = poll()
         self._streams = {program.stdout: self.outcome.stdout, program.stderr: self.outcome.stderr}
         self._until = monotonic() + limits.seconds
@@ -198,7 +200,10 @@ class Watch:
                 pass
 
 
-def watch(program: Program, limits: Limits, call: Call, stdin: bytes = b"") -> Outcome:
-    """Stay with a program until it and all that it started are gone. A call that is cancelled ends it."""
+def watch(program: Program, limits: Limits, call: Call, stdin: bytes = b"", *, shown: bool = True) -> Outcome:
+    """Stay with a program until it and all that it started are gone. A call that is cancelled ends it.
+
+    `shown`: the caller sees as progress what the program writes.
+    """
     call.on_cancel(program.end)
-    return Watch(program, limits, call, stdin).run()
+    return Watch(program, limits, call, stdin, shown=shown).run()
