@@ -60,6 +60,18 @@ def documents_images(engine_socket: Path) -> tuple[str, ...]:
 
 
 @pytest.fixture(scope="session")
+def data_image(engine_socket: Path) -> str:
+    """An image with DuckDB."""
+    return built(engine_socket, "data")[0]
+
+
+@pytest.fixture(scope="session")
+def calculator_image(engine_socket: Path) -> str:
+    """An image with SymPy."""
+    return built(engine_socket, "calculator")[0]
+
+
+@pytest.fixture(scope="session")
 def browser_image(engine_socket: Path) -> str:
     """An image with Chromium."""
     return built(engine_socket, "browser")[0]

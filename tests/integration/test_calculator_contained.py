@@ -6,31 +6,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 from engine_state import installation
 from raw_tools import RawTools, raw_tools
 from servers_harness import as_leased, boxed, leased
 
 from muxi_sandbox.docker.backend import DockerBackend
-from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.settings import EngineSettings
 
 pytestmark = pytest.mark.timeout(180)
 
 
 @pytest.fixture(scope="module")
-def image(engine_socket: Path) -> str:
-    async def ensure() -> str:
-        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
-            return await images.ensure("calculator", print)
-
-    return anyio.run(ensure)
-
-
-@pytest.fixture(scope="module")
-def server(image: str) -> Iterator[RawTools]:
-    with raw_tools(boxed(image, "calculator")) as tools:
+def server(calculator_image: str) -> Iterator[RawTools]:
+    with raw_tools(boxed(calculator_image, "calculator")) as tools:
         yield tools
 
 
@@ -224,11 +213,11 @@ def test_matrices(server: RawTools) -> None:
     assert "same length" in server.refusal("matrix", do="rank", a=[["1", "2"], ["3"]])
 
 
-async def test_in_the_sandbox_of_its_manifest_it_computes(engine_socket: Path, image: str) -> None:
+async def test_in_the_sandbox_of_its_manifest_it_computes(engine_socket: Path, calculator_image: str) -> None:
     """No workspace, little memory, few processes."""
     async with (
         DockerBackend(EngineSettings(socket=engine_socket), installation("calculated")) as backend,
-        leased(backend, as_leased("calculator", image, "sums")) as client,
+        leased(backend, as_leased("calculator", calculator_image, "sums")) as client,
     ):
         result = await client.call_tool("evaluate", {"expression": "2^10"})
         assert result.structured_content

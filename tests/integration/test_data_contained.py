@@ -9,28 +9,17 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 from engine_state import installation
 from raw_tools import RawTools, boxed_on, raw_tools
 from servers_harness import as_leased, leased
 
 from muxi_sandbox.docker.backend import DockerBackend
-from muxi_sandbox.docker.images import ImageStore
 from muxi_sandbox.docker.settings import EngineSettings
 
 pytestmark = pytest.mark.timeout(240)
 
 SALES = "region,amount,day\nnorth,10.5,2026-01-01\nsouth,20,2026-01-02\nnorth,,2026-01-03\n"
-
-
-@pytest.fixture(scope="module")
-def image(engine_socket: Path) -> str:
-    async def ensure() -> str:
-        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
-            return await images.ensure("data", print)
-
-    return anyio.run(ensure)
 
 
 @pytest.fixture(scope="module")
@@ -58,8 +47,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(image: str, folder: Path) -> Iterator[RawTools]:
-    with raw_tools(boxed_on(image, "data", folder)) as tools:
+def server(data_image: str, folder: Path) -> Iterator[RawTools]:
+    with raw_tools(boxed_on(data_image, "data", folder)) as tools:
         yield tools
 
 
@@ -196,9 +185,9 @@ def test_what_takes_too_long_or_too_much_is_ended_and_the_server_goes_on(server:
 
 
 async def test_in_the_sandbox_of_its_manifest_it_exports_asks_draws_and_changes(
-    engine_socket: Path, image: str
+    engine_socket: Path, data_image: str
 ) -> None:
-    allowed = as_leased("data", image, "asked").model_copy(update={"environment": {"DATA_WRITE": "allow"}})
+    allowed = as_leased("data", data_image, "asked").model_copy(update={"environment": {"DATA_WRITE": "allow"}})
     async with (
         DockerBackend(EngineSettings(socket=engine_socket), installation("asked")) as backend,
         leased(backend, allowed) as client,

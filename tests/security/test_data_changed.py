@@ -9,25 +9,12 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 from raw_tools import RawTools, boxed_on, raw_tools
-
-from muxi_sandbox.docker.images import ImageStore
-from muxi_sandbox.docker.settings import EngineSettings
 
 pytestmark = pytest.mark.timeout(240)
 
 TABLE = "a,b\n1,2\n3,4\n"
-
-
-@pytest.fixture(scope="module")
-def image(engine_socket: Path) -> str:
-    async def ensure() -> str:
-        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
-            return await images.ensure("data", print)
-
-    return anyio.run(ensure)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +23,8 @@ def top(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(image: str, top: Path) -> Iterator[RawTools]:
-    with raw_tools(boxed_on(image, "data", top, "-e", "DATA_WRITE=allow")) as tools:
+def server(data_image: str, top: Path) -> Iterator[RawTools]:
+    with raw_tools(boxed_on(data_image, "data", top, "-e", "DATA_WRITE=allow")) as tools:
         yield tools
 
 
@@ -249,9 +236,9 @@ def test_a_database_is_changed_through_no_link_out_of_the_workspace(server: RawT
 
 
 @pytest.mark.promise("changes-stay-where-allowed")
-def test_without_the_operators_word_nothing_is_changed(image: str, server: RawTools, folder: Path) -> None:
+def test_without_the_operators_word_nothing_is_changed(data_image: str, server: RawTools, folder: Path) -> None:
     before = state(folder)
-    with raw_tools(boxed_on(image, "data", folder)) as closed:
+    with raw_tools(boxed_on(data_image, "data", folder)) as closed:
         for sql in ("DELETE FROM t", "COPY t TO 'new.csv'"):
             assert "DATA_WRITE: allow" in closed.refusal("execute", sql=sql, database="shop.duckdb")
     assert state(folder) == before

@@ -7,13 +7,9 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-import anyio
 import pytest
 from raw_tools import RawTools, boxed_on, raw_tools
 from servers_harness import boxed
-
-from muxi_sandbox.docker.images import ImageStore
-from muxi_sandbox.docker.settings import EngineSettings
 
 pytestmark = pytest.mark.timeout(240)
 
@@ -109,16 +105,7 @@ except ToolError as refusal:
 
 
 @pytest.fixture(scope="module")
-def image(engine_socket: Path) -> str:
-    async def ensure() -> str:
-        async with ImageStore(EngineSettings(socket=engine_socket)) as images:
-            return await images.ensure("data", print)
-
-    return anyio.run(ensure)
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory, image: str) -> Path:
+def folder(tmp_path_factory: pytest.TempPathFactory, data_image: str) -> Path:
     top = tmp_path_factory.mktemp("confined")
     top.chmod(0o777)
     command = [
@@ -129,7 +116,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, image: str) -> Path:
         "none",
         "-v",
         f"{top}:/workspace",
-        image,
+        data_image,
         "python3",
         "-c",
         DUCKDB_FILE,
@@ -146,8 +133,8 @@ def folder(tmp_path_factory: pytest.TempPathFactory, image: str) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(image: str, folder: Path) -> Iterator[RawTools]:
-    with raw_tools(boxed_on(image, "data", folder)) as tools:
+def server(data_image: str, folder: Path) -> Iterator[RawTools]:
+    with raw_tools(boxed_on(data_image, "data", folder)) as tools:
         yield tools
 
 
@@ -195,9 +182,16 @@ def test_a_database_file_reads_no_more_than_a_query_does(server: RawTools) -> No
 
 
 @pytest.mark.promise("data-stays-in-the-workspace")
-def test_a_database_that_is_swapped_for_a_link_while_it_is_opened_is_not_read(image: str) -> None:
-    parameters = boxed(image, "data")
-    command = [parameters.command, *parameters.args[: parameters.args.index(image)], image, "python3", "-c", SWAPPED]
+def test_a_database_that_is_swapped_for_a_link_while_it_is_opened_is_not_read(data_image: str) -> None:
+    parameters = boxed(data_image, "data")
+    command = [
+        parameters.command,
+        *parameters.args[: parameters.args.index(data_image)],
+        data_image,
+        "python3",
+        "-c",
+        SWAPPED,
+    ]
     ran = subprocess.run(command, capture_output=True, text=True, timeout=100, check=False, env=parameters.env)
     first, second = ran.stdout.splitlines()
     assert first == "[('/tmp/work/a.duckdb',)]", ran.stderr
