@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import time
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -41,18 +42,23 @@ readline.createInterface({input: process.stdin}).on('line', line => {
 
 
 @pytest.fixture
-def engine(engine_socket: Path) -> Iterator[APIClient]:
+def name() -> str:
+    """Of the server: of this test alone, so that no image of another run on the engine is taken for one of it."""
+    return f"waiting-{uuid.uuid4().hex[:8]}"
+
+
+@pytest.fixture
+def engine(engine_socket: Path, name: str) -> Iterator[APIClient]:
     with APIClient(base_url=f"unix://{engine_socket}", version="auto") as client:
-        before = images(client)
         yield client
-        for tag in images(client) - before:
+        for tag in images(client, name):
             client.remove_image(tag)
 
 
-def images(engine: APIClient) -> set[str]:
-    """Of servers called as the one here."""
+def images(engine: APIClient, name: str) -> set[str]:
+    """Of a server called so."""
     tags = [tag for image in engine.images() for tag in image["RepoTags"] or ()]
-    return {tag for tag in tags if tag.startswith("muxi-added/waiting:")}
+    return {tag for tag in tags if tag.startswith(f"muxi-added/{name}:")}
 
 
 @pytest.fixture
@@ -68,14 +74,14 @@ def running(tmp_path: Path, python_image: str) -> Iterator[Running]:
 
 
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    folder = tmp_path / "waiting"
+def source(tmp_path: Path, name: str) -> Path:
+    folder = tmp_path / name
     folder.mkdir()
     (folder / "server.js").write_text(SERVER)
     package = {
-        "name": "waiting",
+        "name": name,
         "version": "1.0.0",
-        "bin": {"waiting": "server.js"},
+        "bin": {name: "server.js"},
         "scripts": {"preinstall": WAIT},
         "files": ["server.js"],
     }
@@ -89,6 +95,7 @@ class Adding:
     def __init__(self, running: Running, engine: APIClient, source: Path) -> None:
         self.running = running
         self.engine = engine
+        self.name = source.name
         self._before = set(self.containers()) if (running.home / "installation").exists() else set()
         command = [*COMMAND, "--home", str(running.home), "servers", "add", f"path:{source}", "--yes", "--json"]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MUXI_")}
@@ -164,9 +171,9 @@ def adding(running: Running, engine: APIClient, source: Path) -> Iterator[Adding
 
 
 def assert_nothing_was_added(adding: Adding) -> None:
-    assert "waiting" not in {server["name"] for server in adding.running.json("servers", "list")["servers"]}
+    assert adding.name not in {server["name"] for server in adding.running.json("servers", "list")["servers"]}
     assert not any((adding.running.home / "servers").glob("*/manifest.yaml"))
-    assert images(adding.engine) == set()
+    assert images(adding.engine, adding.name) == set()
 
 
 def test_what_a_killed_add_left_goes_with_the_next_up(adding: Adding):
@@ -193,7 +200,7 @@ def test_what_a_killed_add_left_goes_with_the_next_add(adding: Adding, source: P
         assert again.containers() == []
         assert again.folders() == []
     assert not scratch.exists()
-    assert [path.parent.name for path in (adding.running.home / "servers").glob("*/manifest.yaml")] == ["waiting"]
+    assert [path.parent.name for path in (adding.running.home / "servers").glob("*/manifest.yaml")] == [source.name]
 
 
 def test_an_add_that_goes_on_is_not_harmed_by_an_up_and_bars_another(adding: Adding, source: Path):
@@ -203,5 +210,5 @@ def test_an_add_that_goes_on_is_not_harmed_by_an_up_and_bars_another(adding: Add
     assert refused.returncode == 6
     assert f"process {adding.process.pid}" in refused.stderr
     adding.go_on()
-    server = next(s for s in adding.running.json("servers", "list")["servers"] if s["name"] == "waiting")
+    server = next(s for s in adding.running.json("servers", "list")["servers"] if s["name"] == source.name)
     assert server["state"] == "ready"
