@@ -109,11 +109,12 @@ async def test_the_log_beside_the_database_stays_bounded(path: Path) -> None:
     log = path.with_name(f"{path.name}-wal")
     sizes = []
     async with SqliteJournal(path) as journal:
-        for _ in range(6):
+        for _ in range(12):
             for draft in drafts(1000):
                 await journal.append(draft)
             sizes.append(log.stat().st_size)
-    assert sizes[-1] < 2 * sizes[0]
+    # It starts anew each third time or so: nobody appends then.
+    assert max(sizes) < 6 * sizes[0]
 
 
 async def test_what_was_written_at_once_is_there_and_sound(path: Path) -> None:

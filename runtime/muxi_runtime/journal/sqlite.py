@@ -5,6 +5,7 @@ The thread belongs to a task: it ends, with all that was queued written, when th
 
 An append that finds nobody before it, and need not wait for the disk, is written at once, on the event loop: handing it
 to the thread and back takes four times as long as writing it. One that took long sends the next ones to the thread.
+What it leaves in the kernel's memory goes to the disk beside the next ones (`tidying`).
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -28,10 +30,12 @@ from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 
 from muxi_runtime.errors import JournalError
+from muxi_runtime.journal.anchor import Anchor
 from muxi_runtime.journal.chain import prepare
 from muxi_runtime.journal.contract import Draft, Event
 from muxi_runtime.journal.listeners import Listeners
 from muxi_runtime.journal.settings import JournalSettings
+from muxi_runtime.journal.tidying import Tidier
 from muxi_runtime.journal.writer import ChainWriter
 
 __all__ = ["SqliteJournal"]
@@ -113,6 +117,10 @@ class SqliteJournal:
     def __init__(self, path: Path, settings: JournalSettings | None = None) -> None:
         self._settings = settings or JournalSettings()
         self._writer = ChainWriter(path, self._settings)
+        self._tidier = Tidier(path)
+        self._tidies = ThreadPoolExecutor(1, "journal-tidy")
+        self._tidied: asyncio.Future[None] | None = None
+        """What tidies up just now."""
         self._queue = _Queue(self._settings.batch_events)
         self._room = anyio.Semaphore(self._settings.queue_events, fast_acquire=True)
         self._listeners = Listeners(self._settings.listener_events)
@@ -143,6 +151,8 @@ class SqliteJournal:
         self._queue.close()
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
+            await to_thread.run_sync(self._tidies.shutdown)
+        self._tidier.close()
         if self._tasks is not None:
             # The block's own exception passes by as it is, not as a group.
             await self._tasks.__aexit__(None, None, None)
@@ -219,9 +229,10 @@ class SqliteJournal:
         if time.monotonic() - started > SLOW_SECONDS and _waits() > waits:
             self._leave_to_thread()
         self._listeners.publish(events)
-        if self._writer.wants_tidying:
-            self._with_thread += 1
-            self._queue.tidy()
+        if self._tidied is None and self._writer.wants_tidying:
+            loop, work = asyncio.get_running_loop(), self._writer.hand_over()
+            self._tidied = loop.run_in_executor(self._tidies, self._tidy_beside, *work)
+            self._tidied.add_done_callback(self._end_tidying)
 
     def _leave_to_thread(self) -> None:
         now, (first, most) = time.monotonic(), AFTER_SLOW_SECONDS
@@ -268,11 +279,23 @@ class SqliteJournal:
         else:
             from_thread.run_sync(self._settle, group, events)
 
+    def _tidy_beside(self, head: Anchor, checkpoint: bool) -> None:  # noqa: FBT001 - an executor's arguments
+        try:
+            self._tidier.tidy(head, checkpoint=checkpoint)
+        except JournalError:
+            logger.exception("the journal's head file is behind")
+
+    def _end_tidying(self, tidied: asyncio.Future[None]) -> None:
+        self._tidied = None
+        if not tidied.cancelled() and (error := tidied.exception()) is not None:
+            logger.error("the journal could not be tidied", exc_info=error)
+        if self._writer.wants_restart and not self._with_thread and not self._queue.is_closed:
+            self._with_thread += 1
+            self._queue.tidy()
+
     def _tidy(self) -> None:
         try:
             self._writer.tidy()
-        except JournalError:
-            logger.exception("the journal's head file is behind")
         finally:
             from_thread.run_sync(self._take_back, 1)
 

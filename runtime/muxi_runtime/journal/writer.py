@@ -31,6 +31,8 @@ _PAGES_OF_COMMIT = 4
 """Pages that each commit writes anew, about, beside one for each event."""
 _CHECKPOINT_PAGES = 5000
 """The write-ahead log goes into the database after so many, about, at a time of our choosing: it waits for the disk."""
+_RESTART_PAGES = 3 * _CHECKPOINT_PAGES
+"""Nobody appends during a checkpoint after so many, about, so that the log can start anew: 60 MiB of it."""
 
 
 class ChainWriter:
@@ -43,6 +45,7 @@ class ChainWriter:
         self._connection: sqlite3.Connection | None = None
         self._flushed = time.monotonic()
         self._since_checkpoint = 0
+        self._since_restart = 0
         self._is_patient = True
         self._head: Anchor | None = None
 
@@ -57,7 +60,7 @@ class ChainWriter:
     def append_now(self, drafts: Sequence[Draft]) -> list[Event] | None:
         """As `append`, for a thread that must not wait: `None`, and nothing kept, where it would have to.
 
-        It writes to the kernel's memory only. What waits for the disk is left for `tidy`.
+        It writes to the kernel's memory only. What waits for the disk is left for a `Tidier`, or for `tidy`.
 
         Raises:
             JournalError: as `append`.
@@ -68,20 +71,31 @@ class ChainWriter:
 
     @property
     def wants_tidying(self) -> bool:
-        """Whether `tidy` has something to do."""
+        """Whether a `Tidier` has something to do."""
         return self._since_checkpoint >= _CHECKPOINT_PAGES or time.monotonic() - self._flushed >= _FLUSH_SECONDS
 
-    def tidy(self) -> None:
-        """Bring to the disk what `append_now` did not. Blocks.
+    @property
+    def wants_restart(self) -> bool:
+        """Whether the log is so long that it has to start anew: see `tidy`."""
+        return self._since_restart >= _RESTART_PAGES
+
+    def hand_over(self) -> tuple[Anchor, bool]:
+        """What a `Tidier` is to do now: bring this head to the disk, and the log too if it is long.
 
         Raises:
-            JournalError: it could not be; what was appended is kept nevertheless.
+            RuntimeError: nothing was appended yet.
         """
-        if self._connection is None or self._head is None:
-            return
-        self._anchor.move(self._head, flush=True)
-        self._flushed = time.monotonic()
-        self._checkpoint(self._connection)
+        if self._head is None:
+            raise RuntimeError("there is nothing to tidy")
+        is_long, self._flushed = self._since_checkpoint >= _CHECKPOINT_PAGES, time.monotonic()
+        if is_long:
+            self._since_checkpoint = 0
+        return self._head, is_long
+
+    def tidy(self) -> None:
+        """Bring the write-ahead log into the database while nobody here appends, so that it starts anew. Blocks."""
+        if self._connection is not None:
+            self._checkpoint(self._connection)
 
     def append(self, drafts: Sequence[Draft]) -> list[Event]:
         """Commit prepared drafts, all or none; durable when it returns.
@@ -90,7 +104,7 @@ class ChainWriter:
             JournalError: none of them was kept, or that cannot be told.
         """
         events = self._append(drafts)
-        if self._connection is not None:
+        if self._connection is not None and self._since_checkpoint >= _CHECKPOINT_PAGES:
             self._checkpoint(self._connection)
         return events or []
 
@@ -120,6 +134,7 @@ class ChainWriter:
             connection.executemany(_INSERT, list(map(_row, events, kept)))
             connection.execute("COMMIT")
             self._since_checkpoint += _PAGES_OF_COMMIT + len(events)
+            self._since_restart += _PAGES_OF_COMMIT + len(events)
             newest = Anchor(events[-1].seq, events[-1].hash) if events else head
             self._remember(newest, lost=lost is not None, patient=patient)
         except sqlite3.Error as error:
@@ -154,10 +169,9 @@ class ChainWriter:
         return True
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        if self._since_checkpoint >= _CHECKPOINT_PAGES:
-            self._since_checkpoint = 0
-            with suppress(sqlite3.Error):  # the log grows until the next; what is in it counts all the same
-                connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        self._since_checkpoint = self._since_restart = 0
+        with suppress(sqlite3.Error):  # the log grows until the next; what is in it counts all the same
+            connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
     def _lost(self, connection: sqlite3.Connection, head: Anchor) -> Draft | None:
         """What to record if the chain does not reach, or does not fit, its anchor."""
