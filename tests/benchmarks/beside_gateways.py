@@ -21,6 +21,7 @@ from tests.benchmarks.arithmetic import Figure, Ratio, figure, ratio
 from tests.benchmarks.endpoints import Endpoint, open_asks, piped_asks
 from tests.benchmarks.engine_share import attached_asks, busy_ms, engine_pids
 from tests.benchmarks.gateway_timings import ECHO, TOOLS
+from tests.benchmarks.journal_share import journal_share
 from tests.benchmarks.load import Ask, full_load, one_at_a_time, paced_load
 from tests.benchmarks.peers.gateways import PEERS, Peer, Program, started
 from tests.benchmarks.peers.places import PeerMissingError
@@ -37,8 +38,10 @@ SECONDS = 2.0
 WARM_SECONDS = 0.5
 SERVER = (sys.executable, "-I", "-S", str(ECHO), str(TOOLS))
 CONSTANT_ANSWERS = Path(__file__).with_name("constant_answers.py")
-DIRECT, CONSTANT = "no gateway, stdio", "constant answer, HTTP"
+UVICORN_ANSWERS = Path(__file__).with_name("uvicorn_answers.py")
+DIRECT, CONSTANT, UVICORN = "no gateway, stdio", "constant answer, HTTP", "constant answer, uvicorn"
 ATTACHED = "no gateway, a sandbox's streams"
+JOURNAL = "two durable events alone: processor time"
 MOST = "calls/s that engine and server alone could carry here"
 OURS, OURS_LEGACY = "muxi-runtime, 2026-07-28", "muxi-runtime, 2025-11-25"
 HEADINGS = (
@@ -124,7 +127,12 @@ async def measure_beside(running: Running, tool: str, rounds: int) -> Beside:
         for _ in range(rounds if best else 0):
             await full_load(ours.asks, WARM_SECONDS)
             paced += (await paced_load(ours.asks, best.rate if best else 1, SECONDS)).taken
-    return _summary(subjects, missing, ours, best, paced)
+        journal = [await journal_share(CONNECTIONS) for _ in range(rounds)]
+    came = _summary(subjects, missing, ours, best, paced)
+    came.figures.append(figure(JOURNAL, "ms", journal))
+    if best is not None:
+        came.ratios.extend(_room_ratios(subjects, ours, best, statistics.median(journal)))
+    return came
 
 
 async def _subjects(stack: AsyncExitStack, running: Running, tool: str) -> tuple[list[_Subject], list[str]]:
@@ -139,8 +147,9 @@ async def _subjects(stack: AsyncExitStack, running: Running, tool: str) -> tuple
         _Subject(DIRECT, await stack.enter_async_context(piped_asks(SERVER, CONNECTIONS))),
         _Subject(ATTACHED, attached.asks, engine=engine, server=attached.server_pids),
     ]
-    constant, pid = stack.enter_context(started(lambda port: Program([sys.executable, CONSTANT_ANSWERS, str(port)])))
-    await add(CONSTANT, Endpoint(f"{constant}/mcp", "echo0", modern=True), pid)
+    for name, program in ((CONSTANT, CONSTANT_ANSWERS), (UVICORN, UVICORN_ANSWERS)):
+        constant, pid = stack.enter_context(started(_answering(program)))
+        await add(name, Endpoint(f"{constant}/mcp", "echo0", modern=True), pid)
     await add(OURS, Endpoint(running.url, tool, modern=True), running.pid, boxed=True)
     await add(OURS_LEGACY, Endpoint(running.url, tool, modern=False), running.pid, boxed=True)
     missing: list[str] = []
@@ -153,6 +162,10 @@ async def _subjects(stack: AsyncExitStack, running: Running, tool: str) -> tuple
         except (PeerMissingError, OSError, RuntimeError) as error:
             missing.append(f"{peer.name} {peer.version} was not measured: {error}.")
     return subjects, missing
+
+
+def _answering(program: Path) -> Callable[[int], Program]:
+    return lambda port: Program([sys.executable, program, str(port)])
 
 
 def _start(stack: AsyncExitStack, peer: Peer) -> tuple[str, int]:
@@ -205,6 +218,26 @@ def _most(subjects: Sequence[_Subject]) -> float:
     alone = next(subject for subject in subjects if subject.name == ATTACHED)
     taken = statistics.median(map(operator.add, alone.carried, alone.served))
     return (os.cpu_count() or 1) * 1000 / taken
+
+
+def _room_ratios(subjects: Sequence[_Subject], ours: _Subject, best: _Subject, journal: float) -> list[Ratio]:
+    """Our processor time for a call, beside what this machine would leave for it at five times the peer's rate.
+
+    Engine, server and load take their share of the processors' time; a call's HTTP, its two events and its way to the
+    sandbox and back are what nothing can be left out of.
+    """
+    by_name = {subject.name: subject for subject in subjects}
+    alone = by_name[ATTACHED]
+    others = statistics.median(map(operator.add, alone.carried, alone.served))
+    others += statistics.median(own * 1000 / rate for own, rate in zip(ours.shares, ours.rates, strict=True))
+    left = (os.cpu_count() or 1) * 1000 / (5 * best.rate) - others
+    way = statistics.median(own * 1000 / rate for own, rate in zip(alone.shares, alone.rates, strict=True))
+    least = statistics.median(by_name[UVICORN].busy) + journal + way
+    of = f"what is left of this machine for it at five times the rate of {best.name}"
+    return [
+        Ratio(f"processor time of a call / {of}", statistics.median(ours.busy) / left, "at most 1"),
+        Ratio(f"that of HTTP, journal and a sandbox's streams alone / {of}", least / left, ""),
+    ]
 
 
 def _loaded(subject: _Subject) -> Figure:
