@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -135,14 +135,20 @@ async def test_a_host_without_descriptors_says_so_and_recovers(engine: OwnEngine
         EngineSettings(socket=engine.socket, remove_seconds=2), installation("pool-engine")
     ) as backend:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-        used = len(os.listdir("/proc/self/fd"))  # noqa: PTH208  # no thread needed for it
-        resource.setrlimit(resource.RLIMIT_NOFILE, (used + 1, hard))
+        held: list[int] = []
+        highest = max(map(int, os.listdir("/proc/self/fd")))  # noqa: PTH208  # no thread needed for it
+        resource.setrlimit(resource.RLIMIT_NOFILE, (highest + 2, hard))
         try:
+            with suppress(OSError):
+                while True:  # numbers below the limit may be free
+                    held.append(os.dup(0))
             with pytest.raises(SandboxError):
                 async with backend.lease(of_task(1)):
                     pass
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            for descriptor in held:
+                os.close(descriptor)
         async with backend.lease(of_task(1)) as lease:
             await lease.sandbox.send(b"on")
             assert await lease.sandbox.receive() == b"on"
