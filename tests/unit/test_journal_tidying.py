@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import threading
 from pathlib import Path
 
@@ -80,3 +81,37 @@ async def test_a_disk_that_cannot_be_reached_is_tried_again_and_refuses_no_appen
             while BrokenTidier.tries < 2:
                 await journal.append(Draft("call.decided"))
     assert "behind" in caplog.text
+
+
+class LockingTidier(HeldTidier):
+    """Has the anchor's file to itself all the while, as one that waits for the disk has."""
+
+    began = threading.Event()
+    go_on = threading.Event()
+
+    def tidy(self, head: Anchor, *, checkpoint: bool) -> None:
+        with self.file.open("r+") as anchor:
+            fcntl.flock(anchor, fcntl.LOCK_EX)
+            self.began.set()
+            assert self.go_on.wait(30)
+        del head, checkpoint
+
+
+@pytest.mark.usefixtures("always_tidying")
+async def test_the_anchor_knows_what_came_meanwhile_without_another_append(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sqlite, "Tidier", LockingTidier)
+    monkeypatch.setattr(LockingTidier, "file", anchor_path(path), raising=False)
+    async with SqliteJournal(path) as journal:
+        await journal.append(Draft("call.decided"))
+        assert await anyio.to_thread.run_sync(LockingTidier.began.wait, 30)
+        monkeypatch.setattr("muxi_runtime.journal.writer._FLUSH_SECONDS", 3600.0)
+        last = await journal.append(Draft("call.decided"))
+        behind = AnchorFile(anchor_path(path)).read()
+        LockingTidier.go_on.set()
+        with anyio.fail_after(30):
+            while AnchorFile(anchor_path(path)).read() != Anchor(last.seq, last.hash):  # noqa: ASYNC110  # a file
+                await anyio.sleep(0.01)
+    assert behind is not None
+    assert behind.seq == 1

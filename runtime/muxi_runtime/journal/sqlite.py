@@ -21,6 +21,7 @@ from collections.abc import AsyncIterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -30,7 +31,6 @@ from anyio import from_thread, to_thread
 from anyio.abc import TaskGroup
 
 from muxi_runtime.errors import JournalError
-from muxi_runtime.journal.anchor import Anchor
 from muxi_runtime.journal.chain import prepare
 from muxi_runtime.journal.contract import Draft, Event
 from muxi_runtime.journal.listeners import Listeners
@@ -70,7 +70,7 @@ class _Queue:
 
     def __init__(self, group: int) -> None:
         self._group = group
-        self._tidying = False
+        self._emptying = False
         self._entries: deque[_Entry] = deque()
         self._changed = threading.Condition()
         self._closed = False
@@ -82,19 +82,19 @@ class _Queue:
             self._entries.append(entry)
             self._changed.notify()
 
-    def tidy(self) -> None:
-        """Have the thread tidy up when it has nothing better to do."""
+    def empty_log(self) -> None:
+        """Have the thread empty the write-ahead log when it has nothing better to do."""
         with self._changed:
-            self._tidying = True
+            self._emptying = True
             self._changed.notify()
 
     def take(self) -> list[_Entry] | None:
-        """The next group; waits for one. Empty when it is time to tidy up, `None` when closed and drained."""
+        """The next group; waits for one. Empty when it is time to empty the log, `None` when closed and drained."""
         with self._changed:
-            while not self._entries and not self._closed and not self._tidying:
+            while not self._entries and not self._closed and not self._emptying:
                 self._changed.wait()
             if not self._entries:
-                self._tidying = False
+                self._emptying = False
                 return None if self._closed else []
             return [self._entries.popleft() for _ in range(min(self._group, len(self._entries)))]
 
@@ -151,8 +151,7 @@ class SqliteJournal:
         self._queue.close()
         with anyio.CancelScope(shield=True):
             await self._ended.wait()
-            await to_thread.run_sync(self._tidies.shutdown)
-        self._tidier.close()
+            await to_thread.run_sync(self._stop_tidying)
         if self._tasks is not None:
             # The block's own exception passes by as it is, not as a group.
             await self._tasks.__aexit__(None, None, None)
@@ -230,8 +229,9 @@ class SqliteJournal:
             self._leave_to_thread()
         self._listeners.publish(events)
         if self._tidied is None and self._writer.wants_tidying:
-            loop, work = asyncio.get_running_loop(), self._writer.hand_over()
-            self._tidied = loop.run_in_executor(self._tidies, self._tidy_beside, *work)
+            head, is_long = self._writer.hand_over()
+            tidy = partial(self._tidier.tidy, head, checkpoint=is_long)
+            self._tidied = asyncio.get_running_loop().run_in_executor(self._tidies, tidy)
             self._tidied.add_done_callback(self._end_tidying)
 
     def _leave_to_thread(self) -> None:
@@ -264,7 +264,7 @@ class SqliteJournal:
                 if group:
                     self._write(group)
                 else:
-                    self._tidy()
+                    self._empty_log()
         finally:
             self._writer.close()
 
@@ -279,23 +279,27 @@ class SqliteJournal:
         else:
             from_thread.run_sync(self._settle, group, events)
 
-    def _tidy_beside(self, head: Anchor, checkpoint: bool) -> None:  # noqa: FBT001 - an executor's arguments
-        try:
-            self._tidier.tidy(head, checkpoint=checkpoint)
-        except JournalError:
-            logger.exception("the journal's head file is behind")
-
     def _end_tidying(self, tidied: asyncio.Future[None]) -> None:
         self._tidied = None
         if not tidied.cancelled() and (error := tidied.exception()) is not None:
-            logger.error("the journal could not be tidied", exc_info=error)
-        if self._writer.wants_restart and not self._with_thread and not self._queue.is_closed:
-            self._with_thread += 1
-            self._queue.tidy()
-
-    def _tidy(self) -> None:
+            logger.error("the journal's way to the disk is behind", exc_info=error)
+        if self._with_thread or self._queue.is_closed:
+            return
         try:
-            self._writer.tidy()
+            self._writer.move_anchor()
+        except JournalError:
+            logger.exception("the journal's head file is behind")
+        if self._writer.has_long_log:
+            self._with_thread += 1
+            self._queue.empty_log()
+
+    def _stop_tidying(self) -> None:
+        self._tidies.shutdown()
+        self._tidier.close()
+
+    def _empty_log(self) -> None:
+        try:
+            self._writer.empty_log()
         finally:
             from_thread.run_sync(self._take_back, 1)
 

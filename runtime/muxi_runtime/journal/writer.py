@@ -31,7 +31,7 @@ _PAGES_OF_COMMIT = 4
 """Pages that each commit writes anew, about, beside one for each event."""
 _CHECKPOINT_PAGES = 5000
 """The write-ahead log goes into the database after so many, about, at a time of our choosing: it waits for the disk."""
-_RESTART_PAGES = 3 * _CHECKPOINT_PAGES
+_LONG_LOG_PAGES = 3 * _CHECKPOINT_PAGES
 """Nobody appends during a checkpoint after so many, about, so that the log can start anew: 60 MiB of it."""
 
 
@@ -45,7 +45,7 @@ class ChainWriter:
         self._connection: sqlite3.Connection | None = None
         self._flushed = time.monotonic()
         self._since_checkpoint = 0
-        self._since_restart = 0
+        self._since_emptied = 0
         self._is_patient = True
         self._head: Anchor | None = None
 
@@ -60,7 +60,7 @@ class ChainWriter:
     def append_now(self, drafts: Sequence[Draft]) -> list[Event] | None:
         """As `append`, for a thread that must not wait: `None`, and nothing kept, where it would have to.
 
-        It writes to the kernel's memory only. What waits for the disk is left for a `Tidier`, or for `tidy`.
+        It writes to the kernel's memory only. A `Tidier` does what waits for the disk, and at times `empty_log`.
 
         Raises:
             JournalError: as `append`.
@@ -75,9 +75,9 @@ class ChainWriter:
         return self._since_checkpoint >= _CHECKPOINT_PAGES or time.monotonic() - self._flushed >= _FLUSH_SECONDS
 
     @property
-    def wants_restart(self) -> bool:
-        """Whether the log is so long that it has to start anew: see `tidy`."""
-        return self._since_restart >= _RESTART_PAGES
+    def has_long_log(self) -> bool:
+        """Whether the write-ahead log is so long that it has to start anew: see `empty_log`."""
+        return self._since_emptied >= _LONG_LOG_PAGES
 
     def hand_over(self) -> tuple[Anchor, bool]:
         """What a `Tidier` is to do now: bring this head to the disk, and the log too if it is long.
@@ -92,7 +92,16 @@ class ChainWriter:
             self._since_checkpoint = 0
         return self._head, is_long
 
-    def tidy(self) -> None:
+    def move_anchor(self) -> None:
+        """Have the anchor at the newest event, in the kernel's memory. It is left behind while a `Tidier` is at it.
+
+        Raises:
+            JournalError: it could not be moved.
+        """
+        if self._head is not None:
+            self._anchor.move(self._head, flush=False, wait=False)
+
+    def empty_log(self) -> None:
         """Bring the write-ahead log into the database while nobody here appends, so that it starts anew. Blocks."""
         if self._connection is not None:
             self._checkpoint(self._connection)
@@ -134,7 +143,7 @@ class ChainWriter:
             connection.executemany(_INSERT, list(map(_row, events, kept)))
             connection.execute("COMMIT")
             self._since_checkpoint += _PAGES_OF_COMMIT + len(events)
-            self._since_restart += _PAGES_OF_COMMIT + len(events)
+            self._since_emptied += _PAGES_OF_COMMIT + len(events)
             newest = Anchor(events[-1].seq, events[-1].hash) if events else head
             self._remember(newest, lost=lost is not None, patient=patient)
         except sqlite3.Error as error:
@@ -169,7 +178,7 @@ class ChainWriter:
         return True
 
     def _checkpoint(self, connection: sqlite3.Connection) -> None:
-        self._since_checkpoint = self._since_restart = 0
+        self._since_checkpoint = self._since_emptied = 0
         with suppress(sqlite3.Error):  # the log grows until the next; what is in it counts all the same
             connection.execute("PRAGMA wal_checkpoint(PASSIVE)")
 
